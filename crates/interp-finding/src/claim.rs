@@ -1,0 +1,128 @@
+//! Claims: what will be true of a trained network, said before it is measured.
+
+use serde::{Deserialize, Serialize};
+
+/// What is measured of a network's parameters. A closed list: the audit measures each of these
+/// with code that training does not use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Share of the weights of all nodes together that are exactly zero, in [0, 1].
+    ZeroWeights,
+    /// Share of filters (output channels) of all nodes together whose weights are all exactly
+    /// zero, in [0, 1].
+    ZeroFilters,
+    /// Share of input channels of all nodes together whose weights are all exactly zero, in [0, 1].
+    ZeroInputs,
+    /// Number of weights below zero, of all nodes together.
+    NegativeWeights,
+}
+
+impl Quantity {
+    /// The quantity in words, for `nodes` described in words.
+    fn words(self, nodes: &str) -> String {
+        match self {
+            Self::ZeroWeights => format!("share of the weights of {nodes} that are exactly zero"),
+            Self::ZeroFilters => format!("share of the filters of {nodes} that are all zero"),
+            Self::ZeroInputs => format!("share of the input channels of {nodes} that are all zero"),
+            Self::NegativeWeights => format!("number of negative weights in {nodes}"),
+        }
+    }
+
+    /// The value as people read it: shares in percent, counts as integers.
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs => percent(value),
+            Self::NegativeWeights => format!("{value:.0}"),
+        }
+    }
+}
+
+/// Percent with as many decimals as keep the number from being rounded up to a bound it misses.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e5).floor() / 1e3)
+}
+
+/// How the measured value must stand to the bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    /// value ≥ bound.
+    AtLeast,
+    /// value ≤ bound.
+    AtMost,
+}
+
+/// Something that a prior says will be true of the trained network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// What is measured.
+    pub quantity: Quantity,
+    /// Names of the nodes it is measured on, in the network's order.
+    pub nodes: Vec<String>,
+    /// The nodes as the recipe wrote them, for people.
+    pub scope: String,
+    /// How the value must stand to `bound`.
+    pub relation: Relation,
+    /// The bound, in the quantity's unit.
+    pub bound: f64,
+}
+
+/// A claim with the value that was measured for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The claim in words.
+    pub statement: String,
+    /// The value measured.
+    pub value: f64,
+    /// The bound it is held against.
+    pub bound: f64,
+    /// Whether the value stands to the bound as claimed.
+    pub holds: bool,
+    /// The value as people read it.
+    pub shown: String,
+}
+
+impl Claim {
+    /// The claim in words: `share of the weights of features.* that are exactly zero ≥ 90 %`.
+    pub fn statement(&self) -> String {
+        let sign = match self.relation {
+            Relation::AtLeast => "≥",
+            Relation::AtMost => "≤",
+        };
+        format!("{} {sign} {}", self.quantity.words(&self.scope), self.quantity.show(self.bound))
+    }
+
+    /// Holds `value` against the bound. A value that is not a number never holds.
+    pub fn judge(&self, value: f64) -> Measured {
+        let holds = match self.relation {
+            Relation::AtLeast => value >= self.bound,
+            Relation::AtMost => value <= self.bound,
+        };
+        Measured { statement: self.statement(), value, bound: self.bound, holds, shown: self.quantity.show(value) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(relation: Relation, bound: f64) -> Claim {
+        Claim { quantity: Quantity::ZeroWeights, nodes: vec!["a".into()], scope: "features.*".into(), relation, bound }
+    }
+
+    #[test]
+    fn bounds_are_inclusive_and_not_a_number_fails() {
+        assert!(claim(Relation::AtLeast, 0.9).judge(0.9).holds);
+        assert!(!claim(Relation::AtLeast, 0.9).judge(0.9 - 1e-9).holds);
+        assert!(claim(Relation::AtMost, 0.0).judge(0.0).holds);
+        assert!(!claim(Relation::AtMost, 0.0).judge(f64::NAN).holds);
+    }
+
+    #[test]
+    fn a_share_is_never_rounded_up_to_its_bound() {
+        let measured = claim(Relation::AtLeast, 0.9).judge(0.899_999_9);
+        assert_eq!(measured.shown, "89.999 %");
+        assert_eq!(measured.statement, "share of the weights of features.* that are exactly zero ≥ 90 %");
+    }
+}

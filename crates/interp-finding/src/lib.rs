@@ -1,0 +1,18 @@
+//! What the parts of `interp` tell each other, as plain data that serde can write and read.
+//!
+//! - [`Finding`]: what an analysis found, with [`Number`]s and [`Figure`]s; the report draws it.
+//! - [`Claim`]: what a prior says will be true of a trained network; the audit measures it.
+//! - [`Entry`]: one line of a table of extensions (priors, data sets, ...), from which listings,
+//!   documentation, the recipe schema and the tests over all entries are made.
+//! - [`random`]: counter-based random streams, the only randomness of the whole project.
+//!
+//! This crate uses no other part of the project, and no tensors.
+
+mod claim;
+mod entry;
+mod finding;
+pub mod random;
+
+pub use claim::{Claim, Measured, Quantity, Relation};
+pub use entry::{Built, Entry, Section, build, find, nearest};
+pub use finding::{Better, Figure, Finding, Number, Series};

@@ -1,0 +1,193 @@
+//! The backward sweep: gradients at any node and any parameter, from seeds at any nodes.
+
+use candle_core::Tensor;
+use interp_ops as ops;
+
+use crate::tape::Saved;
+use crate::{Network, NodeId, Op, Result, Role, Tape};
+
+/// Which gradients are wanted. Nothing is computed for others.
+#[derive(Clone, Debug, Default)]
+pub struct Want {
+    /// Nodes: gradients with respect to their activations; node 0 is the input.
+    pub nodes: Vec<NodeId>,
+    /// Positions in [`Params::list`](crate::Params::list); those of running statistics give none.
+    pub params: Vec<usize>,
+}
+
+/// Gradients of the sum over seeds of `<seed, activation>`.
+#[derive(Clone, Debug)]
+pub struct Grads {
+    nodes: Vec<Option<Tensor>>,
+    params: Vec<Option<Tensor>>,
+}
+
+impl Grads {
+    /// The gradient with respect to a node's activation: of its shape, and there if it was wanted and
+    /// the seeds depend on the node.
+    pub fn node(&self, id: NodeId) -> Option<&Tensor> {
+        self.nodes[id].as_ref()
+    }
+
+    /// The gradient with respect to a parameter, by position in [`Params::list`](crate::Params::list).
+    pub fn param(&self, position: usize) -> Option<&Tensor> {
+        self.params[position].as_ref()
+    }
+
+    /// Adds to the gradient of a parameter.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn add_param(&mut self, position: usize, more: &Tensor) -> Result<()> {
+        let sum = match self.params[position].take() {
+            Some(have) => (have + more)?,
+            None => more.clone(),
+        };
+        self.params[position] = Some(sum);
+        Ok(())
+    }
+}
+
+/// State of a sweep.
+struct Sweep<'a> {
+    network: &'a Network,
+    tape: &'a Tape,
+    /// Nodes at or below which something is wanted.
+    needed: Vec<bool>,
+    /// Parameters wanted.
+    wanted: Vec<bool>,
+    grads: Grads,
+}
+
+impl Network {
+    /// Sweeps back from `seeds`, gradients at nodes of a tape made with [`Keep::All`](crate::Keep::All).
+    ///
+    /// # Errors
+    /// If an activation is needed that was not kept, or a seed has not the shape of its activation.
+    pub fn backward(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], want: &Want) -> Result<Grads> {
+        let nodes = self.graph.nodes();
+        let mut wanted = vec![false; self.params.list().len()];
+        want.params.iter().for_each(|&position| wanted[position] = true);
+        let mut needed = vec![false; nodes.len()];
+        want.nodes.iter().for_each(|&id| needed[id] = true);
+        for (param, _) in self.params.list().iter().zip(&wanted).filter(|(_, wanted)| **wanted) {
+            needed[param.node] = true;
+        }
+        for (id, node) in nodes.iter().enumerate() {
+            needed[id] |= node.inputs.iter().any(|&input| needed[input]);
+        }
+        let grads = Grads { nodes: vec![None; nodes.len()], params: vec![None; wanted.len()] };
+        let mut sweep = Sweep { network: self, tape, needed, wanted, grads };
+        for (id, seed) in seeds {
+            sweep.flow(*id, seed.clone())?;
+        }
+        for id in (0..nodes.len()).rev() {
+            sweep.step(id, want.nodes.contains(&id))?;
+        }
+        Ok(sweep.grads)
+    }
+}
+
+impl Sweep<'_> {
+    /// Adds to the gradient at a node, if anything at or below it is wanted.
+    fn flow(&mut self, id: NodeId, grad: Tensor) -> Result<()> {
+        if self.needed[id] {
+            let sum = match self.grads.nodes[id].take() {
+                Some(have) => self.network.named(id, ops::add(&have, &grad))?,
+                None => grad,
+            };
+            self.grads.nodes[id] = Some(sum);
+        }
+        Ok(())
+    }
+
+    /// Sends the gradient at a node to its inputs and parameters; forgets it unless it is to be kept.
+    fn step(&mut self, id: NodeId, keep: bool) -> Result<()> {
+        let Some(grad) = self.grads.nodes[id].take() else { return Ok(()) };
+        if keep {
+            self.grads.nodes[id] = Some(grad.clone());
+        }
+        let node = &self.network.graph.nodes()[id];
+        match node.op {
+            Op::Input { .. } => Ok(()),
+            Op::Conv2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
+            Op::BatchNorm { eps, .. } => self.batch_norm(id, eps, &grad),
+            Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
+            Op::Relu | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool | Op::PadShortcut { .. } => {
+                self.plain(id, &grad)
+            }
+        }
+    }
+
+    /// Operations without parameters, with one input.
+    fn plain(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let node = &self.network.graph.nodes()[id];
+        let input = node.inputs[0];
+        if !self.needed[input] {
+            return Ok(());
+        }
+        let mut shape = vec![self.tape.batch];
+        shape.extend_from_slice(self.network.graph.shape(input));
+        let result = match (&node.op, &self.tape.saved[id]) {
+            (Op::MaxPool { .. }, Saved::Argmax(argmax)) => ops::max_pool2d_backward(argmax, grad, &shape),
+            (&Op::AvgPool { kernel, stride, padding }, _) => {
+                ops::avg_pool2d_backward(grad, &shape, &Op::pool_geometry(kernel, stride, padding))
+            }
+            (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
+            (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
+            _ => ops::relu_backward(self.tape.at(&self.network.graph, id)?, grad),
+        };
+        let below = self.network.named(id, result)?;
+        self.flow(input, below)
+    }
+
+    /// Convolutions and linear maps.
+    fn weighted(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let node = &network.graph.nodes()[id];
+        let input = node.inputs[0];
+        let (weight, bias) = (network.params.position(id, Role::Weight), network.params.position(id, Role::Bias));
+        let is_wanted = |position: Option<usize>| position.is_some_and(|p| self.wanted[p]);
+        let wanted = ops::Wanted { input: self.needed[input], weight: is_wanted(weight), bias: is_wanted(bias) };
+        let x = self.tape.at(&network.graph, input)?;
+        let w = network.params.get(id, Role::Weight)?;
+        let result = match node.op {
+            Op::Conv2d { stride, padding, dilation, groups, .. } => {
+                ops::conv2d_backward(x, w, grad, &Op::conv_geometry(stride, padding, dilation, groups), wanted)
+            }
+            _ => ops::linear_backward(x, w, grad, wanted),
+        };
+        let found = network.named(id, result)?;
+        self.store(weight, found.weight);
+        self.store(bias, found.bias);
+        found.input.map_or(Ok(()), |below| self.flow(input, below))
+    }
+
+    fn batch_norm(&mut self, id: NodeId, eps: f64, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let params = &network.params;
+        let input = network.graph.nodes()[id].inputs[0];
+        let x = self.tape.at(&network.graph, input)?;
+        let gain = params.get(id, Role::Gain)?;
+        let needed = self.needed[input];
+        let result = match &self.tape.saved[id] {
+            Saved::Statistics { mean, variance, .. } => {
+                ops::batch_norm_train_backward(x, gain, mean, variance, eps, grad, needed)
+            }
+            _ => {
+                let (mean, variance) = (params.get(id, Role::RunningMean)?, params.get(id, Role::RunningVariance)?);
+                ops::batch_norm_eval_backward(x, gain, mean, variance, eps, grad, needed)
+            }
+        };
+        let found = network.named(id, result)?;
+        self.store(params.position(id, Role::Gain), Some(found.gain));
+        self.store(params.position(id, Role::Shift), Some(found.shift));
+        found.input.map_or(Ok(()), |below| self.flow(input, below))
+    }
+
+    fn store(&mut self, position: Option<usize>, grad: Option<Tensor>) {
+        if let Some(position) = position.filter(|&p| self.wanted[p]) {
+            self.grads.params[position] = grad;
+        }
+    }
+}

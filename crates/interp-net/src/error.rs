@@ -1,0 +1,75 @@
+//! What can be wrong with networks and their files.
+
+use std::path::PathBuf;
+
+/// Why a network could not be built, run, loaded or saved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// No node has this name.
+    #[error("no node is called `{name}`{}", hint(.nearest))]
+    UnknownNode {
+        /// The name asked for.
+        name: String,
+        /// The nearest name of the network.
+        nearest: Option<String>,
+    },
+    /// A pattern selects nothing.
+    #[error("`{pattern}` matches no {what} of the network{}", hint(.nearest))]
+    NoMatch {
+        /// The pattern as written.
+        pattern: String,
+        /// What it should have matched.
+        what: &'static str,
+        /// A name that it may have meant.
+        nearest: Option<String>,
+    },
+    /// Two nodes have one name, a node comes before its inputs, or the like.
+    #[error("node `{node}`: {problem}")]
+    Graph {
+        /// The node.
+        node: String,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
+    /// An activation is needed that the tape did not keep.
+    #[error("the activation of `{0}` is needed but was not kept: name it in `Keep`")]
+    NotKept(String),
+    /// Settings of an architecture that make no network.
+    #[error("{0}")]
+    Architecture(String),
+    /// An operation failed at a node.
+    #[error("node `{node}`: {source}")]
+    Op {
+        /// The node.
+        node: String,
+        /// What the operation said.
+        source: interp_ops::OpError,
+    },
+    /// A tensor operation of candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A checkpoint is not what it should be.
+    #[error("{path}: {problem}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What was found, what was expected, what to do.
+        problem: String,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// Result with a [`NetError`].
+pub type Result<T> = std::result::Result<T, NetError>;

@@ -1,0 +1,254 @@
+//! The forward sweep: whole, up to a node, or again from a node on.
+
+use candle_core::Tensor;
+use interp_ops as ops;
+
+use crate::tape::Saved;
+use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
+
+/// How batch norms behave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mode {
+    /// With running statistics.
+    Eval,
+    /// With the batch's statistics, except at the nodes for which `frozen` (one flag for each node, or
+    /// empty for none) is true: these behave as in evaluation.
+    Train {
+        /// Nodes that training leaves alone.
+        frozen: Vec<bool>,
+    },
+}
+
+impl Mode {
+    fn uses_batch_statistics(&self, id: NodeId) -> bool {
+        match self {
+            Self::Eval => false,
+            Self::Train { frozen } => !frozen.get(id).copied().unwrap_or(false),
+        }
+    }
+}
+
+/// Which activations a pass keeps, beside the last one.
+#[derive(Clone, Debug)]
+pub enum Keep {
+    /// All: what a backward sweep needs.
+    All,
+    /// None.
+    Output,
+    /// Those of the nodes whose names match one of these patterns.
+    Nodes(Vec<String>),
+}
+
+impl Keep {
+    /// Keeps the nodes whose names match one of the patterns.
+    pub fn nodes<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Nodes(patterns.into_iter().map(str::to_owned).collect())
+    }
+
+    fn flags(&self, network: &Network) -> Result<Vec<bool>> {
+        let graph = &network.graph;
+        let mut keep = vec![matches!(self, Self::All); graph.nodes().len()];
+        if let Self::Nodes(patterns) = self {
+            graph.select(patterns, "node", |_| true)?.into_iter().for_each(|id| keep[id] = true);
+        }
+        Ok(keep)
+    }
+}
+
+impl Network {
+    /// Runs the network on images `x`, (N, C, H, W), normalised.
+    ///
+    /// # Errors
+    /// If `x` does not fit, a pattern of `keep` matches nothing, or an operation fails; the node is named.
+    pub fn forward(&self, x: &Tensor, mode: Mode, keep: &Keep) -> Result<Tape> {
+        self.run_to(x, self.graph.output(), mode, keep)
+    }
+
+    /// Runs only what the node `end` depends on; its activation is kept.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn run_to(&self, x: &Tensor, end: NodeId, mode: Mode, keep: &Keep) -> Result<Tape> {
+        let mut todo = vec![false; self.graph.nodes().len()];
+        todo[end] = true;
+        for id in (0..=end).rev().filter(|&id| id > 0) {
+            if todo[id] {
+                self.graph.nodes()[id].inputs.iter().for_each(|&input| todo[input] = true);
+            }
+        }
+        todo[0] = false;
+        let mut keep = keep.flags(self)?;
+        keep[end] = true;
+        let mut tape = self.empty_tape(x, 0, mode)?;
+        self.sweep(&mut tape, &todo, &keep)?;
+        Ok(tape)
+    }
+
+    /// Runs from the node `start` on, given its activation.
+    ///
+    /// # Errors
+    /// As [`Network::rerun`].
+    pub fn run_from(&self, start: NodeId, activation: &Tensor, mode: Mode, keep: &Keep) -> Result<Tape> {
+        let tape = self.empty_tape(activation, start, mode)?;
+        self.continued(tape, start, keep)
+    }
+
+    /// Runs again what depends on the node `at`, whose activation is replaced; the rest is taken from
+    /// `tape`. Every activation that is computed is kept.
+    ///
+    /// # Errors
+    /// [`NetError::NotKept`] if a side input was not kept in `tape`; else as [`Network::forward`].
+    pub fn rerun(&self, tape: &Tape, at: NodeId, activation: &Tensor) -> Result<Tape> {
+        let start = self.empty_tape(activation, at, tape.mode.clone())?;
+        let mut again = Tape { batch: start.batch, ..tape.clone() };
+        again.activations[at] = start.activations[at].clone();
+        self.continued(again, at, &Keep::All)
+    }
+
+    fn continued(&self, mut tape: Tape, start: NodeId, keep: &Keep) -> Result<Tape> {
+        let mut keep = keep.flags(self)?;
+        keep[self.graph.output()] = true;
+        let todo = self.depends_on(start);
+        tape.activations.iter().zip(&mut keep).for_each(|(have, keep)| *keep |= have.is_some());
+        for id in (0..todo.len()).filter(|&id| todo[id]) {
+            tape.activations[id] = None;
+            tape.saved[id] = Saved::Nothing;
+        }
+        self.sweep(&mut tape, &todo, &keep)?;
+        Ok(tape)
+    }
+
+    /// Which nodes depend on `start`, itself not counted.
+    fn depends_on(&self, start: NodeId) -> Vec<bool> {
+        let mut depends = vec![false; self.graph.nodes().len()];
+        for (id, node) in self.graph.nodes().iter().enumerate() {
+            depends[id] = node.inputs.iter().any(|&input| input == start || depends[input]);
+        }
+        depends
+    }
+
+    /// A tape with nothing but the activation of `at`, in channels-last memory.
+    fn empty_tape(&self, activation: &Tensor, at: NodeId, mode: Mode) -> Result<Tape> {
+        let expected = self.graph.shape(at);
+        let dims = activation.dims();
+        if dims.len() != expected.len() + 1 || dims[1..] != *expected {
+            let node = self.graph.nodes()[at].name.clone();
+            let problem = format!("expects a batch of shape (N, {}), not {dims:?}", join(expected));
+            return Err(NetError::Graph { node, problem });
+        }
+        let count = self.graph.nodes().len();
+        let mut activations = vec![None; count];
+        let value = if dims.len() == 4 { self.named(at, ops::channels_last(activation))? } else { activation.clone() };
+        activations[at] = Some(value.detach());
+        Ok(Tape { activations, saved: vec![Saved::Nothing; count], mode, batch: dims[0] })
+    }
+
+    /// Computes the nodes `todo` in order, dropping an activation after its last use unless kept.
+    fn sweep(&self, tape: &mut Tape, todo: &[bool], keep: &[bool]) -> Result<()> {
+        let mut uses = vec![0; todo.len()];
+        let users = || self.graph.nodes().iter().enumerate().filter(|(id, _)| todo[*id]);
+        users().flat_map(|(_, node)| &node.inputs).for_each(|&input| uses[input] += 1);
+        for (id, node) in users() {
+            let (output, saved) = {
+                let inputs = node.inputs.iter().map(|&i| tape.at(&self.graph, i)).collect::<Result<Vec<_>>>()?;
+                self.apply(id, &inputs, tape.mode.uses_batch_statistics(id))?
+            };
+            tape.activations[id] = Some(output);
+            tape.saved[id] = saved;
+            for &input in &node.inputs {
+                uses[input] -= 1;
+                if uses[input] == 0 && !keep[input] {
+                    tape.activations[input] = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One operation.
+    fn apply(&self, id: NodeId, inputs: &[&Tensor], batch_statistics: bool) -> Result<(Tensor, Saved)> {
+        let param = |role| self.params.get(id, role);
+        let x = inputs[0];
+        let output = match self.graph.nodes()[id].op {
+            Op::Input { .. } => Ok(x.clone()),
+            Op::Conv2d { stride, padding, dilation, groups, .. } => {
+                let conv = Op::conv_geometry(stride, padding, dilation, groups);
+                ops::conv2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
+            }
+            Op::Linear { .. } => ops::linear(x, param(Role::Weight)?, self.params.find(id, Role::Bias)),
+            Op::BatchNorm { eps, .. } if batch_statistics => {
+                let normed = ops::batch_norm_train(x, param(Role::Gain)?, param(Role::Shift)?, eps);
+                let ops::BatchNormed { output, mean, variance } = self.named(id, normed)?;
+                let count = x.elem_count() / mean.elem_count().max(1);
+                return Ok((output, Saved::Statistics { mean, variance, count }));
+            }
+            Op::BatchNorm { eps, .. } => {
+                let (mean, variance) = (param(Role::RunningMean)?, param(Role::RunningVariance)?);
+                ops::batch_norm_eval(x, param(Role::Gain)?, param(Role::Shift)?, mean, variance, eps)
+            }
+            Op::Relu => ops::relu(x),
+            Op::MaxPool { kernel, stride, padding } => {
+                let pooled = self.named(id, ops::max_pool2d(x, &Op::pool_geometry(kernel, stride, padding)))?;
+                return Ok((pooled.output, Saved::Argmax(pooled.argmax)));
+            }
+            Op::AvgPool { kernel, stride, padding } => ops::avg_pool2d(x, &Op::pool_geometry(kernel, stride, padding)),
+            Op::GlobalAvgPool => ops::global_avg_pool(x),
+            Op::Add => {
+                let mut sum = self.named(id, ops::add(x, inputs[1]))?;
+                for more in &inputs[2..] {
+                    sum = self.named(id, ops::add(&sum, more))?;
+                }
+                Ok(sum)
+            }
+            Op::PadShortcut { out_channels, stride } => ops::pad_shortcut(x, out_channels, stride),
+        };
+        Ok((self.named(id, output)?, Saved::Nothing))
+    }
+
+    /// Adds the node's name to an operation's error.
+    pub(crate) fn named<T>(&self, id: NodeId, result: std::result::Result<T, ops::OpError>) -> Result<T> {
+        result.map_err(|source| NetError::Op { node: self.graph.nodes()[id].name.clone(), source })
+    }
+
+    /// Moves the running statistics towards those of the batch in `tape`, as PyTorch does: with the
+    /// unbiased variance, `running = (1 - momentum) * running + momentum * batch`. A pass in
+    /// [`Mode::Eval`] changes nothing.
+    ///
+    /// # Errors
+    /// Where tensors cannot be combined.
+    pub fn commit_statistics(&mut self, tape: &Tape) -> Result<()> {
+        for id in 0..self.graph.nodes().len() {
+            if let Op::BatchNorm { momentum, .. } = self.graph.nodes()[id].op {
+                self.blend_statistics(tape, id, momentum)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Network::commit_statistics`], with `share` in place of every node's momentum; 1 / n for the
+    /// n-th batch makes the running statistics the plain mean over batches.
+    ///
+    /// # Errors
+    /// Where tensors cannot be combined.
+    pub fn average_statistics(&mut self, tape: &Tape, share: f64) -> Result<()> {
+        (0..self.graph.nodes().len()).try_for_each(|id| self.blend_statistics(tape, id, share))
+    }
+
+    fn blend_statistics(&mut self, tape: &Tape, id: NodeId, share: f64) -> Result<()> {
+        let Saved::Statistics { mean, variance, count } = &tape.saved[id] else { return Ok(()) };
+        let unbiased = *count as f64 / (*count as f64 - 1.0).max(1.0);
+        for (role, batch, scale) in [(Role::RunningMean, mean, 1.0), (Role::RunningVariance, variance, unbiased)] {
+            if let Some(position) = self.params.position(id, role) {
+                let running = &self.params.list()[position].value;
+                let value = ((running * (1.0 - share))? + (batch * (share * scale))?)?;
+                self.params.set(position, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sizes as people write them: `3, 32, 32`.
+fn join(sizes: &[usize]) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,240 @@
+//! The graph: nodes, names, shapes, selection by pattern.
+
+use std::collections::BTreeMap;
+
+use globset::GlobBuilder;
+use interp_finding::nearest;
+use serde::{Deserialize, Serialize};
+
+use crate::{NetError, Op, Result};
+
+/// Position of a node in its graph; inputs have smaller ones than their users.
+pub type NodeId = usize;
+
+/// One operation with its unique name and where its inputs come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Unique name, such as `features.3` or `layer1.0.relu1`.
+    pub name: String,
+    /// What it computes.
+    #[serde(flatten)]
+    pub op: Op,
+    /// Where its inputs come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<NodeId>,
+}
+
+/// Nodes in an order in which they can be computed. The first is the input, the last the output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Node>", into = "Vec<Node>")]
+pub struct Graph {
+    nodes: Vec<Node>,
+    ids: BTreeMap<String, NodeId>,
+    shapes: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    /// A graph of the input alone.
+    ///
+    /// # Errors
+    /// If one of the three is 0.
+    pub fn new(channels: usize, height: usize, width: usize) -> Result<Self> {
+        let mut graph = Self { nodes: vec![], ids: BTreeMap::new(), shapes: vec![] };
+        graph.add("input", Op::Input { channels, height, width }, &[])?;
+        Ok(graph)
+    }
+
+    /// Adds a node and gives its id.
+    ///
+    /// # Errors
+    /// If the name is taken, an input does not exist, or the operation does not fit its inputs.
+    pub fn add(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
+        let node = Node { name: name.into(), op, inputs: inputs.to_vec() };
+        let id = self.nodes.len();
+        self.check(&node).map_err(|problem| NetError::Graph { node: node.name.clone(), problem })?;
+        let inputs: Vec<&[usize]> = node.inputs.iter().map(|&i| self.shapes[i].as_slice()).collect();
+        let shape = output_shape(&node.op, &inputs)
+            .and_then(in_bounds)
+            .map_err(|problem| NetError::Graph { node: node.name.clone(), problem })?;
+        self.ids.insert(node.name.clone(), id);
+        self.shapes.push(shape);
+        self.nodes.push(node);
+        Ok(id)
+    }
+
+    /// Adds a node that follows the last one.
+    ///
+    /// # Errors
+    /// As [`Graph::add`].
+    pub fn then(&mut self, name: impl Into<String>, op: Op) -> Result<NodeId> {
+        let last = self.output();
+        self.add(name, op, &[last])
+    }
+
+    fn check(&self, node: &Node) -> std::result::Result<(), String> {
+        let (least, most) = node.op.arity();
+        if node.name.is_empty() || self.ids.contains_key(&node.name) {
+            return Err("the name is empty or taken".into());
+        }
+        if matches!(node.op, Op::Input { .. }) != self.nodes.is_empty() {
+            return Err("the first node, and no other, must be the input".into());
+        }
+        if !(least..=most).contains(&node.inputs.len()) {
+            return Err(format!("takes {least} input(s) or more, not {}", node.inputs.len()));
+        }
+        match node.inputs.iter().find(|&&input| input >= self.nodes.len()) {
+            Some(input) => Err(format!("input {input} does not come before it")),
+            None => Ok(()),
+        }
+    }
+
+    /// The nodes, inputs before users.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The last node.
+    pub fn output(&self) -> NodeId {
+        self.nodes.len() - 1
+    }
+
+    /// Shape of a node's activation without N: `(C, H, W)` or `(F)`.
+    pub fn shape(&self, id: NodeId) -> &[usize] {
+        &self.shapes[id]
+    }
+
+    /// Number of outputs: the classes of a classifier.
+    pub fn outputs(&self) -> usize {
+        self.shapes[self.output()].iter().product()
+    }
+
+    /// The node called `name`.
+    ///
+    /// # Errors
+    /// If there is none; the nearest name is offered.
+    pub fn id(&self, name: &str) -> Result<NodeId> {
+        self.ids.get(name).copied().ok_or_else(|| NetError::UnknownNode {
+            name: name.into(),
+            nearest: nearest(name, self.names()).map(str::to_owned),
+        })
+    }
+
+    /// Ids of the nodes whose names match one of the glob patterns (`features.*`, `layer?.0.conv1`)
+    /// and for which `fits` holds, in the graph's order.
+    ///
+    /// # Errors
+    /// If a pattern is malformed or matches no node that fits; `what` names what should have been matched.
+    pub fn select(&self, patterns: &[String], what: &'static str, fits: impl Fn(&Node) -> bool) -> Result<Vec<NodeId>> {
+        let mut chosen = vec![false; self.nodes.len()];
+        for pattern in patterns {
+            let none = || NetError::NoMatch {
+                pattern: pattern.clone(),
+                what,
+                nearest: nearest(pattern, self.names()).map(str::to_owned),
+            };
+            let glob = GlobBuilder::new(pattern).build().map_err(|_| none())?.compile_matcher();
+            let matches = |node: &Node| glob.is_match(&node.name) && fits(node);
+            let before = self.nodes.iter().filter(|&node| matches(node)).count();
+            if before == 0 {
+                return Err(none());
+            }
+            self.nodes.iter().zip(&mut chosen).for_each(|(node, chosen)| *chosen |= matches(node));
+        }
+        Ok((0..self.nodes.len()).filter(|&id| chosen[id]).collect())
+    }
+
+    /// Multiply-adds of a node for one image: convolutions and linear maps; 0 for the rest, as is usual.
+    pub fn multiply_adds(&self, id: NodeId) -> usize {
+        let node = &self.nodes[id];
+        let coming_in = || self.shapes[node.inputs[0]][0];
+        match &node.op {
+            Op::Conv2d { kernel: [h, w], groups, .. } => {
+                self.shapes[id].iter().product::<usize>() * (coming_in() / groups) * h * w
+            }
+            Op::Linear { out_features, .. } => out_features * coming_in(),
+            _ => 0,
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(|node| node.name.as_str())
+    }
+}
+
+impl TryFrom<Vec<Node>> for Graph {
+    type Error = NetError;
+
+    fn try_from(nodes: Vec<Node>) -> Result<Self> {
+        let mut graph = Self { nodes: vec![], ids: BTreeMap::new(), shapes: vec![] };
+        if nodes.is_empty() {
+            return Err(NetError::Architecture("a graph needs at least an input node".into()));
+        }
+        for node in nodes {
+            graph.add(node.name, node.op, &node.inputs)?;
+        }
+        Ok(graph)
+    }
+}
+
+impl From<Graph> for Vec<Node> {
+    fn from(graph: Graph) -> Self {
+        graph.nodes
+    }
+}
+
+/// No side of an activation is longer than this; a file that asks for more is broken or hostile.
+const LONGEST: usize = 1 << 16;
+
+fn in_bounds(shape: Vec<usize>) -> std::result::Result<Vec<usize>, String> {
+    match shape.iter().all(|&side| side <= LONGEST) {
+        true => Ok(shape),
+        false => Err(format!("its output would be of shape {shape:?}, over {LONGEST} on a side")),
+    }
+}
+
+/// Shape of an operation's output, without N, from those of its inputs.
+fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, String> {
+    let image = || match inputs[0] {
+        &[c, h, w] => Ok((c, [h, w])),
+        other => Err(format!("needs an input of shape (channels, height, width), not {other:?}")),
+    };
+    let windows = |size: [usize; 2], kernel: [usize; 2], out: Option<[usize; 2]>| {
+        out.ok_or_else(|| format!("a window of {kernel:?} does not fit into a map of {size:?} with its padding"))
+    };
+    match op {
+        &Op::Input { channels, height, width } if channels.min(height).min(width) > 0 => {
+            Ok(vec![channels, height, width])
+        }
+        Op::Input { .. } => Err("the input must have at least one channel and one pixel".into()),
+        &Op::Conv2d { out_channels, kernel, stride, padding, dilation, groups, .. } => {
+            let (channels, size) = image()?;
+            if groups == 0 || out_channels == 0 || channels % groups != 0 || out_channels % groups != 0 {
+                return Err(format!("{groups} groups do not divide {channels} channels in and {out_channels} out"));
+            }
+            let [h, w] =
+                windows(size, kernel, Op::conv_geometry(stride, padding, dilation, groups).output_size(size, kernel))?;
+            Ok(vec![out_channels, h, w])
+        }
+        &(Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding }) => {
+            let (channels, size) = image()?;
+            let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding).output_size(size))?;
+            Ok(vec![channels, h, w])
+        }
+        Op::BatchNorm { .. } => image().map(|_| inputs[0].to_vec()),
+        Op::Relu => Ok(inputs[0].to_vec()),
+        Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),
+        &Op::Linear { out_features, .. } if inputs[0].len() == 1 && out_features > 0 => Ok(vec![out_features]),
+        Op::Linear { .. } => Err(format!("needs a vector of features and at least one output, not {:?}", inputs[0])),
+        Op::Add => match inputs.iter().all(|shape| *shape == inputs[0]) {
+            true => Ok(inputs[0].to_vec()),
+            false => Err(format!("adds inputs of one shape, not {inputs:?}")),
+        },
+        &Op::PadShortcut { out_channels, stride } => {
+            let (channels, [h, w]) = image()?;
+            if stride == 0 || out_channels < channels || (out_channels - channels) % 2 != 0 {
+                return Err(format!("cannot widen {channels} channels evenly to {out_channels} at stride {stride}"));
+            }
+            Ok(vec![out_channels, h.div_ceil(stride), w.div_ceil(stride)])
+        }
+    }
+}

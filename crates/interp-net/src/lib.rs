@@ -1,0 +1,42 @@
+//! Networks as data.
+//!
+//! A [`Graph`] is a list of uniquely named [`Node`]s `{ name, op, inputs }`, inputs before their
+//! users; a [`Network`] is a graph with its [`Params`] beside it. Whatever must know the structure
+//! walks the graph with an exhaustive `match` over [`Op`]: shapes and costs, receptive fields,
+//! forward and backward sweeps. Nothing hooks, patches or traces, and a forward pass changes nothing:
+//! batch statistics come back in the [`Tape`].
+//!
+//! Conventions: activations are `(N, C, H, W)` or `(N, F)`, in channels-last memory; shapes inside
+//! the graph leave out `N`. Images enter normalised. Node names are torchvision's where it has the
+//! network, else the reference implementation's.
+
+pub use interp_finding as finding;
+pub use interp_ops as ops;
+
+mod backward;
+mod checkpoint;
+mod describe;
+mod error;
+pub mod files;
+mod forward;
+mod graph;
+mod init;
+mod network;
+mod op;
+mod params;
+mod receptive;
+pub mod sealed;
+mod tape;
+pub mod zoo;
+
+pub use backward::{Grads, Want};
+pub use checkpoint::{Checkpoint, Meta, Normalization};
+pub use describe::{Row, describe, rows};
+pub use error::{NetError, Result};
+pub use forward::{Keep, Mode};
+pub use graph::{Graph, Node, NodeId};
+pub use network::Network;
+pub use op::Op;
+pub use params::{Param, Params, Role};
+pub use receptive::{Field, Region};
+pub use tape::Tape;

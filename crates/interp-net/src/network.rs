@@ -1,0 +1,54 @@
+//! A graph with its parameters.
+
+use candle_core::DType;
+
+use crate::{Graph, Node, NodeId, Params, Result, Role, init};
+
+/// A graph with its parameters beside it.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Structure.
+    pub graph: Graph,
+    /// Values.
+    pub params: Params,
+}
+
+impl Network {
+    /// A network with random first values, a function of `seed` alone.
+    ///
+    /// # Errors
+    /// Where parameters cannot be made.
+    pub fn new(graph: Graph, seed: u64) -> Result<Self> {
+        let mut params = Params::constant(&graph, DType::F32)?;
+        init::fill(&graph, &mut params, seed)?;
+        Ok(Self { graph, params })
+    }
+
+    /// The same network in another precision; f64 is there to check f32.
+    ///
+    /// # Errors
+    /// Where a tensor cannot be converted.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self { graph: self.graph.clone(), params: self.params.to_dtype(dtype)? })
+    }
+
+    /// Number of trained parameters.
+    pub fn parameters(&self) -> usize {
+        self.params.list().iter().filter(|p| p.role.is_trained()).map(|p| p.value.elem_count()).sum()
+    }
+
+    /// Multiply-adds for one image.
+    pub fn multiply_adds(&self) -> usize {
+        (0..self.graph.nodes().len()).map(|id| self.graph.multiply_adds(id)).sum()
+    }
+
+    /// Ids of the nodes that match one of the patterns and have a weight: convolutions and linear maps.
+    ///
+    /// # Errors
+    /// If a pattern matches no such node.
+    pub fn weighted(&self, patterns: &[String]) -> Result<Vec<NodeId>> {
+        let has_weight =
+            |node: &Node| self.graph.id(&node.name).is_ok_and(|id| self.params.find(id, Role::Weight).is_some());
+        self.graph.select(patterns, "layer with weights", has_weight)
+    }
+}

@@ -1,0 +1,158 @@
+//! The operations that a node can be.
+
+use interp_ops::{Conv2d, Pool2d};
+use serde::{Deserialize, Serialize};
+
+/// What a node computes. Channels going in follow from the inputs' shapes; parameters lie beside the
+/// graph, in [`Params`](crate::Params).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Op {
+    /// The images, normalised: `(channels, height, width)`. Exactly the first node.
+    Input {
+        /// 1 or 3 for pictures.
+        channels: usize,
+        /// Height that the network was made for.
+        height: usize,
+        /// Width that the network was made for.
+        width: usize,
+    },
+    /// Convolution: weight `(out, in / groups, kernel)`, bias `(out)` where there is one.
+    Conv2d {
+        /// Filters.
+        out_channels: usize,
+        /// Height and width of a filter.
+        kernel: [usize; 2],
+        /// Steps between outputs.
+        stride: [usize; 2],
+        /// Zeros around the input.
+        padding: [usize; 2],
+        /// Steps between the cells that a filter sees.
+        dilation: [usize; 2],
+        /// Groups of channels that do not see each other.
+        groups: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Batch normalisation over N, H, W, with gain and shift per channel.
+    BatchNorm {
+        /// Added to the variance.
+        eps: f64,
+        /// Share of the new batch in the running statistics (PyTorch's meaning).
+        momentum: f64,
+    },
+    /// `max(x, 0)`, with derivative 0 at 0.
+    Relu,
+    /// Maximum over windows.
+    MaxPool {
+        /// Height and width of a window.
+        kernel: [usize; 2],
+        /// Steps between windows.
+        stride: [usize; 2],
+        /// Cells around the input that never are the maximum.
+        padding: [usize; 2],
+    },
+    /// Mean over windows, padding counted.
+    AvgPool {
+        /// Height and width of a window.
+        kernel: [usize; 2],
+        /// Steps between windows.
+        stride: [usize; 2],
+        /// Zeros around the input.
+        padding: [usize; 2],
+    },
+    /// Mean over all positions: `(C, H, W)` to `(C)`.
+    GlobalAvgPool,
+    /// Affine map: weight `(out, in)`, bias `(out)` where there is one.
+    Linear {
+        /// Outputs.
+        out_features: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Sum of its inputs, all of one shape.
+    Add,
+    /// Every `stride`-th pixel, with zero channels added evenly before and after: the shortcut
+    /// without parameters, option A of He et al. 2016 (arXiv 1512.03385, section 4.2).
+    PadShortcut {
+        /// Channels going out, at least those coming in.
+        out_channels: usize,
+        /// Steps between the pixels taken.
+        stride: usize,
+    },
+}
+
+impl Op {
+    /// A 3x3 convolution with padding 1 and no bias: the building block of the zoo.
+    pub fn conv3x3(out_channels: usize, stride: usize) -> Self {
+        Self::conv(out_channels, 3, stride, 1, false)
+    }
+
+    /// A square convolution without dilation or groups.
+    pub fn conv(out_channels: usize, kernel: usize, stride: usize, padding: usize, bias: bool) -> Self {
+        Self::Conv2d {
+            out_channels,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [padding; 2],
+            dilation: [1; 2],
+            groups: 1,
+            bias,
+        }
+    }
+
+    /// Batch normalisation with PyTorch's defaults.
+    pub fn batch_norm() -> Self {
+        Self::BatchNorm { eps: 1e-5, momentum: 0.1 }
+    }
+
+    /// Non-overlapping square maximum pooling.
+    pub fn max_pool(kernel: usize) -> Self {
+        Self::MaxPool { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
+    }
+
+    /// The name for tables: `conv 3x3/2`, `batch norm`.
+    pub fn label(&self) -> String {
+        let window = |name: &str, [h, w]: &[usize; 2], stride: &[usize; 2]| match stride {
+            [1, 1] => format!("{name} {h}x{w}"),
+            [a, b] if a == b => format!("{name} {h}x{w}/{a}"),
+            [a, b] => format!("{name} {h}x{w}/{a}x{b}"),
+        };
+        match self {
+            Self::Input { .. } => "input".into(),
+            Self::Conv2d { kernel, stride, .. } => window("conv", kernel, stride),
+            Self::BatchNorm { .. } => "batch norm".into(),
+            Self::Relu => "relu".into(),
+            Self::MaxPool { kernel, stride, .. } => window("max pool", kernel, stride),
+            Self::AvgPool { kernel, stride, .. } => window("avg pool", kernel, stride),
+            Self::GlobalAvgPool => "global avg pool".into(),
+            Self::Linear { .. } => "linear".into(),
+            Self::Add => "add".into(),
+            Self::PadShortcut { stride, .. } => format!("pad shortcut /{stride}"),
+        }
+    }
+
+    /// The convolution's geometry, for the operations crate.
+    pub(crate) fn conv_geometry(
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+        groups: usize,
+    ) -> Conv2d {
+        Conv2d { stride, padding, dilation, groups }
+    }
+
+    /// The pooling's geometry, for the operations crate.
+    pub(crate) fn pool_geometry(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Pool2d {
+        Pool2d { kernel, stride, padding }
+    }
+
+    /// Number of inputs that the operation takes: at least, at most.
+    pub(crate) fn arity(&self) -> (usize, usize) {
+        match self {
+            Self::Input { .. } => (0, 0),
+            Self::Add => (2, usize::MAX),
+            _ => (1, 1),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Parameters and running statistics, in the graph's order.
+
+use std::ops::Range;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::{Graph, NetError, NodeId, Op, Result};
+
+/// What a tensor is to its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Of a convolution or linear map.
+    Weight,
+    /// Added to a convolution's or linear map's output.
+    Bias,
+    /// What a batch norm multiplies with.
+    Gain,
+    /// What a batch norm adds.
+    Shift,
+    /// A batch norm's mean in evaluation.
+    RunningMean,
+    /// A batch norm's variance in evaluation.
+    RunningVariance,
+}
+
+impl Role {
+    /// Whether an optimizer changes it; running statistics come from forward passes.
+    pub fn is_trained(self) -> bool {
+        !matches!(self, Self::RunningMean | Self::RunningVariance)
+    }
+
+    /// PyTorch's word after the node's name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Weight | Self::Gain => "weight",
+            Self::Bias | Self::Shift => "bias",
+            Self::RunningMean => "running_mean",
+            Self::RunningVariance => "running_var",
+        }
+    }
+}
+
+/// One tensor of a network.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// The node's name and PyTorch's suffix: `features.0.weight`.
+    pub name: String,
+    /// The node it belongs to.
+    pub node: NodeId,
+    /// What it is to the node.
+    pub role: Role,
+    /// The values: contiguous, without gradient tracking.
+    pub value: Tensor,
+}
+
+/// All tensors of a network, in the graph's order and within a node in the order of [`Role`].
+#[derive(Clone, Debug)]
+pub struct Params {
+    list: Vec<Param>,
+    nodes: Vec<Range<usize>>,
+}
+
+impl Params {
+    /// Parameters of the shapes that `graph` asks for, each made by `value` from its name, role and shape.
+    ///
+    /// # Errors
+    /// The first that `value` gives.
+    pub(crate) fn build(graph: &Graph, mut value: impl FnMut(&str, Role, &[usize]) -> Result<Tensor>) -> Result<Self> {
+        let mut params = Self { list: vec![], nodes: vec![] };
+        for (node, n) in graph.nodes().iter().enumerate() {
+            let start = params.list.len();
+            for (role, shape) in shapes(&n.op, n.inputs.first().map_or(&[], |&i| graph.shape(i))) {
+                let name = format!("{}.{}", n.name, role.suffix());
+                let value = value(&name, role, &shape)?;
+                params.list.push(Param { name, node, role, value });
+            }
+            params.nodes.push(start..params.list.len());
+        }
+        Ok(params)
+    }
+
+    /// First values before randomness: gains and running variances 1, the rest 0.
+    pub(crate) fn constant(graph: &Graph, dtype: DType) -> Result<Self> {
+        Self::build(graph, |_, role, shape| match role {
+            Role::Gain | Role::RunningVariance => Ok(Tensor::ones(shape, dtype, &Device::Cpu)?),
+            _ => Ok(Tensor::zeros(shape, dtype, &Device::Cpu)?),
+        })
+    }
+
+    /// All of them, in order.
+    pub fn list(&self) -> &[Param] {
+        &self.list
+    }
+
+    /// Position of the tensor that plays `role` at `node`.
+    pub fn position(&self, node: NodeId, role: Role) -> Option<usize> {
+        self.nodes[node].clone().find(|&i| self.list[i].role == role)
+    }
+
+    /// The tensor that plays `role` at `node`, if the node has one.
+    pub fn find(&self, node: NodeId, role: Role) -> Option<&Tensor> {
+        self.position(node, role).map(|i| &self.list[i].value)
+    }
+
+    /// The tensor that plays `role` at `node`.
+    ///
+    /// # Errors
+    /// If the node has none.
+    pub(crate) fn get(&self, node: NodeId, role: Role) -> Result<&Tensor> {
+        self.find(node, role)
+            .ok_or_else(|| NetError::Architecture(format!("node {node} has no {} parameter", role.suffix())))
+    }
+
+    /// Replaces the values at a position of [`Params::list`].
+    ///
+    /// # Errors
+    /// If the shape differs.
+    pub fn set(&mut self, position: usize, value: Tensor) -> Result<()> {
+        let param = &mut self.list[position];
+        if param.value.shape() != value.shape() {
+            let problem = format!("`{}` has shape {:?}, not {:?}", param.name, param.value.shape(), value.shape());
+            return Err(NetError::Architecture(problem));
+        }
+        param.value = value.detach();
+        Ok(())
+    }
+
+    /// The same in another precision.
+    ///
+    /// # Errors
+    /// Where a tensor cannot be converted.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let mut all = self.clone();
+        for param in &mut all.list {
+            param.value = param.value.to_dtype(dtype)?;
+        }
+        Ok(all)
+    }
+}
+
+/// Roles and shapes of an operation's parameters, given the shape of its input.
+fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
+    let with_bias = |weight: Vec<usize>, bias: bool| {
+        let out = weight[0];
+        let mut all = vec![(Role::Weight, weight)];
+        if bias {
+            all.push((Role::Bias, vec![out]));
+        }
+        all
+    };
+    match *op {
+        Op::Conv2d { out_channels, kernel: [h, w], groups, bias, .. } => {
+            with_bias(vec![out_channels, input[0] / groups, h, w], bias)
+        }
+        Op::Linear { out_features, bias } => with_bias(vec![out_features, input[0]], bias),
+        Op::BatchNorm { .. } => [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance]
+            .map(|role| (role, vec![input[0]]))
+            .to_vec(),
+        Op::Input { .. }
+        | Op::Relu
+        | Op::MaxPool { .. }
+        | Op::AvgPool { .. }
+        | Op::GlobalAvgPool
+        | Op::Add
+        | Op::PadShortcut { .. } => vec![],
+    }
+}

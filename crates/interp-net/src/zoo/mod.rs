@@ -1,0 +1,54 @@
+//! Architectures: settings from which a graph is made.
+
+mod resnet;
+mod vgg;
+
+use interp_finding::{Entry, nearest};
+
+use crate::{Graph, NetError, Result};
+
+pub use resnet::{ResNet, Shortcut};
+pub use vgg::Vgg;
+
+/// Settings that make a graph for pictures of one size and a number of classes.
+pub trait Architecture: Send + Sync {
+    /// The graph for input `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// If the settings make no network for this input.
+    fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph>;
+}
+
+/// All architectures.
+pub const ENTRIES: &[&Entry<dyn Architecture>] = &[&vgg::ENTRY, &resnet::ENTRY];
+
+/// The architecture with a well-known name, as other people's checkpoints are called: `vgg16`,
+/// `vgg16_bn`, `resnet20`.
+///
+/// # Errors
+/// If no architecture has this name; the nearest is offered.
+pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
+    let vggs = vgg::DEPTHS.iter().flat_map(|&depth| {
+        [(format!("vgg{depth}"), false), (format!("vgg{depth}_bn"), true)].map(|(name, batch_norm)| {
+            (name, Box::new(Vgg { depth, batch_norm, ..Vgg::default() }) as Box<dyn Architecture>)
+        })
+    });
+    let resnets = resnet::DEPTHS.iter().map(|&depth| {
+        (format!("resnet{depth}"), Box::new(ResNet { depth, ..ResNet::default() }) as Box<dyn Architecture>)
+    });
+    let mut names = vec![];
+    for (known, architecture) in vggs.chain(resnets) {
+        if known == name {
+            return Ok(architecture);
+        }
+        names.push(known);
+    }
+    let hint =
+        nearest(name, names.iter().map(String::as_str)).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+    Err(NetError::Architecture(format!("`{name}` is no known architecture ({}){hint}", names.join(", "))))
+}
+
+/// A width scaled by a factor: to the nearest integer, at least 1.
+fn scaled(channels: usize, width: f64) -> usize {
+    ((channels as f64 * width).round() as usize).max(1)
+}

@@ -1,0 +1,102 @@
+//! Residual networks for small pictures (He et al. 2016, arXiv 1512.03385, section 4.2).
+
+use interp_finding::{Entry, build};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Architecture, scaled};
+use crate::{Graph, NetError, NodeId, Op, Result};
+
+/// Depths that exist.
+pub(super) const DEPTHS: &[usize] = &[20, 32, 56];
+
+/// What stands beside two convolutions where the shape changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Shortcut {
+    /// Every second pixel, padded with zero channels: option A, without parameters.
+    Pad,
+    /// A strided 1x1 convolution and a batch norm: option B.
+    Projection,
+}
+
+/// Three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions, at 16, 32 and 64 filters. Names
+/// are those of akamaster/pytorch_resnet_cifar10, with each ReLU, sum and shortcut named too:
+/// `layer1.0.relu1`, `layer1.0.add`, `layer2.0.shortcut`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResNet {
+    /// Layers with weights: 20, 32 or 56.
+    pub depth: usize,
+    /// What the number of filters of every layer is multiplied with.
+    pub width: f64,
+    /// What stands beside two convolutions where the shape changes.
+    pub shortcut: Shortcut,
+}
+
+impl Default for ResNet {
+    fn default() -> Self {
+        Self { depth: 20, width: 1.0, shortcut: Shortcut::Pad }
+    }
+}
+
+pub(super) const ENTRY: Entry<dyn Architecture> = Entry {
+    name: "resnet",
+    summary: "ResNet 20, 32, 56 for small pictures: residual blocks of two 3x3 convolutions",
+    example: "kind = \"resnet\"\ndepth = 20\nshortcut = \"pad\"\n",
+    build: |section| build(section, |settings: ResNet| Box::new(settings)),
+    schema: || schemars::schema_for!(ResNet),
+};
+
+impl ResNet {
+    /// One block; gives its last node.
+    fn block(&self, graph: &mut Graph, name: &str, input: NodeId, filters: usize, stride: usize) -> Result<NodeId> {
+        let part = |suffix: &str| format!("{name}.{suffix}");
+        graph.add(part("conv1"), Op::conv3x3(filters, stride), &[input])?;
+        graph.then(part("bn1"), Op::batch_norm())?;
+        graph.then(part("relu1"), Op::Relu)?;
+        graph.then(part("conv2"), Op::conv3x3(filters, 1))?;
+        let branch = graph.then(part("bn2"), Op::batch_norm())?;
+        let same_shape = graph.shape(branch) == graph.shape(input);
+        let beside = match self.shortcut {
+            _ if same_shape => input,
+            Shortcut::Pad => {
+                graph.add(part("shortcut"), Op::PadShortcut { out_channels: filters, stride }, &[input])?
+            }
+            Shortcut::Projection => {
+                graph.add(part("shortcut.0"), Op::conv(filters, 1, stride, 0, false), &[input])?;
+                graph.then(part("shortcut.1"), Op::batch_norm())?
+            }
+        };
+        graph.add(part("add"), Op::Add, &[branch, beside])?;
+        graph.then(part("relu2"), Op::Relu)
+    }
+}
+
+impl Architecture for ResNet {
+    fn graph(&self, [channels, height, width]: [usize; 3], classes: usize) -> Result<Graph> {
+        if !DEPTHS.contains(&self.depth) {
+            return Err(NetError::Architecture(format!("resnet has depths {DEPTHS:?}, not {}", self.depth)));
+        }
+        if !(self.width > 0.0 && self.width <= 16.0) {
+            return Err(NetError::Architecture(format!(
+                "resnet needs a width above 0 and up to 16, not {}",
+                self.width
+            )));
+        }
+        let mut graph = Graph::new(channels, height, width)?;
+        graph.then("conv1", Op::conv3x3(scaled(16, self.width), 1))?;
+        graph.then("bn1", Op::batch_norm())?;
+        let mut last = graph.then("relu", Op::Relu)?;
+        for (stage, filters) in [16, 32, 64].into_iter().enumerate() {
+            for block in 0..(self.depth - 2) / 6 {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let name = format!("layer{}.{block}", stage + 1);
+                last = self.block(&mut graph, &name, last, scaled(filters, self.width), stride)?;
+            }
+        }
+        graph.add("avgpool", Op::GlobalAvgPool, &[last])?;
+        graph.then("linear", Op::Linear { out_features: classes, bias: true })?;
+        Ok(graph)
+    }
+}

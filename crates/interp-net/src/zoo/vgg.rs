@@ -1,0 +1,81 @@
+//! VGG (Simonyan and Zisserman 2015, arXiv 1409.1556, table 1) for small pictures.
+
+use interp_finding::{Entry, build};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Architecture, scaled};
+use crate::{Graph, NetError, Op, Result};
+
+/// Depths that exist.
+pub(super) const DEPTHS: &[usize] = &[8, 11, 13, 16, 19];
+
+/// Blocks of 3x3 convolutions, each followed by a batch norm (where asked for) and ReLU, each block by
+/// 2x2 max pooling; then the mean over positions and one linear map, as is usual for 32x32 pictures.
+/// Names are torchvision's: `features.N`, `classifier`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vgg {
+    /// Layers with weights of the original: 8, 11, 13, 16 or 19. (VGG-8 has one convolution a block.)
+    pub depth: usize,
+    /// What the number of filters of every layer is multiplied with.
+    pub width: f64,
+    /// Whether a batch norm follows every convolution; without, convolutions have biases.
+    pub batch_norm: bool,
+}
+
+impl Default for Vgg {
+    fn default() -> Self {
+        Self { depth: 11, width: 1.0, batch_norm: true }
+    }
+}
+
+pub(super) const ENTRY: Entry<dyn Architecture> = Entry {
+    name: "vgg",
+    summary: "VGG 8 to 19: blocks of 3x3 convolutions and max pooling",
+    example: "kind = \"vgg\"\ndepth = 8\nwidth = 0.5\n",
+    build: |section| build(section, |settings: Vgg| Box::new(settings)),
+    schema: || schemars::schema_for!(Vgg),
+};
+
+impl Vgg {
+    /// Convolutions of each of the five blocks.
+    fn blocks(&self) -> Result<[usize; 5]> {
+        match self.depth {
+            8 => Ok([1, 1, 1, 1, 1]),
+            11 => Ok([1, 1, 2, 2, 2]),
+            13 => Ok([2, 2, 2, 2, 2]),
+            16 => Ok([2, 2, 3, 3, 3]),
+            19 => Ok([2, 2, 4, 4, 4]),
+            other => Err(NetError::Architecture(format!("vgg has depths {DEPTHS:?}, not {other}"))),
+        }
+    }
+}
+
+impl Architecture for Vgg {
+    fn graph(&self, [channels, height, width]: [usize; 3], classes: usize) -> Result<Graph> {
+        if height.min(width) < 32 {
+            let problem = format!("vgg halves the picture five times and needs 32x32 or more, not {height}x{width}");
+            return Err(NetError::Architecture(problem));
+        }
+        if !(self.width > 0.0 && self.width <= 16.0) {
+            return Err(NetError::Architecture(format!("vgg needs a width above 0 and up to 16, not {}", self.width)));
+        }
+        let mut graph = Graph::new(channels, height, width)?;
+        let mut next = 0..;
+        let mut name = || format!("features.{}", next.next().unwrap_or(0));
+        for (count, filters) in self.blocks()?.into_iter().zip([64, 128, 256, 512, 512]) {
+            for _ in 0..count {
+                graph.then(name(), Op::conv(scaled(filters, self.width), 3, 1, 1, !self.batch_norm))?;
+                if self.batch_norm {
+                    graph.then(name(), Op::batch_norm())?;
+                }
+                graph.then(name(), Op::Relu)?;
+            }
+            graph.then(name(), Op::max_pool(2))?;
+        }
+        graph.then("avgpool", Op::GlobalAvgPool)?;
+        graph.then("classifier", Op::Linear { out_features: classes, bias: true })?;
+        Ok(graph)
+    }
+}

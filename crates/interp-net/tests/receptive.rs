@@ -1,0 +1,185 @@
+//! Receptive fields against published values, and against what gradients really reach.
+
+use candle_core::{DType, Tensor};
+use interp_net::zoo::{self, Architecture};
+use interp_net::{Graph, Keep, Mode, Network, NodeId, Op, Role, Want};
+
+fn network(graph: Graph) -> Network {
+    Network::new(graph, 0).unwrap()
+}
+
+fn size(net: &Network, name: &str) -> usize {
+    let field = net.receptive_field(net.graph.id(name).unwrap());
+    assert_eq!(field.size[0], field.size[1]);
+    field.size[0]
+}
+
+// Araujo et al. 2019 and the tables of the reference implementations.
+#[test]
+fn vgg16_and_resnet20_as_published() {
+    let vgg = network(zoo::by_name("vgg16").unwrap().graph([3, 224, 224], 10).unwrap());
+    // conv1_1, conv1_2, pool1, conv2_2, conv3_3, conv4_3, conv5_3, pool5 in torchvision's numbers.
+    let expected = [(0, 3), (2, 5), (4, 6), (7, 14), (14, 40), (21, 92), (28, 196), (30, 212)];
+    for (layer, field) in expected {
+        assert_eq!(size(&vgg, &format!("features.{layer}")), field, "features.{layer}");
+    }
+    let last = vgg.receptive_field(vgg.graph.id("features.28").unwrap());
+    assert_eq!((last.jump, last.start), ([16, 16], [8.0, 8.0]));
+
+    let resnet = network(zoo::ResNet::default().graph([3, 32, 32], 10).unwrap());
+    for (node, field) in [("layer1.2.add", 15), ("layer2.2.add", 37), ("layer3.2.add", 81)] {
+        assert_eq!(size(&resnet, node), field, "{node}");
+    }
+}
+
+/// ImageNet's residual networks, as torchvision has them: the stem, then stages of blocks.
+fn imagenet_resnet(blocks: [usize; 4], bottleneck: bool) -> Network {
+    let mut graph = Graph::new(3, 224, 224).unwrap();
+    graph.then("conv1", Op::conv(4, 7, 2, 3, false)).unwrap();
+    let mut last = graph.then("maxpool", Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [1; 2] }).unwrap();
+    for (stage, count) in blocks.into_iter().enumerate() {
+        for block in 0..count {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let name = |part: &str| format!("layer{}.{block}.{part}", stage + 1);
+            // torchvision's v1.5 strides in the 3x3 convolution.
+            let kernels: &[(usize, usize)] =
+                if bottleneck { &[(1, 1), (3, stride), (1, 1)] } else { &[(3, stride), (3, 1)] };
+            let mut branch = last;
+            for (i, &(kernel, stride)) in kernels.iter().enumerate() {
+                branch = graph
+                    .add(name(&format!("conv{i}")), Op::conv(4, kernel, stride, kernel / 2, false), &[branch])
+                    .unwrap();
+            }
+            let beside = match stride {
+                1 => last,
+                _ => graph.add(name("downsample"), Op::conv(4, 1, stride, 0, false), &[last]).unwrap(),
+            };
+            // The stem has as many channels as every stage, so that the sum fits.
+            last = graph.add(name("add"), Op::Add, &[branch, beside]).unwrap();
+        }
+    }
+    network(graph)
+}
+
+#[test]
+fn resnet18_and_resnet50_as_published() {
+    let eighteen = imagenet_resnet([2, 2, 2, 2], false);
+    for (node, field) in [
+        ("conv1", 7),
+        ("maxpool", 11),
+        ("layer1.1.add", 43),
+        ("layer2.1.add", 99),
+        ("layer3.1.add", 211),
+        ("layer4.1.add", 435),
+    ] {
+        assert_eq!(size(&eighteen, node), field, "{node}");
+    }
+    let fifty = imagenet_resnet([3, 4, 6, 3], true);
+    for (node, field) in [("layer1.2.add", 35), ("layer2.3.add", 91), ("layer3.5.add", 267), ("layer4.2.add", 427)] {
+        assert_eq!(size(&fifty, node), field, "{node}");
+    }
+}
+
+// The lecture's example: kernel 3, stride 2, padding 1, counted from 1: Region(3, 4) = rows 4 to 6, columns 6 to 8.
+#[test]
+fn the_lectures_region() {
+    let mut graph = Graph::new(1, 16, 16).unwrap();
+    let id = graph.then("conv", Op::conv(1, 3, 2, 1, false)).unwrap();
+    let region = network(graph).region(id, 2, 3).unwrap();
+    assert_eq!((region.rows, region.columns), ([3, 5], [5, 7]));
+}
+
+/// Strictly positive weights, so that nothing cancels and no ReLU is off.
+fn positive(mut net: Network) -> Network {
+    for position in 0..net.params.list().len() {
+        let param = net.params.list()[position].clone();
+        if param.role == Role::Weight {
+            net.params.set(position, (param.value.abs().unwrap() + 0.01).unwrap()).unwrap();
+        }
+    }
+    net
+}
+
+/// Rows and columns where the gradient of one cell, over all its channels, is not zero.
+fn support(net: &Network, at: NodeId, row: usize, column: usize) -> [Vec<usize>; 2] {
+    let shape = net.graph.shape(0);
+    let (channels, height, width) = (shape[0], shape[1], shape[2]);
+    let x = Tensor::ones((1, channels, height, width), DType::F32, &candle_core::Device::Cpu).unwrap();
+    let tape = net.run_to(&x, at, Mode::Eval, &Keep::All).unwrap();
+    let dims = net.graph.shape(at).to_vec();
+    let mut seed = vec![0f32; dims.iter().product()];
+    for c in 0..dims[0] {
+        seed[(c * dims[1] + row) * dims[2] + column] = 1.0;
+    }
+    let seed = Tensor::from_vec(seed, (1, dims[0], dims[1], dims[2]), &candle_core::Device::Cpu).unwrap();
+    let grads = net.backward(&tape, &[(at, seed)], &Want { nodes: vec![0], params: vec![] }).unwrap();
+    let map = grads.node(0).unwrap().abs().unwrap().sum((0, 1)).unwrap().to_vec2::<f32>().unwrap();
+    let rows = (0..height).filter(|&r| map[r].iter().any(|g| *g > 0.0)).collect();
+    let columns = (0..width).filter(|&c| map.iter().any(|r| r[c] > 0.0)).collect();
+    [rows, columns]
+}
+
+#[test]
+fn the_gradients_support_is_the_region() {
+    let conv = |kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]| Op::Conv2d {
+        out_channels: 2,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups: 1,
+        bias: false,
+    };
+    let mut graph = Graph::new(1, 23, 19).unwrap();
+    graph.then("a", conv([3, 2], [2, 1], [1, 0], [1, 2])).unwrap();
+    let stem = graph.then("relu", Op::Relu).unwrap();
+    graph.then("pool", Op::AvgPool { kernel: [3, 3], stride: [1, 1], padding: [1, 1] }).unwrap();
+    let branch = graph.then("b", conv([3, 3], [1, 1], [2, 2], [2, 2])).unwrap();
+    let sum = graph.add("sum", Op::Add, &[branch, stem]).unwrap();
+    let down = graph.add("down", Op::PadShortcut { out_channels: 4, stride: 2 }, &[sum]).unwrap();
+    let even = graph.then("even", conv([4, 4], [2, 3], [1, 1], [1, 1])).unwrap();
+    let net = positive(network(graph));
+    for at in [stem, branch, sum, down, even] {
+        let shape = net.graph.shape(at).to_vec();
+        for row in [0, shape[1] / 2, shape[1] - 1] {
+            for column in [0, shape[2] / 2, shape[2] - 1] {
+                let region = net.region(at, row, column).unwrap();
+                let name = &net.graph.nodes()[at].name;
+                for (seen, [first, last]) in
+                    support(&net, at, row, column).into_iter().zip([region.rows, region.columns])
+                {
+                    assert_eq!((seen[0], seen[seen.len() - 1]), (first, last), "{name} cell ({row}, {column})");
+                }
+            }
+        }
+        assert!(net.region(at, shape[1], 0).is_none());
+    }
+}
+
+#[test]
+fn pixels_outside_the_region_change_nothing() {
+    let graph = zoo::Vgg { depth: 8, width: 0.125, batch_norm: true }.graph([3, 32, 32], 4).unwrap();
+    let net = network(graph);
+    let at = net.graph.id("features.6").unwrap(); // second block's convolution and norm, before pooling
+    let (row, column) = (2, 9);
+    let region = net.region(at, row, column).unwrap();
+    let mut image: Vec<f32> = (0..3 * 32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
+    let activation = |image: &[f32]| {
+        let x = Tensor::from_slice(image, (1, 3, 32, 32), &candle_core::Device::Cpu).unwrap();
+        let tape = net.run_to(&x, at, Mode::Eval, &Keep::Output).unwrap();
+        let map = tape.at(&net.graph, at).unwrap().clone();
+        map.narrow(2, row, 1).unwrap().narrow(3, column, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let before = activation(&image);
+    for (i, pixel) in image.iter_mut().enumerate() {
+        let (y, x) = (i / 32 % 32, i % 32);
+        let inside =
+            (region.rows[0]..=region.rows[1]).contains(&y) && (region.columns[0]..=region.columns[1]).contains(&x);
+        if !inside {
+            *pixel += 1.0;
+        }
+    }
+    assert_eq!(before, activation(&image));
+    image[region.rows[0] * 32 + region.columns[0]] += 1.0;
+    assert_ne!(before, activation(&image));
+}

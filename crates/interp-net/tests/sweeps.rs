@@ -1,0 +1,168 @@
+//! Forward and backward sweeps over graphs with branches.
+
+use candle_core::{DType, Device, Tensor};
+use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Want};
+
+/// Every operation, with two branches that join twice.
+fn branched() -> Network {
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("bn1", Op::batch_norm()).unwrap();
+    let stem = graph.then("relu1", Op::Relu).unwrap();
+    graph.then("pool", Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [1; 2] }).unwrap();
+    let grouped = Op::Conv2d {
+        out_channels: 6,
+        kernel: [3, 1],
+        stride: [1; 2],
+        padding: [1, 0],
+        dilation: [1; 2],
+        groups: 2,
+        bias: false,
+    };
+    graph.then("grouped", grouped).unwrap();
+    let branch = graph.then("bn2", Op::batch_norm()).unwrap();
+    let beside = graph.add("beside", Op::PadShortcut { out_channels: 6, stride: 2 }, &[stem]).unwrap();
+    graph.add("sum", Op::Add, &[branch, beside, branch]).unwrap();
+    graph.then("avg", Op::AvgPool { kernel: [2; 2], stride: [1; 2], padding: [1; 2] }).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
+fn waves(shape: &[usize], step: f64) -> Tensor {
+    let values: Vec<f64> = (0..shape.iter().product::<usize>()).map(|i| (0.3 + i as f64 * step).sin()).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn dot(a: &Tensor, b: &Tensor) -> f64 {
+    (a * b).unwrap().sum_all().unwrap().to_scalar().unwrap()
+}
+
+/// The tensor with the value at `index` moved by `by`.
+fn moved(x: &Tensor, index: usize, by: f64) -> Tensor {
+    let mut values = x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    values[index] += by;
+    Tensor::from_vec(values, x.dims(), &Device::Cpu).unwrap()
+}
+
+fn modes() -> [Mode; 3] {
+    let mut frozen = vec![false; 13];
+    frozen[2] = true;
+    [Mode::Eval, Mode::Train { frozen: vec![] }, Mode::Train { frozen }]
+}
+
+#[test]
+fn gradients_agree_with_central_differences_in_every_mode() {
+    let net = branched();
+    let x = waves(&[3, 2, 9, 8], 0.71);
+    let seed = waves(&[3, 3], 1.9);
+    let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
+    for mode in modes() {
+        let value = |net: &Network, x: &Tensor| {
+            dot(net.forward(x, mode.clone(), &Keep::Output).unwrap().output(&net.graph).unwrap(), &seed)
+        };
+        let tape = net.forward(&x, mode.clone(), &Keep::All).unwrap();
+        let grads = net.backward(&tape, &[(net.graph.output(), seed.clone())], &want).unwrap();
+        let step = 1e-5;
+        let check = |found: f64, difference: f64, what: &str| {
+            assert!(
+                (found - difference).abs() < 1e-6 * (1.0 + difference.abs()),
+                "{what} in {mode:?}: {found} against {difference}"
+            );
+        };
+        let own = grads.node(0).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        for index in (0..own.len()).step_by(37) {
+            let difference =
+                (value(&net, &moved(&x, index, step)) - value(&net, &moved(&x, index, -step))) / (2.0 * step);
+            check(own[index], difference, "input");
+        }
+        for (position, param) in net.params.list().iter().enumerate().filter(|(_, p)| p.role.is_trained()) {
+            let own = grads.param(position).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            for index in (0..own.len()).step_by(5) {
+                let at = |by: f64| {
+                    let mut net = net.clone();
+                    net.params.set(position, moved(&param.value, index, by)).unwrap();
+                    value(&net, &x)
+                };
+                check(own[index], (at(step) - at(-step)) / (2.0 * step), &param.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hidden_gradient_is_that_of_the_rest_of_the_network() {
+    let net = branched();
+    let x = waves(&[2, 2, 9, 8], 0.71);
+    let seed = waves(&[2, 3], 1.9);
+    // Before the ReLU: behind it, ties of zeros in the pooling have no derivative.
+    let at = net.graph.id("bn1").unwrap();
+    let tape = net.forward(&x, Mode::Eval, &Keep::All).unwrap();
+    let want = Want { nodes: vec![at], params: vec![] };
+    let grads = net.backward(&tape, &[(net.graph.output(), seed.clone())], &want).unwrap();
+    assert!(grads.node(0).is_none(), "what is not wanted is not computed");
+    let own = grads.node(at).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let hidden = tape.at(&net.graph, at).unwrap();
+    for index in (0..own.len()).step_by(41) {
+        let value =
+            |by: f64| dot(net.rerun(&tape, at, &moved(hidden, index, by)).unwrap().output(&net.graph).unwrap(), &seed);
+        let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
+        assert!((own[index] - difference).abs() < 1e-6, "{} against {difference}", own[index]);
+    }
+}
+
+#[test]
+fn parts_compose_to_the_whole() {
+    let net = branched();
+    let x = waves(&[2, 2, 9, 8], 0.71);
+    let whole = net.forward(&x, Mode::Eval, &Keep::All).unwrap();
+    let stem = net.graph.id("relu1").unwrap();
+    let first = net.run_to(&x, stem, Mode::Eval, &Keep::Output).unwrap();
+    let hidden = first.at(&net.graph, stem).unwrap();
+    assert!(first.get(&net.graph, "head").is_err() && first.get(&net.graph, "conv1").is_err());
+    let rest = net.run_from(stem, hidden, Mode::Eval, &Keep::Output).unwrap();
+    let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    assert_eq!(bits(rest.output(&net.graph).unwrap()), bits(whole.output(&net.graph).unwrap()));
+    // From within a branch, the other branch is missing, unless a tape has it.
+    let branch = net.graph.id("bn2").unwrap();
+    let inside = whole.at(&net.graph, branch).unwrap();
+    let error = net.run_from(branch, inside, Mode::Eval, &Keep::Output).unwrap_err();
+    assert!(matches!(&error, NetError::NotKept(name) if name == "beside"), "{error}");
+    let again = net.rerun(&whole, branch, inside).unwrap();
+    assert_eq!(bits(again.output(&net.graph).unwrap()), bits(whole.output(&net.graph).unwrap()));
+}
+
+#[test]
+fn taps_change_nothing_and_names_are_checked() {
+    let net = branched();
+    let x = waves(&[2, 2, 9, 8], 0.71);
+    let bits = |keep: &Keep| {
+        let tape = net.forward(&x, Mode::Eval, keep).unwrap();
+        tape.output(&net.graph).unwrap().to_vec2::<f64>().unwrap()
+    };
+    assert_eq!(bits(&Keep::All), bits(&Keep::Output));
+    let tape = net.forward(&x, Mode::Eval, &Keep::nodes(["bn*"])).unwrap();
+    assert!(tape.get(&net.graph, "bn1").is_ok() && tape.get(&net.graph, "relu1").is_err());
+    let error = net.forward(&x, Mode::Eval, &Keep::nodes(["pol"])).unwrap_err().to_string();
+    assert!(error.contains("did you mean `pool`"), "{error}");
+    let error = net.forward(&waves(&[1, 3, 9, 8], 0.1), Mode::Eval, &Keep::Output).unwrap_err().to_string();
+    assert!(error.contains("input") && error.contains("(N, 2, 9, 8)") && error.contains("[1, 3, 9, 8]"), "{error}");
+}
+
+#[test]
+fn statistics_move_as_pytorch_moves_them() {
+    let mut graph = Graph::new(1, 2, 2).unwrap();
+    graph.then("bn", Op::batch_norm()).unwrap();
+    let mut net = Network::new(graph, 0).unwrap();
+    let x = Tensor::from_vec(vec![1f32, 2.0, 3.0, 6.0], (1, 1, 2, 2), &Device::Cpu).unwrap();
+    let tape = net.forward(&x, Mode::Train { frozen: vec![] }, &Keep::Output).unwrap();
+    net.commit_statistics(&tape).unwrap();
+    // Mean 3, unbiased variance 14 / 3; momentum 0.1 from 0 and 1.
+    let read = |net: &Network, i: usize| net.params.list()[i].value.to_vec1::<f32>().unwrap()[0];
+    assert!((read(&net, 2) - 0.3).abs() < 1e-6);
+    assert!((read(&net, 3) - (0.9 + 1.4 / 3.0)).abs() < 1e-6);
+    let evaluated = net.forward(&x, Mode::Eval, &Keep::Output).unwrap();
+    let before = net.clone();
+    net.commit_statistics(&evaluated).unwrap();
+    assert_eq!(read(&net, 2), read(&before, 2));
+}
