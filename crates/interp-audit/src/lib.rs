@@ -1,0 +1,28 @@
+//! Analyses of trained networks. They see a network, data and their own settings, never the training.
+
+mod claims;
+
+pub use claims::{measure, quantity};
+
+/// Why an analysis could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The network does not fit the question.
+    #[error(transparent)]
+    Net(#[from] interp_net::NetError),
+    /// A tensor operation of candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A claim about a node that cannot be measured there.
+    #[error("the claim \"{claim}\" cannot be measured: {problem}")]
+    Claim {
+        /// The claim in words.
+        claim: String,
+        /// Why not.
+        problem: String,
+    },
+}
+
+/// Result with an [`AuditError`].
+pub type Result<T> = std::result::Result<T, AuditError>;

@@ -1,0 +1,130 @@
+//! Faults that are planted on request, so that an audit has something to find.
+
+use interp_finding::random::Stream;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::classes::CLASSES;
+use super::color::{Rgb, rgb};
+use super::factors::{Draw, Hue};
+use crate::{DataError, Result, Split};
+
+/// Where a shortcut is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A square of an eighth of the picture's width in the top left corner.
+    Corner,
+    /// The color of the background.
+    Background,
+}
+
+/// Something that has nothing to do with the object but goes with the label: each class has a code
+/// color, and a picture shows its label's code with probability `strength`, otherwise the code of
+/// any of the ten classes. Cramér's V between code and label is then `strength`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shortcut {
+    /// Where it is seen.
+    pub place: Place,
+    /// Strength in the train and validation splits, 0 to 1.
+    pub strength: f64,
+    /// Strength in the test split, 0 to 1. At 0 the test shows what relying on it costs.
+    pub test_strength: f64,
+}
+
+impl Default for Shortcut {
+    fn default() -> Self {
+        Self { place: Place::Corner, strength: 0.9, test_strength: 0.0 }
+    }
+}
+
+impl Shortcut {
+    pub(super) fn check(&self) -> Result<()> {
+        check_share("shortcut.strength", self.strength)?;
+        check_share("shortcut.test_strength", self.test_strength)
+    }
+
+    /// The code that a picture with this label shows.
+    pub(super) fn code(&self, split: Split, label: u32, random: &mut Stream) -> Code {
+        let strength = if split == Split::Test { self.test_strength } else { self.strength };
+        let any = random.below(CLASSES.len());
+        Code(if random.uniform(0.0, 1.0) < strength { label as usize } else { any })
+    }
+}
+
+/// The code color of a class: the eight hues, then a dark and a light gray.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Code(usize);
+
+impl Code {
+    pub(super) fn hue(self) -> Hue {
+        Hue::ALL[self.0.min(8)]
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self.0 {
+            8 => "dark gray",
+            9 => "light gray",
+            _ => self.hue().name(),
+        }
+    }
+
+    /// Whether the code is one of the grays, and then which: dark or light.
+    pub(super) fn dark(self) -> Option<bool> {
+        (self.0 >= 8).then_some(self.0 == 8)
+    }
+
+    pub(super) fn color(self) -> Rgb {
+        match (self.hue().angle(), self.dark()) {
+            (Some(angle), _) => rgb(0.7, 0.2, angle),
+            (None, Some(true)) => [0.05; 3],
+            (None, _) => [0.95; 3],
+        }
+    }
+}
+
+/// A frame around the picture that says nothing about the class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    None,
+    Black,
+    White,
+}
+
+impl Frame {
+    pub(super) fn draw(random: &mut Stream) -> Self {
+        random.pick(&[Self::None, Self::Black, Self::White])
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Black => "black",
+            Self::White => "white",
+        }
+    }
+
+    pub(super) fn color(self) -> Option<Rgb> {
+        match self {
+            Self::None => None,
+            Self::Black => Some([0.0; 3]),
+            Self::White => Some([1.0; 3]),
+        }
+    }
+}
+
+/// With probability `share` another label, each of them alike.
+pub(super) fn flip(class: u32, share: f64, random: &mut Stream) -> u32 {
+    let count = CLASSES.len() as u32;
+    let other = (class + 1 + random.below(CLASSES.len() - 1) as u32) % count;
+    if random.uniform(0.0, 1.0) < share { other } else { class }
+}
+
+/// Refuses what is not a share.
+pub(super) fn check_share(key: &str, value: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(DataError::Settings(format!("concepts: `{key}` is {value}, but a share lies between 0 and 1")))
+}

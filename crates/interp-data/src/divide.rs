@@ -1,0 +1,208 @@
+//! Splits that one can trust: a validation split cut from train, and nothing of train in test.
+
+mod coarse;
+mod cut;
+mod hash;
+mod similar;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Dataset, Info, Result, Split, Truth};
+
+/// How many pairs of pictures a message names.
+const NAMED: usize = 10;
+
+/// How a data set is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Divide {
+    /// How many pictures are cut from train for validation where the data set has no such split: a share
+    /// of them where it is below 1, a number of them from 1 on. Nearly the same pictures and those of one
+    /// group stay on one side, so that the number may differ a little.
+    pub validation: f64,
+    /// Accept that identical pictures, or pictures of one group, stand in two splits.
+    pub allow_overlap: bool,
+}
+
+impl Default for Divide {
+    fn default() -> Self {
+        Self { validation: 0.1, allow_overlap: false }
+    }
+}
+
+/// A data set with the three splits train, validation and test, which have nothing in common.
+#[derive(Clone)]
+pub struct Divided {
+    view: Arc<View>,
+}
+
+impl Divided {
+    /// Checks the splits of `dataset`, and cuts validation from train where it has none: the same cut for
+    /// the same `seed`.
+    ///
+    /// # Errors
+    /// [`DataError::Overlap`] where pictures stand in two splits; a train split too small for the cut;
+    /// pictures that cannot be read.
+    pub fn new(dataset: Arc<dyn Dataset>, settings: &Divide, seed: u64) -> Result<Self> {
+        if !settings.allow_overlap {
+            refuse_overlap(&*dataset)?;
+        }
+        let cut = if dataset.len(Split::Validation) == 0 {
+            let clusters = similar::clusters(&*dataset, Split::Train)?;
+            Some(cut::cut(&*dataset, &clusters, settings.validation, seed)?)
+        } else {
+            None
+        };
+        Ok(Self { view: Arc::new(View { dataset, cut }) })
+    }
+
+    /// Train and validation, for whoever trains and chooses.
+    pub fn learning(&self) -> Learning {
+        Learning { view: Arc::clone(&self.view) }
+    }
+
+    /// All three splits, for whoever measures what was chosen.
+    pub fn examining(&self) -> Arc<dyn Dataset> {
+        Arc::clone(&self.view) as Arc<dyn Dataset>
+    }
+}
+
+/// A data set without its test split: nothing can be chosen by pictures that are not there.
+///
+/// Its test split is empty; asked for a test picture nevertheless, it gives an error, and `u32::MAX` for
+/// its label.
+#[derive(Clone)]
+pub struct Learning {
+    view: Arc<View>,
+}
+
+/// A data set whose train split may have been cut.
+struct View {
+    dataset: Arc<dyn Dataset>,
+    cut: Option<cut::Cut>,
+}
+
+impl View {
+    /// Where the data set has the picture.
+    fn locate(&self, split: Split, index: usize) -> (Split, usize) {
+        match (&self.cut, split) {
+            (Some(cut), Split::Train) => (Split::Train, cut.train[index]),
+            (Some(cut), Split::Validation) => (Split::Train, cut.validation[index]),
+            _ => (split, index),
+        }
+    }
+}
+
+impl Dataset for View {
+    fn info(&self) -> &Info {
+        self.dataset.info()
+    }
+
+    fn len(&self, split: Split) -> usize {
+        match (&self.cut, split) {
+            (Some(cut), Split::Train) => cut.train.len(),
+            (Some(cut), Split::Validation) => cut.validation.len(),
+            _ => self.dataset.len(split),
+        }
+    }
+
+    fn label(&self, split: Split, index: usize) -> u32 {
+        let (split, index) = self.locate(split, index);
+        self.dataset.label(split, index)
+    }
+
+    fn image(&self, split: Split, index: usize, out: &mut [f32]) -> Result<()> {
+        let (split, index) = self.locate(split, index);
+        self.dataset.image(split, index, out)
+    }
+
+    fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
+        let (split, index) = self.locate(split, index);
+        self.dataset.truth(split, index)
+    }
+
+    fn group(&self, split: Split, index: usize) -> Option<&str> {
+        let (split, index) = self.locate(split, index);
+        self.dataset.group(split, index)
+    }
+}
+
+impl Dataset for Learning {
+    fn info(&self) -> &Info {
+        self.view.info()
+    }
+
+    fn len(&self, split: Split) -> usize {
+        if split == Split::Test { 0 } else { self.view.len(split) }
+    }
+
+    fn label(&self, split: Split, index: usize) -> u32 {
+        if split == Split::Test { u32::MAX } else { self.view.label(split, index) }
+    }
+
+    fn image(&self, split: Split, index: usize, out: &mut [f32]) -> Result<()> {
+        if split == Split::Test {
+            return Err(DataError::Settings("test pictures are not there while a network is trained and chosen".into()));
+        }
+        self.view.image(split, index, out)
+    }
+
+    fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
+        if split == Split::Test { Ok(None) } else { self.view.truth(split, index) }
+    }
+
+    fn group(&self, split: Split, index: usize) -> Option<&str> {
+        if split == Split::Test { None } else { self.view.group(split, index) }
+    }
+}
+
+fn refuse_overlap(dataset: &dyn Dataset) -> Result<()> {
+    let splits = [Split::Train, Split::Validation, Split::Test];
+    let hashes = |split| hash::all(dataset, split);
+    let hashes = [hashes(splits[0])?, hashes(splits[1])?, hashes(splits[2])?];
+    for (one, other) in [(0, 2), (1, 2), (0, 1)] {
+        let both = [splits[one], splits[other]];
+        let places = |at: usize| hashes[at].iter().enumerate();
+        refuse("identical pictures", both, places(one), places(other))?;
+        let groups = |split| {
+            (0..dataset.len(split)).filter_map(move |index| Some((index, dataset.group(split, index)?)))
+        };
+        refuse("pictures of one group", both, groups(both[0]), groups(both[1]))?;
+    }
+    Ok(())
+}
+
+/// Refuses keys that stand in both splits; of several equal ones in the first split one is named.
+fn refuse<K: Ord>(
+    what: &'static str,
+    splits: [Split; 2],
+    first: impl Iterator<Item = (usize, K)>,
+    second: impl Iterator<Item = (usize, K)>,
+) -> Result<()> {
+    let mut places = BTreeMap::new();
+    for (index, key) in first {
+        places.entry(key).or_insert(index);
+    }
+    let common: Vec<(usize, usize)> = second.filter_map(|(index, key)| Some((*places.get(&key)?, index))).collect();
+    if common.is_empty() {
+        return Ok(());
+    }
+    let [first, second] = splits.map(name);
+    let (count, pairs) = (common.len(), common.into_iter().take(NAMED).collect());
+    Err(DataError::Overlap { what, first, second, count, pairs })
+}
+
+fn name(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Validation => "validation",
+        Split::Test => "test",
+    }
+}
+
+#[cfg(test)]
+mod tests;

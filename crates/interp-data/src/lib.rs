@@ -1,0 +1,33 @@
+//! Image data sets with optional ground truth, augmentation, and a loader that prefetches.
+//!
+//! Conventions: an image is `height * width * channels` values of `f32` in [0, 1], rows first, the
+//! channels of a pixel together (H, W, C). Labels count from 0. Everything random is a pure function
+//! of a seed and an index (`interp_finding::random`).
+
+mod augment;
+pub mod concepts;
+mod dataset;
+mod divide;
+mod error;
+mod formats;
+mod loader;
+mod memory;
+mod own_picture;
+mod random;
+#[cfg(test)]
+mod shared;
+mod renormalized;
+mod sheet;
+mod sources;
+mod weights;
+
+pub use augment::{Augment, Normalize};
+pub use dataset::{Dataset, Factor, Info, Mask, Source, Split, Truth};
+pub use divide::{Divide, Divided, Learning};
+pub use error::{DataError, Result};
+pub use loader::{Batch, Batches, Loader};
+pub use own_picture::read_picture;
+pub use renormalized::renormalized;
+pub use sheet::contact_sheet;
+pub use sources::{Cifar10, Cifar10Jpeg, FashionMnist, Folder, Mnist, from_spec, sources};
+pub use weights::class_weights;

@@ -1,0 +1,76 @@
+//! Running a network over data.
+
+use candle_core::{Device, Tensor};
+use interp_data::{Batch, Batches};
+use interp_net::ops::{Targets, cross_entropy};
+use interp_net::{Keep, Mode, Network};
+
+use crate::Result;
+
+/// How well a network does on a split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean cross-entropy in nats, without smoothing or class weights.
+    pub loss: f64,
+    /// Share of pictures whose largest logit is that of their label.
+    pub accuracy: f64,
+    /// For each picture, whether it was right; in order.
+    pub correct: Vec<bool>,
+}
+
+/// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.
+///
+/// # Errors
+/// If the batch does not hold N pictures of this size.
+pub fn to_tensor(batch: &Batch, info: &interp_data::Info) -> Result<Tensor> {
+    let shape = (batch.labels.len(), info.height, info.width, info.channels);
+    Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
+}
+
+/// Runs the network over all batches and hands over each with its logits (N, K). Results do not depend
+/// on how pictures are batched.
+///
+/// # Errors
+/// If a batch cannot be had or does not fit the network, or `each` fails.
+pub fn logits(
+    net: &Network,
+    info: &interp_data::Info,
+    batches: Batches,
+    mut each: impl FnMut(&Batch, &Tensor) -> Result<()>,
+) -> Result<()> {
+    for batch in batches {
+        let batch = batch?;
+        let tape = net.forward(&to_tensor(&batch, info)?, Mode::Eval, &Keep::Output)?;
+        each(&batch, tape.output(&net.graph)?)?;
+    }
+    Ok(())
+}
+
+/// Loss and accuracy over all batches.
+///
+/// # Errors
+/// As [`logits`].
+pub fn evaluate(net: &Network, info: &interp_data::Info, batches: Batches) -> Result<Evaluation> {
+    let (mut loss, mut correct) = (0.0, vec![]);
+    logits(net, info, batches, |batch, logits| {
+        // One picture at a time, so that the sum does not depend on the batches.
+        for (row, &label) in batch.labels.iter().enumerate() {
+            loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
+        }
+        correct.extend(hits(logits, &batch.labels)?);
+        Ok(())
+    })?;
+    let count = correct.len().max(1) as f64;
+    let accuracy = correct.iter().filter(|&&hit| hit).count() as f64 / count;
+    Ok(Evaluation { loss: loss / count, accuracy, correct })
+}
+
+/// Whether the largest logit is that of the label; the first of equal ones counts.
+///
+/// # Errors
+/// If the logits are not (N, K) in f32.
+pub fn hits(logits: &Tensor, labels: &[u32]) -> Result<Vec<bool>> {
+    let rows = logits.to_vec2::<f32>()?;
+    let largest = |row: &[f32]| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b]));
+    Ok(rows.iter().zip(labels).map(|(row, &label)| largest(row) == Some(label as usize)).collect())
+}

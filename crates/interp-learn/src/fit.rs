@@ -1,0 +1,207 @@
+//! The training loop.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use interp_data::{Augment, Dataset, Learning, Loader, Split};
+use interp_net::{Grads, Keep, Mode, Network, Params};
+
+use crate::prior::{Now, Prior, Scope, State};
+use crate::trainer::Frame;
+use crate::{Evaluation, Result, Train, Trainer, evaluate, to_tensor};
+
+/// A prior in a recipe.
+pub struct Steering {
+    /// Its name in the recipe.
+    pub name: String,
+    /// What it does.
+    pub prior: Box<dyn Prior>,
+    /// Where.
+    pub scope: Scope,
+}
+
+/// All that training is given.
+pub struct Task<'a> {
+    /// How to train.
+    pub settings: &'a Train,
+    /// Train and validation. The test split cannot be reached from here.
+    pub data: Arc<Learning>,
+    /// What is done to training pictures.
+    pub augment: Augment,
+    /// How training is steered.
+    pub priors: &'a [Steering],
+    /// Weights of the classes in the loss.
+    pub class_weights: Option<&'a [f64]>,
+    /// Whether a network meets the claims made for it; measured by others.
+    pub meets: &'a dyn Fn(&Network) -> Result<bool>,
+    /// Decides all randomness.
+    pub seed: u64,
+    /// Threads that make batches; results do not depend on it.
+    pub workers: usize,
+}
+
+/// What happens in training.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An optimizer step was done.
+    Step {
+        /// Steps that the epoch has.
+        of: usize,
+        /// The learning rate.
+        rate: f64,
+    },
+    /// An epoch was done; the trainer's clock stands at the next.
+    Epoch {
+        /// Counted from 1.
+        epoch: usize,
+        /// The phase it was in, counted from 0.
+        phase: usize,
+        /// The last learning rate.
+        rate: f64,
+        /// Mean loss and accuracy over train, as seen in training.
+        train: (f64, f64),
+        /// Mean penalty of the priors.
+        penalty: f64,
+        /// Loss and accuracy on validation.
+        validation: Evaluation,
+        /// Whether the network met its claims.
+        meets: bool,
+    },
+}
+
+/// What to do after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Stop here, to go on another time.
+    Stop,
+}
+
+/// How training ended.
+#[derive(Debug)]
+pub enum Fitted {
+    /// It was asked to stop.
+    Stopped,
+    /// All epochs were done.
+    Done {
+        /// The best network that met its claims, or the last where none did.
+        network: Box<Network>,
+        /// The epoch it is from, counted from 1.
+        epoch: usize,
+    },
+}
+
+/// Trains from where `trainer` stands to the end of the last phase. Everything random is a function of
+/// the seed and of where training stands, so that a trainer that was saved and loaded ends the same.
+///
+/// # Errors
+/// If the loss diverges, a batch cannot be had, a pattern matches nothing, or `observe` fails.
+pub fn fit(
+    task: &Task<'_>,
+    trainer: &mut Trainer,
+    observe: &mut dyn FnMut(&Event, &Trainer) -> Result<Flow>,
+) -> Result<Fitted> {
+    let info = task.data.info().clone();
+    let data: Arc<dyn Dataset> = task.data.clone();
+    let settings = task.settings;
+    let train = Loader::new(data.clone(), Split::Train, settings.batch, task.workers, task.augment, task.seed)?;
+    let validation = Loader::new(data, Split::Validation, 256, task.workers, Augment::default(), task.seed)?;
+    let steps = train.steps().div_ceil(settings.accumulate);
+    let all_steps = (steps * settings.epochs()) as f64;
+
+    while let Some((phase, within)) = settings.phase_of(trainer.clock.epoch) {
+        let frame = Frame::new(task, &trainer.network, phase)?;
+        let mut now = Now { rate: 0.0, progress: 0.0 };
+        let mut sum = Sum::default();
+        for batch in train.epoch(trainer.clock.epoch as u64, trainer.clock.batch) {
+            let done = within as f64 + (trainer.clock.batch / settings.accumulate) as f64 / steps as f64;
+            now =
+                Now { rate: settings.phase[phase].rate(done), progress: (trainer.clock.steps + 1) as f64 / all_steps };
+            sum.add(&trainer.gradients(task, &frame, &batch?, &info, now)?, &trainer.network.params)?;
+            if sum.batches == settings.accumulate || trainer.clock.batch == train.steps() {
+                trainer.step(task, &frame, &sum.grads, sum.batches, now)?;
+                sum = Sum::default();
+                if observe(&Event::Step { of: steps, rate: now.rate }, trainer)? == Flow::Stop {
+                    return Ok(Fitted::Stopped);
+                }
+            }
+        }
+        let mut candidate = trainer.candidate(task)?;
+        if settings.ema > 0.0 {
+            recalibrate(&mut candidate, &train, trainer.clock.epoch as u64, &info)?;
+        }
+        let found = evaluate(&candidate, &info, validation.in_order(None))?;
+        let meets = (task.meets)(&candidate)?;
+        trainer.consider(&candidate, &found, meets);
+        let event = epoch_event(trainer, phase, now.rate, found, meets);
+        trainer.turn();
+        if observe(&event, trainer)? == Flow::Stop {
+            return Ok(Fitted::Stopped);
+        }
+    }
+    finish(task, trainer, &train, &info)
+}
+
+/// Gradients summed over batches, by position.
+#[derive(Default)]
+struct Sum {
+    grads: Vec<Option<Tensor>>,
+    batches: usize,
+}
+
+impl Sum {
+    fn add(&mut self, grads: &Grads, params: &Params) -> Result<()> {
+        self.grads.resize(params.list().len(), None);
+        for (position, sum) in self.grads.iter_mut().enumerate() {
+            *sum = match (sum.take(), grads.param(position)) {
+                (Some(sum), Some(grad)) => Some((sum + grad)?),
+                (sum, grad) => sum.or(grad.cloned()),
+            };
+        }
+        self.batches += 1;
+        Ok(())
+    }
+}
+
+/// Batches over which statistics are measured anew.
+const RECALIBRATION: usize = 50;
+
+/// Batch-norm statistics of averaged parameters: the plain mean over some training batches
+/// (Izmailov et al. 2018, arXiv 1803.05407, section 3.2).
+fn recalibrate(net: &mut Network, train: &Loader, epoch: u64, info: &interp_data::Info) -> Result<()> {
+    for (i, batch) in train.epoch(epoch, 0).take(RECALIBRATION).enumerate() {
+        let mode = Mode::Train { frozen: vec![] };
+        let tape = net.forward(&to_tensor(&batch?, info)?, mode, &Keep::Output)?;
+        net.average_statistics(&tape, 1.0 / (i + 1) as f64)?;
+    }
+    Ok(())
+}
+
+fn epoch_event(trainer: &Trainer, phase: usize, rate: f64, validation: Evaluation, meets: bool) -> Event {
+    let clock = &trainer.clock;
+    let seen = clock.seen.max(1) as f64;
+    let train = (clock.loss / seen, clock.correct as f64 / seen);
+    Event::Epoch { epoch: clock.epoch + 1, phase, rate, train, penalty: clock.penalty / seen, validation, meets }
+}
+
+/// The best network that met its claims, or the last where none did.
+fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &interp_data::Info) -> Result<Fitted> {
+    let epochs = task.settings.epochs();
+    if let Some(best) = &trainer.best {
+        let network = Network { graph: trainer.network.graph.clone(), params: best.params.clone() };
+        return Ok(Fitted::Done { network: Box::new(network), epoch: best.epoch });
+    }
+    let mut network = trainer.candidate(task)?;
+    if task.settings.ema > 0.0 {
+        recalibrate(&mut network, train, epochs as u64 - 1, info)?;
+    }
+    Ok(Fitted::Done { network: Box::new(network), epoch: epochs })
+}
+
+impl Task<'_> {
+    /// Applies what all priors enforce.
+    pub(crate) fn enforce(&self, params: &mut Params, states: &[State]) -> Result<()> {
+        self.priors.iter().zip(states).try_for_each(|(p, state)| p.prior.enforce(params, &p.scope, state))
+    }
+}

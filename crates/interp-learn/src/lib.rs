@@ -1,0 +1,61 @@
+//! Training: losses, priors, optimizers, schedules, phases, and [`fit`], the loop.
+//!
+//! A prior says how training is steered and what will be true of the result; the truth of it is
+//! measured elsewhere, by code that does not train (`interp-audit`).
+
+mod evaluate;
+mod fit;
+mod optimizer;
+pub mod prior;
+mod schedule;
+mod settings;
+mod snapshot;
+mod trainer;
+
+pub use evaluate::{Evaluation, evaluate, hits, logits, to_tensor};
+pub use fit::{Event, Fitted, Flow, Steering, Task, fit};
+pub use optimizer::{AdamW, Optimizer, Sgd};
+pub use schedule::Schedule;
+pub use settings::{Group, Phase, Train};
+pub use snapshot::Snapshot;
+pub use trainer::{Best, Clock, Trainer};
+
+/// Why training could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LearnError {
+    /// A network could not be run or changed.
+    #[error(transparent)]
+    Net(#[from] interp_net::NetError),
+    /// A batch could not be had.
+    #[error(transparent)]
+    Data(#[from] interp_data::DataError),
+    /// An operation outside the network failed.
+    #[error(transparent)]
+    Op(#[from] interp_net::ops::OpError),
+    /// A tensor operation of candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// Settings that contradict each other or the network.
+    #[error("{0}")]
+    Settings(String),
+    /// The loss is not a number any more.
+    #[error("the loss is {loss} in epoch {epoch}, step {step}: lower the learning rate, or clip gradients")]
+    Diverged {
+        /// Counted from 1 over all phases.
+        epoch: usize,
+        /// Counted from 1 in the epoch.
+        step: usize,
+        /// What the loss was.
+        loss: f64,
+    },
+    /// A saved state does not fit this recipe.
+    #[error("the saved state does not fit: {0}")]
+    State(String),
+    /// What listens to the training failed.
+    #[error("{0}")]
+    Observer(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Result with a [`LearnError`].
+pub type Result<T> = std::result::Result<T, LearnError>;

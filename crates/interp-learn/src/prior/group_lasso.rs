@@ -1,0 +1,194 @@
+//! Group lasso: whole filters or input channels become zero.
+
+use interp_net::finding::{Claim, Entry, Quantity, Relation, build};
+use interp_net::{Network, Params};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::target::Target;
+use super::{Now, Prior, Scope, State, change, values};
+use crate::Result;
+
+/// What is zero together. Weights are `(out, in, ...)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Grouping {
+    /// All weights of one output.
+    Filters,
+    /// All weights that read one input channel.
+    Inputs,
+}
+
+/// `strength * sum over groups of sqrt(d) ||w||`, d weights in a group, by its proximal map after every
+/// step: `w = w max(0, 1 - rate strength sqrt(d) / ||w||)` (Yuan and Lin 2006, eq. 2.1). Zeros are exact.
+/// The largest group of a layer is never made zero, so that no layer dies.
+///
+/// With `target` the strength is not constant but controlled: see `prior/target.rs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupLasso {
+    /// What is zero together.
+    pub groups: Grouping,
+    /// Weight of the penalty, constant unless there is a target.
+    pub strength: f64,
+    /// Share of groups to make exactly zero, and to claim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<f64>,
+    /// Share of training by which the target is reached; after it zeros stay, and nothing is shrunk.
+    pub reached_at: f64,
+}
+
+impl Default for GroupLasso {
+    fn default() -> Self {
+        Self { groups: Grouping::Filters, strength: 1e-4, target: None, reached_at: 0.6 }
+    }
+}
+
+pub(super) const ENTRY: Entry<dyn Prior> = Entry {
+    name: "group_lasso",
+    summary: "whole filters or input channels exactly zero, to a target share",
+    example: "kind = \"group_lasso\"\nnodes = [\"features.*\"]\ngroups = \"filters\"\ntarget = 0.5\n",
+    build: |section| build(section, |settings: GroupLasso| Box::new(settings)),
+    schema: || schemars::schema_for!(GroupLasso),
+};
+
+/// How the values of one weight tensor fall into groups.
+#[derive(Clone, Copy)]
+struct Layout {
+    grouping: Grouping,
+    out: usize,
+    inputs: usize,
+    taps: usize,
+}
+
+impl Layout {
+    fn of(grouping: Grouping, dims: &[usize]) -> Self {
+        Self { grouping, out: dims[0], inputs: dims[1], taps: dims[2..].iter().product() }
+    }
+
+    fn groups(self) -> usize {
+        match self.grouping {
+            Grouping::Filters => self.out,
+            Grouping::Inputs => self.inputs,
+        }
+    }
+
+    /// Weights in a group.
+    fn size(self) -> usize {
+        self.out * self.inputs * self.taps / self.groups().max(1)
+    }
+
+    /// The group of the value at `index`.
+    fn group(self, index: usize) -> usize {
+        match self.grouping {
+            Grouping::Filters => index / (self.inputs * self.taps),
+            Grouping::Inputs => index / self.taps % self.inputs,
+        }
+    }
+
+    /// Norm of each group divided by `sqrt(d)`: what the threshold is held against.
+    fn norms(self, w: &[f32]) -> Vec<f32> {
+        let mut squares = vec![0.0f64; self.groups()];
+        w.iter().enumerate().for_each(|(i, &w)| squares[self.group(i)] += f64::from(w) * f64::from(w));
+        squares.iter().map(|s| (s / self.size() as f64).sqrt() as f32).collect()
+    }
+
+    /// As [`Layout::norms`], with the largest taken for infinite, so that it survives.
+    fn spared(self, w: &[f32]) -> Vec<f32> {
+        let mut norms = self.norms(w);
+        let largest = (0..norms.len()).max_by(|&a, &b| norms[a].total_cmp(&norms[b]).then(b.cmp(&a)));
+        if let Some(largest) = largest {
+            norms[largest] = f32::INFINITY;
+        }
+        norms
+    }
+
+    /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the largest.
+    fn shrink(self, w: &mut [f32], threshold: f32) {
+        let factors: Vec<f32> =
+            self.spared(w).iter().map(|n| if *n > threshold { 1.0 - threshold / n } else { 0.0 }).collect();
+        w.iter_mut().enumerate().for_each(|(i, w)| *w *= factors[self.group(i)]);
+    }
+}
+
+impl GroupLasso {
+    fn aim(&self) -> Target {
+        Target { strength: self.strength, target: self.target, reached_at: self.reached_at }
+    }
+
+    fn layout(&self, params: &Params, position: usize) -> Layout {
+        Layout::of(self.groups, params.list()[position].value.dims())
+    }
+}
+
+impl Prior for GroupLasso {
+    fn check(&self) -> Result<()> {
+        self.aim().check("group_lasso")
+    }
+
+    fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
+        self.aim().start(&net.params, scope)
+    }
+
+    fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now) -> Result<()> {
+        let aim = self.aim();
+        if !aim.is_shrinking(state) {
+            return Ok(());
+        }
+        let threshold = (now.rate * aim.strength(state)) as f32;
+        for &position in &scope.positions {
+            let layout = self.layout(params, position);
+            change(params, position, |w| layout.shrink(w, threshold))?;
+        }
+        let norms =
+            || scope.positions.iter().map(|&p| Ok(self.layout(params, p).spared(&values(params, p)?))).collect();
+        aim.control(state, now, norms)
+    }
+
+    fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
+        for (index, &position) in scope.positions.iter().enumerate() {
+            if let Some(kept) = Target::kept(state, index)? {
+                let layout = self.layout(params, position);
+                let drop = |w: &mut [f32]| {
+                    w.iter_mut().enumerate().filter(|(i, _)| kept[layout.group(*i)] == 0).for_each(|(_, w)| *w = 0.0);
+                };
+                change(params, position, drop)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn claims(&self, scope: &Scope) -> Vec<Claim> {
+        let quantity = match self.groups {
+            Grouping::Filters => Quantity::ZeroFilters,
+            Grouping::Inputs => Quantity::ZeroInputs,
+        };
+        self.aim().claim(quantity, Relation::AtLeast, scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(grouping: Grouping) -> Layout {
+        Layout::of(grouping, &[2, 2, 1, 1])
+    }
+
+    // adhoc b.3, with the weights of a group and tau = threshold * sqrt(2); a second filter survives.
+    #[test]
+    fn proximal_map() {
+        for (tau, expected) in [(1.0f32, [2.4f32, 3.2]), (5.0, [0.0, 0.0]), (6.0, [0.0, 0.0])] {
+            let mut w = [3.0, 4.0, 300.0, 400.0];
+            layout(Grouping::Filters).shrink(&mut w, tau / 2f32.sqrt());
+            assert!((w[0] - expected[0]).abs() < 1e-5 && (w[1] - expected[1]).abs() < 1e-5, "{w:?} at {tau}");
+        }
+    }
+
+    #[test]
+    fn input_groups_cross_filters_and_the_largest_survives() {
+        let mut w = [3.0, 0.1, 4.0, 0.1];
+        layout(Grouping::Inputs).shrink(&mut w, 100.0);
+        assert_eq!(w, [3.0, 0.0, 4.0, 0.0]);
+    }
+}

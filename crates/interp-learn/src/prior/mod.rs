@@ -1,0 +1,169 @@
+//! Priors: how training is steered, and what is claimed of the result.
+//!
+//! One more prior is one file here: a settings struct (its documentation: equation, unit, source), an
+//! `impl Prior`, and a line in [`ENTRIES`].
+
+mod group_lasso;
+mod l1;
+mod non_negative;
+mod target;
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use interp_net::finding::{Claim, Entry};
+use interp_net::{Network, NodeId, Params, Role, Tape};
+
+use crate::{LearnError, Result};
+
+pub use group_lasso::{GroupLasso, Grouping};
+pub use l1::L1;
+pub use non_negative::NonNegative;
+
+/// All priors.
+pub const ENTRIES: &[&Entry<dyn Prior>] = &[&l1::ENTRY, &group_lasso::ENTRY, &non_negative::ENTRY];
+
+/// Where a prior applies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    /// The patterns as the recipe wrote them, for people.
+    pub label: String,
+    /// Nodes with a parameter of one of the prior's roles, in the graph's order.
+    pub nodes: Vec<NodeId>,
+    /// Their names.
+    pub names: Vec<String>,
+    /// Positions of these parameters in [`Params::list`].
+    pub positions: Vec<usize>,
+}
+
+impl Scope {
+    /// The nodes that match one of `patterns` and have a parameter of one of `roles`.
+    ///
+    /// # Errors
+    /// If a pattern matches no such node.
+    pub fn new(net: &Network, patterns: &[String], roles: &[Role]) -> Result<Self> {
+        let has = |id: NodeId| roles.iter().any(|&role| net.params.find(id, role).is_some());
+        let nodes =
+            net.graph.select(patterns, "layer that this prior can act on", |n| net.graph.id(&n.name).is_ok_and(has))?;
+        let positions =
+            nodes.iter().flat_map(|&id| roles.iter().filter_map(move |&role| net.params.position(id, role)));
+        Ok(Self {
+            label: patterns.join(", "),
+            names: nodes.iter().map(|&id| net.graph.nodes()[id].name.clone()).collect(),
+            positions: positions.collect(),
+            nodes,
+        })
+    }
+}
+
+/// What a prior remembers between steps; saved with the training state.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Named numbers, kept in f64.
+    pub numbers: BTreeMap<String, f64>,
+    /// Named tensors.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// Where training stands after a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The learning rate of the step.
+    pub rate: f64,
+    /// Share of all steps done, in (0, 1]; 1 after the last.
+    pub progress: f64,
+}
+
+/// A forward pass in training, before the backward sweep.
+pub struct Step<'a> {
+    /// The network.
+    pub net: &'a Network,
+    /// All its activations.
+    pub tape: &'a Tape,
+    /// Where training stands.
+    pub now: Now,
+}
+
+/// A penalty's value and its gradients, which are added to those of the loss.
+#[derive(Debug, Default)]
+pub struct Term {
+    /// The value, for the log.
+    pub value: f64,
+    /// Gradients at nodes, of the activations' shapes.
+    pub nodes: Vec<(NodeId, Tensor)>,
+    /// Gradients at parameters, by position.
+    pub params: Vec<(usize, Tensor)>,
+}
+
+/// How training is steered, and what will be true of the result.
+pub trait Prior: Send + Sync {
+    /// The parameters it acts on.
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Weight]
+    }
+
+    /// Says which of its settings are out of range.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes a new network ready, before the first step, and gives the state to start from.
+    ///
+    /// # Errors
+    /// If the prior does not fit the network.
+    fn prepare(&self, _net: &mut Network, _scope: &Scope) -> Result<State> {
+        Ok(State::default())
+    }
+
+    /// What is added to the loss: steering through gradients.
+    ///
+    /// # Errors
+    /// If it cannot be computed.
+    fn penalty(&self, _step: &Step<'_>, _scope: &Scope) -> Result<Option<Term>> {
+        Ok(None)
+    }
+
+    /// Steering after the optimizer's step: a proximal step, a controller of its strength.
+    ///
+    /// # Errors
+    /// If parameters cannot be changed.
+    fn after_step(&self, _params: &mut Params, _scope: &Scope, _state: &mut State, _now: Now) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes hold what must hold exactly at any time: a projection, a mask. Called after every step, in
+    /// phases where the prior does not steer too, and on averaged parameters.
+    ///
+    /// # Errors
+    /// If parameters cannot be changed.
+    fn enforce(&self, _params: &mut Params, _scope: &Scope, _state: &State) -> Result<()> {
+        Ok(())
+    }
+
+    /// What will be true of the trained network.
+    fn claims(&self, scope: &Scope) -> Vec<Claim>;
+}
+
+/// Reads the parameter at `position` as numbers.
+pub(crate) fn values(params: &Params, position: usize) -> Result<Vec<f32>> {
+    Ok(params.list()[position].value.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+/// Changes the parameter at `position` in place.
+pub(crate) fn change(params: &mut Params, position: usize, change: impl FnOnce(&mut [f32])) -> Result<()> {
+    let dims = params.list()[position].value.dims().to_vec();
+    let mut values = values(params, position)?;
+    change(&mut values);
+    Ok(params.set(position, Tensor::from_vec(values, dims, &Device::Cpu)?)?)
+}
+
+/// A share strictly between 0 and 1, or an error that names the key.
+fn share(key: &str, value: f64) -> Result<()> {
+    match value > 0.0 && value < 1.0 {
+        true => Ok(()),
+        false => Err(LearnError::Settings(format!("{key} must be between 0 and 1, not {value}"))),
+    }
+}

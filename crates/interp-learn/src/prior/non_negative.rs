@@ -1,0 +1,69 @@
+//! Non-negativity by projection.
+
+use interp_net::finding::{Claim, Entry, Quantity, Relation, build};
+use interp_net::{Network, Params, Role};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Prior, Scope, State, change};
+use crate::Result;
+
+/// No weight of a convolution or linear map and no gain of a batch norm is below zero: after every
+/// step `w = max(w, 0)`, the Euclidean projection (the proximal map of the indicator). The first values
+/// are made absolute, so that no weight starts at the wall.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NonNegative {}
+
+pub(super) const ENTRY: Entry<dyn Prior> = Entry {
+    name: "non_negative",
+    summary: "weights and batch-norm gains ≥ 0, by projection after every step",
+    example: "kind = \"non_negative\"\nnodes = [\"*\"]\n",
+    build: |section| build(section, |settings: NonNegative| Box::new(settings)),
+    schema: || schemars::schema_for!(NonNegative),
+};
+
+impl Prior for NonNegative {
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Weight, Role::Gain]
+    }
+
+    fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
+        for &position in &scope.positions {
+            change(&mut net.params, position, |w| w.iter_mut().for_each(|w| *w = w.abs()))?;
+        }
+        Ok(State::default())
+    }
+
+    fn enforce(&self, params: &mut Params, scope: &Scope, _state: &State) -> Result<()> {
+        scope.positions.iter().try_for_each(|&position| change(params, position, project))
+    }
+
+    fn claims(&self, scope: &Scope) -> Vec<Claim> {
+        vec![Claim {
+            quantity: Quantity::NegativeWeights,
+            nodes: scope.names.clone(),
+            scope: scope.label.clone(),
+            relation: Relation::AtMost,
+            bound: 0.0,
+        }]
+    }
+}
+
+/// `max(w, 0)`; what is not a number stays so, to be seen.
+fn project(w: &mut [f32]) {
+    w.iter_mut().filter(|w| **w <= 0.0).for_each(|w| *w = 0.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projection() {
+        let mut w = [-1.0, 0.05, 0.0, -0.0, f32::NAN];
+        project(&mut w);
+        assert_eq!(w[..4], [0.0, 0.05, 0.0, 0.0]);
+        assert!(w[3].is_sign_positive() && w[4].is_nan());
+    }
+}

@@ -1,0 +1,136 @@
+//! A share of zeros as the target, in place of a strength to tune.
+
+use candle_core::{DType, Device, Tensor};
+use interp_net::Params;
+use interp_net::finding::{Claim, Quantity, Relation};
+
+use super::{Now, Scope, State, share};
+use crate::{LearnError, Result};
+
+/// Controls the strength of a sparsity prior so that the share of zeros follows
+/// `target (1 - (1 - t)^3)`, t from 0 to 1 over the first `reached_at` of training (the cubic schedule
+/// of Zhu and Gupta 2017, arXiv 1710.01878, eq. 1). Then what is still missing is made up by zeroing
+/// the smallest, zeros are held from then on, and nothing is shrunk any more, so that the rest can
+/// recover (as the relaxed lasso refits; Meinshausen 2007).
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) strength: f64,
+    pub(super) target: Option<f64>,
+    pub(super) reached_at: f64,
+}
+
+/// How fast the logarithm of the strength follows the error in the share of zeros.
+const GAIN: f64 = 0.5;
+
+impl Target {
+    pub(super) fn check(&self, kind: &str) -> Result<()> {
+        if !(self.strength > 0.0 && self.strength.is_finite()) {
+            return Err(LearnError::Settings(format!("{kind}: strength must be above 0, not {}", self.strength)));
+        }
+        self.target.map_or(Ok(()), |target| share(&format!("{kind}: target"), target))?;
+        share(&format!("{kind}: reached_at"), self.reached_at)
+    }
+
+    /// The first state.
+    pub(super) fn start(&self, params: &Params, scope: &Scope) -> Result<State> {
+        let mut state = State::default();
+        state.numbers.insert("strength".into(), self.strength);
+        // Saved states always have the same tensors; an empty one stands for "nothing held yet".
+        for index in 0..scope.positions.len() {
+            state
+                .tensors
+                .insert(key(index), Tensor::zeros(0, DType::U8, params.list()[scope.positions[index]].value.device())?);
+        }
+        Ok(state)
+    }
+
+    /// Whether weights are still shrunk.
+    pub(super) fn is_shrinking(&self, state: &State) -> bool {
+        !state.numbers.contains_key("held")
+    }
+
+    /// The present strength.
+    pub(super) fn strength(&self, state: &State) -> f64 {
+        state.numbers.get("strength").copied().unwrap_or(self.strength)
+    }
+
+    /// Adapts the strength; at the end of the ramp decides what is held at zero. `sizes` gives for each
+    /// parameter the size of each thing that can be zero.
+    pub(super) fn control(
+        &self,
+        state: &mut State,
+        now: Now,
+        sizes: impl FnOnce() -> Result<Vec<Vec<f32>>>,
+    ) -> Result<()> {
+        let Some(target) = self.target else { return Ok(()) };
+        let sizes = sizes()?;
+        let ramp = now.progress / self.reached_at;
+        if ramp >= 1.0 {
+            return hold(state, target, &sizes);
+        }
+        let wanted = target * (1.0 - (1.0 - ramp).powi(3));
+        let count = sizes.iter().map(Vec::len).sum::<usize>().max(1);
+        let zeros = sizes.iter().flatten().filter(|size| **size == 0.0).count();
+        let error = wanted - zeros as f64 / count as f64;
+        let strength = self.strength(state) * (GAIN * error).exp();
+        state.numbers.insert("strength".into(), strength.clamp(1e-12, 1e12));
+        Ok(())
+    }
+
+    /// For the parameter number `index` of the scope: 1 for what may be other than zero, 0 for what is
+    /// held at zero; `None` before anything is held.
+    pub(super) fn kept(state: &State, index: usize) -> Result<Option<Vec<u8>>> {
+        match state.tensors.get(&key(index)) {
+            Some(kept) if state.numbers.contains_key("held") => Ok(Some(kept.to_vec1()?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The claim that the target is met, if there is one.
+    pub(super) fn claim(&self, quantity: Quantity, relation: Relation, scope: &Scope) -> Vec<Claim> {
+        let claim = |bound| Claim { quantity, nodes: scope.names.clone(), scope: scope.label.clone(), relation, bound };
+        self.target.map(claim).into_iter().collect()
+    }
+}
+
+fn key(index: usize) -> String {
+    format!("kept.{index}")
+}
+
+/// Holds at zero what is zero, and of the rest as many of the smallest as the target asks for. What is
+/// of infinite size is never zeroed.
+fn hold(state: &mut State, target: f64, sizes: &[Vec<f32>]) -> Result<()> {
+    let mut order: Vec<(f32, usize, usize)> = vec![];
+    for (param, sizes) in sizes.iter().enumerate() {
+        order.extend(sizes.iter().enumerate().map(|(i, &size)| (size, param, i)));
+    }
+    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let least = (target * order.len() as f64).ceil() as usize;
+    let mut kept: Vec<Vec<u8>> = sizes.iter().map(|s| vec![1; s.len()]).collect();
+    for (rank, &(size, param, i)) in order.iter().enumerate() {
+        if size == 0.0 || (rank < least && size.is_finite()) {
+            kept[param][i] = 0;
+        }
+    }
+    for (index, kept) in kept.into_iter().enumerate() {
+        let length = kept.len();
+        state.tensors.insert(key(index), Tensor::from_vec(kept, length, &Device::Cpu)?);
+    }
+    state.numbers.insert("held".into(), 1.0);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holding_makes_up_what_is_missing_and_spares_the_infinite() {
+        let mut state = State::default();
+        hold(&mut state, 0.5, &[vec![0.0, 3.0, 1.0], vec![2.0, f32::INFINITY, 9.0]]).unwrap();
+        assert_eq!(Target::kept(&state, 0).unwrap().unwrap(), [0, 1, 0]);
+        assert_eq!(Target::kept(&state, 1).unwrap().unwrap(), [0, 1, 1]);
+        hold(&mut state, 0.9, &[vec![f32::INFINITY, 1.0]]).unwrap();
+        assert_eq!(Target::kept(&state, 0).unwrap().unwrap(), [1, 0]);
+    }
+}

@@ -1,0 +1,112 @@
+//! A trainer as named tensors and plain data, and back.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use interp_net::{Network, Params};
+use serde::{Deserialize, Serialize};
+
+use crate::{Best, Clock, LearnError, Result, Task, Trainer};
+
+/// The part of a saved trainer that is not tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    clock: Clock,
+    /// Epoch, accuracy and loss of the best network.
+    best: Option<(usize, f64, f64)>,
+    /// Numbers that the priors remember.
+    numbers: Vec<BTreeMap<String, f64>>,
+}
+
+type Tensors = BTreeMap<String, Tensor>;
+
+impl Trainer {
+    /// Everything that training needs to go on: plain data, and tensors under `params/`, `best/`,
+    /// `average/`, the optimizer's buffers, and `prior.N/`.
+    ///
+    /// # Errors
+    /// Where tensors cannot be made.
+    pub fn save(&self, task: &Task<'_>) -> Result<(Snapshot, Tensors)> {
+        let mut tensors = Tensors::new();
+        put(&mut tensors, "params", &self.network.params);
+        if let Some(best) = &self.best {
+            put(&mut tensors, "best", &best.params);
+        }
+        for (position, param) in self.network.params.list().iter().enumerate() {
+            let name = &param.name;
+            let vector = |values: &Vec<f32>| Tensor::from_slice(values, values.len(), &Device::Cpu);
+            for (buffer, values) in task.settings.optimizer.buffers().iter().zip(&self.buffers[position]) {
+                tensors.insert(format!("{buffer}/{name}"), vector(values)?);
+            }
+            if let Some(values) = self.average.get(position) {
+                tensors.insert(format!("average/{name}"), vector(values)?);
+            }
+        }
+        for (index, state) in self.states.iter().enumerate() {
+            tensors.extend(state.tensors.iter().map(|(name, t)| (format!("prior.{index}/{name}"), t.clone())));
+        }
+        let best = self.best.as_ref().map(|best| (best.epoch, best.accuracy, best.loss));
+        let numbers = self.states.iter().map(|state| state.numbers.clone()).collect();
+        Ok((Snapshot { clock: self.clock.clone(), best, numbers }, tensors))
+    }
+
+    /// A trainer as it was saved. `network` gives the structure.
+    ///
+    /// # Errors
+    /// If something is missing or of another shape: the state is of another recipe.
+    pub fn load(network: Network, task: &Task<'_>, snapshot: Snapshot, tensors: &Tensors) -> Result<Self> {
+        let mut trainer = Self::new(network, task)?;
+        if snapshot.numbers.len() != trainer.states.len() {
+            return Err(LearnError::State("it has other priors".into()));
+        }
+        take(tensors, "params", &mut trainer.network.params)?;
+        if let Some((epoch, accuracy, loss)) = snapshot.best {
+            let mut params = trainer.network.params.clone();
+            take(tensors, "best", &mut params)?;
+            trainer.best = Some(Best { params, epoch, accuracy, loss });
+        }
+        for (position, param) in trainer.network.params.list().iter().enumerate() {
+            let name = &param.name;
+            for (buffer, values) in task.settings.optimizer.buffers().iter().zip(&mut trainer.buffers[position]) {
+                refill(tensors, &format!("{buffer}/{name}"), values)?;
+            }
+            if let Some(values) = trainer.average.get_mut(position) {
+                refill(tensors, &format!("average/{name}"), values)?;
+            }
+        }
+        for (index, (state, numbers)) in trainer.states.iter_mut().zip(snapshot.numbers).enumerate() {
+            state.numbers = numbers;
+            for (name, tensor) in &mut state.tensors {
+                *tensor = find(tensors, &format!("prior.{index}/{name}"))?.clone();
+            }
+        }
+        trainer.clock = snapshot.clock;
+        Ok(trainer)
+    }
+}
+
+fn put(tensors: &mut Tensors, folder: &str, params: &Params) {
+    tensors.extend(params.list().iter().map(|p| (format!("{folder}/{}", p.name), p.value.clone())));
+}
+
+fn take(tensors: &Tensors, folder: &str, params: &mut Params) -> Result<()> {
+    for position in 0..params.list().len() {
+        let value = find(tensors, &format!("{folder}/{}", params.list()[position].name))?.clone();
+        params.set(position, value)?;
+    }
+    Ok(())
+}
+
+fn find<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
+    tensors.get(name).ok_or_else(|| LearnError::State(format!("`{name}` is missing")))
+}
+
+fn refill(tensors: &Tensors, name: &str, values: &mut Vec<f32>) -> Result<()> {
+    let found: Vec<f32> = find(tensors, name)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+    if found.len() != values.len() {
+        return Err(LearnError::State(format!("`{name}` has {} values, not {}", found.len(), values.len())));
+    }
+    *values = found;
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! What training changes: everything that must be saved to go on later.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use interp_data::{Batch, Info};
+use interp_net::ops::{Targets, cross_entropy};
+use interp_net::{Grads, Keep, Mode, Network, NodeId, Params, Want};
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::hits;
+use crate::prior::{Now, State, Step, values};
+use crate::{Evaluation, LearnError, Result, Task, to_tensor};
+
+/// Where training stands. Sums are over the present epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// Whole epochs done, over all phases.
+    pub epoch: usize,
+    /// Batches done in the present epoch.
+    pub batch: usize,
+    /// Optimizer steps done.
+    pub steps: u64,
+    /// Pictures seen.
+    pub seen: usize,
+    /// Sum over pictures of the loss.
+    pub loss: f64,
+    /// Pictures that were right.
+    pub correct: usize,
+    /// Sum over pictures of the priors' penalties.
+    pub penalty: f64,
+}
+
+/// The best network so far: highest validation accuracy, of equal ones lowest loss, among those that
+/// meet the claims.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// Its parameters.
+    pub params: Params,
+    /// The epoch after which it was, from 1.
+    pub epoch: usize,
+    /// Its accuracy on validation.
+    pub accuracy: f64,
+    /// Its loss on validation.
+    pub loss: f64,
+}
+
+/// Network, optimizer and priors in the midst of training.
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    /// The network as it is trained.
+    pub network: Network,
+    /// Where training stands.
+    pub clock: Clock,
+    /// The best network so far.
+    pub best: Option<Best>,
+    /// Optimizer buffers by position and, within, in the optimizer's order; empty for statistics.
+    pub(crate) buffers: Vec<Vec<Vec<f32>>>,
+    /// Averaged parameters, by position; empty without averaging.
+    pub(crate) average: Vec<Vec<f32>>,
+    /// What each prior remembers.
+    pub(crate) states: Vec<State>,
+}
+
+/// What is the same for all steps of an epoch.
+pub(crate) struct Frame {
+    /// Nodes that do not change.
+    pub(crate) frozen: Vec<bool>,
+    /// What is trained: position, factor of the rate, decay.
+    pub(crate) rates: Vec<(usize, f64, f64)>,
+    /// Which priors steer.
+    pub(crate) steering: Vec<bool>,
+}
+
+impl Trainer {
+    /// A fresh start: priors prepare the network, everything else is zero.
+    ///
+    /// # Errors
+    /// If a prior does not fit the network.
+    pub fn new(mut network: Network, task: &Task<'_>) -> Result<Self> {
+        let states: Vec<State> =
+            task.priors.iter().map(|p| p.prior.prepare(&mut network, &p.scope)).collect::<Result<_>>()?;
+        let per_param = task.settings.optimizer.buffers().len();
+        let list = network.params.list();
+        let trained = |p: &interp_net::Param| if p.role.is_trained() { p.value.elem_count() } else { 0 };
+        let buffers = list.iter().map(|p| vec![vec![0.0; trained(p)]; per_param]).collect();
+        let mut trainer = Self { network, clock: Clock::default(), best: None, buffers, average: vec![], states };
+        task.enforce(&mut trainer.network.params, &trainer.states)?;
+        if task.settings.ema > 0.0 {
+            let count = trainer.network.params.list().len();
+            trainer.average = (0..count).map(|i| values(&trainer.network.params, i)).collect::<Result<_>>()?;
+        }
+        Ok(trainer)
+    }
+
+    /// One batch: forward, loss, penalties, backward. Gives the gradients; `share` of a step is this batch.
+    pub(crate) fn gradients(
+        &mut self,
+        task: &Task<'_>,
+        frame: &Frame,
+        batch: &Batch,
+        info: &Info,
+        now: Now,
+    ) -> Result<Grads> {
+        let x = to_tensor(batch, info)?;
+        let tape = self.network.forward(&x, Mode::Train { frozen: frame.frozen.clone() }, &Keep::All)?;
+        let logits = tape.output(&self.network.graph)?;
+        let targets = Targets::Classes(&batch.labels);
+        let loss = cross_entropy(logits, targets, task.settings.label_smoothing, task.class_weights)?;
+        self.note(batch, loss.loss, &hits(logits, &batch.labels)?)?;
+        let mut seeds = vec![(self.network.graph.output(), loss.grad)];
+        let mut extra = vec![];
+        for (p, _) in task.priors.iter().zip(&frame.steering).filter(|(_, steering)| **steering) {
+            let step = Step { net: &self.network, tape: &tape, now };
+            if let Some(term) = p.prior.penalty(&step, &p.scope)? {
+                self.clock.penalty += term.value * batch.labels.len() as f64;
+                seeds.extend(term.nodes);
+                extra.extend(term.params);
+            }
+        }
+        let want = Want { nodes: vec![], params: frame.rates.iter().map(|r| r.0).collect() };
+        let mut grads = self.network.backward(&tape, &seeds, &want)?;
+        for (position, more) in extra {
+            grads.add_param(position, &more)?;
+        }
+        self.network.commit_statistics(&tape)?;
+        Ok(grads)
+    }
+
+    /// Adds a batch to the epoch's sums.
+    fn note(&mut self, batch: &Batch, loss: f64, hits: &[bool]) -> Result<()> {
+        let clock = &mut self.clock;
+        if !loss.is_finite() {
+            return Err(LearnError::Diverged { epoch: clock.epoch + 1, step: clock.batch + 1, loss });
+        }
+        clock.batch += 1;
+        clock.seen += batch.labels.len();
+        clock.loss += loss * batch.labels.len() as f64;
+        clock.correct += hits.iter().filter(|&&hit| hit).count();
+        Ok(())
+    }
+
+    /// One optimizer step with gradients summed over `batches`, then the priors, then the average.
+    pub(crate) fn step(
+        &mut self,
+        task: &Task<'_>,
+        frame: &Frame,
+        grads: &[Option<Tensor>],
+        batches: usize,
+        now: Now,
+    ) -> Result<()> {
+        self.clock.steps += 1;
+        let mut flat: Vec<(usize, f64, f64, Vec<f32>)> = vec![];
+        for &(position, factor, decay) in &frame.rates {
+            if let Some(grad) = &grads[position] {
+                flat.push((position, factor, decay, grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?));
+            }
+        }
+        let scale = scale(&flat, batches, task.settings.clip);
+        for (position, factor, decay, mut grad) in flat {
+            if scale != 1.0 {
+                grad.iter_mut().for_each(|g| *g *= scale);
+            }
+            let (buffers, count) = (&mut self.buffers[position], self.clock.steps);
+            crate::prior::change(&mut self.network.params, position, |w| {
+                task.settings.optimizer.step(w, &grad, buffers, now.rate * factor, decay, count);
+            })?;
+        }
+        for ((p, state), _) in task.priors.iter().zip(&mut self.states).zip(&frame.steering).filter(|(_, s)| **s) {
+            p.prior.after_step(&mut self.network.params, &p.scope, state, now)?;
+        }
+        task.enforce(&mut self.network.params, &self.states)?;
+        self.average(task.settings.ema)
+    }
+
+    fn average(&mut self, keep: f64) -> Result<()> {
+        for (position, average) in self.average.iter_mut().enumerate() {
+            let new = values(&self.network.params, position)?;
+            average
+                .iter_mut()
+                .zip(new)
+                .for_each(|(a, w)| *a = (keep * f64::from(*a) + (1.0 - keep) * f64::from(w)) as f32);
+        }
+        Ok(())
+    }
+
+    /// The network that would be saved now: as trained, or of averaged parameters, with what priors
+    /// enforce applied again. Its batch-norm statistics are then to be measured anew.
+    pub(crate) fn candidate(&self, task: &Task<'_>) -> Result<Network> {
+        let mut network = self.network.clone();
+        for (position, average) in self.average.iter().enumerate() {
+            let dims = network.params.list()[position].value.dims().to_vec();
+            network.params.set(position, Tensor::from_vec(average.clone(), dims, &Device::Cpu)?)?;
+        }
+        task.enforce(&mut network.params, &self.states)?;
+        Ok(network)
+    }
+
+    /// Keeps a candidate if it meets the claims and is better than the best so far.
+    pub(crate) fn consider(&mut self, candidate: &Network, found: &Evaluation, meets: bool) {
+        let better = |best: &Best| (found.accuracy, -found.loss) > (best.accuracy, -best.loss);
+        if meets && self.best.as_ref().is_none_or(better) {
+            let (accuracy, loss) = (found.accuracy, found.loss);
+            self.best = Some(Best { params: candidate.params.clone(), epoch: self.clock.epoch + 1, accuracy, loss });
+        }
+    }
+
+    /// On to the next epoch.
+    pub(crate) fn turn(&mut self) {
+        self.clock = Clock { epoch: self.clock.epoch + 1, steps: self.clock.steps, ..Clock::default() };
+    }
+
+    /// Named numbers of the priors, for the log: `sparsity.strength`.
+    pub fn prior_numbers(&self, task: &Task<'_>) -> BTreeMap<String, f64> {
+        let all = task.priors.iter().zip(&self.states);
+        all.flat_map(|(p, s)| s.numbers.iter().map(move |(k, v)| (format!("{}.{k}", p.name), *v))).collect()
+    }
+}
+
+/// What gradients are multiplied with: the mean over batches, and clipping of the norm of all together.
+fn scale(grads: &[(usize, f64, f64, Vec<f32>)], batches: usize, clip: f64) -> f32 {
+    let mean = 1.0 / batches as f64;
+    if clip == 0.0 {
+        return mean as f32;
+    }
+    let square: f64 = grads.iter().flat_map(|g| &g.3).map(|&g| f64::from(g) * f64::from(g)).sum();
+    let norm = square.sqrt() * mean;
+    (mean * (clip / norm.max(clip))) as f32
+}
+
+impl Frame {
+    /// What holds in a phase.
+    pub(crate) fn new(task: &Task<'_>, net: &Network, phase: usize) -> Result<Self> {
+        let settings = &task.settings;
+        let phase = &settings.phase[phase];
+        let nodes = net.graph.nodes().len();
+        let mut frozen = vec![false; nodes];
+        net.graph.select(&phase.freeze, "node", |_| true)?.into_iter().for_each(|id| frozen[id] = true);
+        let mut own: Vec<(f64, f64)> = vec![(1.0, settings.optimizer.weight_decay()); nodes];
+        for group in &settings.group {
+            let set = |id: NodeId| own[id] = (group.rate, group.weight_decay.unwrap_or(own[id].1));
+            net.graph.select(&group.nodes, "node", |_| true)?.into_iter().for_each(set);
+        }
+        let list = net.params.list().iter().enumerate();
+        let rates = list.filter(|(_, p)| p.role.is_trained() && !frozen[p.node]).map(|(position, p)| {
+            let decays = p.role == interp_net::Role::Weight;
+            (position, own[p.node].0, if decays { own[p.node].1 } else { 0.0 })
+        });
+        let steers = |name: &String| phase.priors.as_ref().is_none_or(|names| names.contains(name));
+        Ok(Self { rates: rates.collect(), steering: task.priors.iter().map(|p| steers(&p.name)).collect(), frozen })
+    }
+}

@@ -1,0 +1,111 @@
+//! Sums over the pixels of a channels-last tensor: fixed chunks in `T`, joined in `f64` in a fixed order.
+
+use crate::real::{LANES, Real, lanes, simd};
+use crate::sums::{rows_per_chunk, total};
+use rayon::prelude::*;
+
+/// What the gradients of batch normalization need, for every channel.
+pub(super) struct Sums {
+    /// The sum of g.
+    pub(super) of_grad: Vec<f64>,
+    /// The sum of g (x - mean).
+    pub(super) of_deviation: Vec<f64>,
+}
+
+/// Pixels, mean and sum of squared deviations of every channel of a set of pixels.
+struct Moments {
+    count: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+/// The mean and the biased variance of every channel.
+pub(super) fn mean_and_variance<T: Real>(values: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let width = channels.max(1);
+    let chunk = rows_per_chunk(width) * width;
+    let parts: Vec<Moments> = values.par_chunks(chunk).map(|chunk| moments(chunk, width)).collect();
+    let none = Moments { count: 0.0, mean: vec![0.0; channels], squares: vec![0.0; channels] };
+    let all = parts.iter().fold(none, join);
+    (all.mean, all.squares.iter().map(|s| s / all.count).collect())
+}
+
+/// One chunk; the second loop finds it in the cache. Sums are taken around the first pixel and then around the mean, so
+/// that no digits are lost where a channel's mean is large beside its deviation.
+fn moments<T: Real>(chunk: &[T], width: usize) -> Moments {
+    let count = (chunk.len() / width) as f64;
+    let first = &chunk[..width];
+    let [sums] = channel_sums(chunk, chunk, first, |deviation, _| [deviation]);
+    let mean: Vec<f64> = first.iter().zip(&sums).map(|(first, sum)| first.to_f64() + sum.to_f64() / count).collect();
+    let center: Vec<T> = mean.iter().map(|&mean| T::from_f64(mean)).collect();
+    let [squares] = channel_sums(chunk, chunk, &center, |deviation, _| [deviation * deviation]);
+    Moments { count, mean, squares: squares.iter().map(|square| square.to_f64()).collect() }
+}
+
+/// Chan, Golub and LeVeque 1979: the moments of two sets together.
+fn join(mut all: Moments, part: &Moments) -> Moments {
+    let count = all.count + part.count;
+    let means = all.mean.iter_mut().zip(&part.mean);
+    let squares = all.squares.iter_mut().zip(&part.squares);
+    for ((mean, part_mean), (square, part_square)) in means.zip(squares) {
+        let delta = part_mean - *mean;
+        *mean += delta * part.count / count;
+        *square += part_square + delta * delta * all.count * part.count / count;
+    }
+    all.count = count;
+    all
+}
+
+/// The sums that the gradients need.
+pub(super) fn gradient_sums<T: Real>(values: &[T], grads: &[T], mean: &[T]) -> Sums {
+    let chunk = rows_per_chunk(mean.len()) * mean.len().max(1);
+    let parts = values.par_chunks(chunk).zip(grads.par_chunks(chunk));
+    let of_chunk = |(x, g)| <(Vec<T>, Vec<T>)>::from(channel_sums(x, g, mean, |deviation, g| [g, g * deviation]));
+    let parts: (Vec<Vec<T>>, Vec<Vec<T>>) = parts.map(of_chunk).unzip();
+    Sums { of_grad: total(&parts.0, mean.len()), of_deviation: total(&parts.1, mean.len()) }
+}
+
+/// For every channel the sums over a chunk of `terms` of the distance from the channel's center and of a second number.
+fn channel_sums<T: Real, const S: usize>(
+    values: &[T],
+    others: &[T],
+    center: &[T],
+    terms: impl Fn(T, T) -> [T; S],
+) -> [Vec<T>; S] {
+    let mut sums = std::array::from_fn(|_| vec![T::zero(); center.len()]);
+    simd(|| {
+        let whole = center.len() - center.len() % LANES;
+        for start in (0..whole).step_by(LANES) {
+            some_channels::<T, S, LANES>(values, others, center, start, &terms, &mut sums);
+        }
+        for start in whole..center.len() {
+            some_channels::<T, S, 1>(values, others, center, start, &terms, &mut sums);
+        }
+    });
+    sums
+}
+
+/// `L` channels from `start`.
+#[inline(always)]
+fn some_channels<T: Real, const S: usize, const L: usize>(
+    values: &[T],
+    others: &[T],
+    center: &[T],
+    start: usize,
+    terms: impl Fn(T, T) -> [T; S],
+    result: &mut [Vec<T>; S],
+) {
+    let mut sums = [[T::zero(); L]; S];
+    let middle: [T; L] = lanes(center, start);
+    for at in (start..values.len()).step_by(center.len()) {
+        let (values, others) = (&values[at..at + L], &others[at..at + L]);
+        for lane in 0..L {
+            let terms = terms(values[lane] - middle[lane], others[lane]);
+            for (sum, term) in sums.iter_mut().zip(terms) {
+                sum[lane] += term;
+            }
+        }
+    }
+    for (result, sums) in result.iter_mut().zip(&sums) {
+        result[start..start + L].copy_from_slice(sums);
+    }
+}

@@ -1,0 +1,150 @@
+//! Two-dimensional convolution (cross-correlation, as in every framework) and its gradients.
+//!
+//! Tiles of output pixels, whose patches are copied into a buffer that stays in the cache, are each one product of
+//! matrices on one thread. A convolution of 1x1 and stride 1 needs no copying, one with a channel per group has a loop of
+//! its own.
+
+mod depthwise;
+mod forward;
+mod geometry;
+mod input_gradient;
+mod patches;
+#[cfg(test)]
+mod tests;
+mod weight_gradient;
+mod weights;
+
+use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
+use crate::real::{Real, by_dtype};
+use crate::sums::column_sums;
+use crate::{OpError, Result, Wanted, WeightGrads};
+use candle_core::Tensor;
+use geometry::Geometry;
+
+/// How a kernel moves over its input; pairs are rows, then columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2d {
+    /// Steps between output positions, at least 1.
+    pub stride: [usize; 2],
+    /// Zeros added at every side.
+    pub padding: [usize; 2],
+    /// Distance between neighboring weights of the kernel, at least 1.
+    pub dilation: [usize; 2],
+    /// Number of groups of channels that do not see each other, a divisor of both numbers of channels.
+    pub groups: usize,
+}
+
+impl Default for Conv2d {
+    /// Stride 1, no padding, no dilation, one group.
+    fn default() -> Self {
+        Self { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
+    }
+}
+
+impl Conv2d {
+    /// floor((input + 2 padding - dilation (kernel - 1) - 1) / stride) + 1 for rows and columns; `None` where the
+    /// kernel is larger than the padded input or a kernel, stride or dilation is 0.
+    pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
+        let size = |axis: usize| {
+            let reach = kernel[axis].checked_sub(1)?.checked_mul(self.dilation[axis])?.checked_add(1)?;
+            let padded = input[axis].checked_add(self.padding[axis].checked_mul(2)?)?;
+            let steps = padded.checked_sub(reach)?.checked_div(self.stride[axis])?;
+            (self.dilation[axis] > 0).then_some(steps + 1)
+        };
+        Some([size(0)?, size(1)?])
+    }
+}
+
+/// y(n, o, h, w) = bias(o) + sum over i, r, s of x(n, i, h stride + r dilation - padding, w ...) weight(o, i, r, s), `x`
+/// being (N, I, H, W), zero outside, `weight` (O, I / groups, KH, KW) and `bias` (O): (N, O, OH, OW).
+///
+/// # Errors
+/// [`OpError::Shape`] where the shapes or the groups do not fit each other ([`Conv2d::output_size`]),
+/// [`OpError::Unsupported`] for another type or device.
+pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    by_dtype!("conv2d", x, forward_of(x, weight, bias, conv))
+}
+
+/// The gradients of [`conv2d`] with respect to its input, weight and bias, `grad` being (N, O, OH, OW).
+///
+/// # Errors
+/// As [`conv2d`].
+pub fn conv2d_backward(
+    x: &Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+    conv: &Conv2d,
+    wanted: Wanted,
+) -> Result<WeightGrads> {
+    by_dtype!("conv2d_backward", x, backward_of(x, weight, grad, conv, wanted))
+}
+
+fn forward_of<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    const OP: &str = "conv2d";
+    let geometry = Geometry::new(OP, x, weight, conv)?;
+    let bias = bias.map(|bias| bias_numbers::<T>(OP, bias, geometry.o)).transpose()?;
+    let (dense, weight) = (Dense::new::<T>(OP, x)?, weights::contiguous::<T>(OP, weight)?);
+    let ((storage, layout), (weight_storage, weight_layout)) = (dense.storage(), weight.storage_and_layout());
+    let (x, weight) = (numbers::<T>(&storage, layout)?, numbers::<T>(&weight_storage, weight_layout)?);
+    let out = if geometry.is_depthwise() {
+        depthwise::forward(x, &weights::by_tap(weight, &geometry), bias.as_deref(), &geometry)
+    } else {
+        forward::forward(x, &weights::by_patch(weight, &geometry), bias.as_deref(), &geometry)
+    };
+    tensor(out, &geometry.output_shape())
+}
+
+fn bias_numbers<T: Real>(op: &'static str, bias: &Tensor, outputs: usize) -> Result<Vec<T>> {
+    expect_shape(op, "bias", bias, &[outputs])?;
+    let dense = Dense::new::<T>(op, bias)?;
+    let (storage, layout) = dense.storage();
+    Ok(numbers::<T>(&storage, layout)?.to_vec())
+}
+
+fn backward_of<T: Real>(
+    x: &Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+    conv: &Conv2d,
+    wanted: Wanted,
+) -> Result<WeightGrads> {
+    const OP: &str = "conv2d_backward";
+    let geometry = Geometry::new(OP, x, weight, conv)?;
+    expect_shape(OP, "grad", grad, &geometry.output_shape())?;
+    let dense_grad = Dense::new::<T>(OP, grad)?;
+    let (storage, layout) = dense_grad.storage();
+    let grads = numbers::<T>(&storage, layout)?;
+    Ok(WeightGrads {
+        input: wanted.input.then(|| input_gradient_of(OP, weight, grads, &geometry)).transpose()?,
+        weight: wanted.weight.then(|| weight_gradient_of(OP, x, grads, &geometry)).transpose()?,
+        bias: wanted.bias.then(|| rounded::<T>(&column_sums(grads, geometry.o), &[geometry.o])).transpose()?,
+    })
+}
+
+fn input_gradient_of<T: Real>(op: &'static str, weight: &Tensor, grads: &[T], geometry: &Geometry) -> Result<Tensor> {
+    let weight = weights::contiguous::<T>(op, weight)?;
+    let (storage, layout) = weight.storage_and_layout();
+    let weight = numbers::<T>(&storage, layout)?;
+    let out = if geometry.is_depthwise() {
+        depthwise::input_gradient(&weights::by_tap(weight, geometry), grads, geometry)
+    } else {
+        input_gradient::input_gradient(weight, grads, geometry)
+    };
+    tensor(out, &geometry.input_shape())
+}
+
+fn weight_gradient_of<T: Real>(op: &'static str, x: &Tensor, grads: &[T], geometry: &Geometry) -> Result<Tensor> {
+    let dense = Dense::new::<T>(op, x)?;
+    let (storage, layout) = dense.storage();
+    let x = numbers::<T>(&storage, layout)?;
+    let numbers = if geometry.is_depthwise() {
+        depthwise::weight_gradient(x, grads, geometry)
+    } else {
+        weight_gradient::weight_gradient(x, grads, geometry)
+    };
+    Ok(Tensor::from_vec(numbers, &geometry.weight_shape()[..], &candle_core::Device::Cpu)?)
+}
+
+fn misfit(op: &'static str, x: &Tensor, weight: &Tensor, expected: String) -> OpError {
+    wrong_shape(op, format!("x {:?} and weight {:?}", x.dims(), weight.dims()), expected)
+}

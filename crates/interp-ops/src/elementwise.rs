@@ -1,0 +1,188 @@
+//! ReLU, sum, and the change of layout: operations that look at one number at a time.
+#![allow(unsafe_code)]
+
+use crate::Result;
+use crate::memory::{Dense, expect_shape, numbers, tensor};
+use crate::real::{Real, by_dtype, simd};
+use candle_core::Tensor;
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// Numbers that one task treats.
+const CHUNK: usize = 1 << 14;
+
+/// max(x, 0) of a tensor of any rank; NaN stays NaN.
+///
+/// # Errors
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    by_dtype!("relu", x, relu_of(x))
+}
+
+/// The gradient of [`relu`] with respect to its input: `grad` where `output` is positive, else 0; so at x = 0 it is 0.
+/// Where `output` is NaN, `grad` passes.
+///
+/// # Errors
+/// [`OpError::Shape`](crate::OpError::Shape) where the shapes differ, [`OpError::Unsupported`] for another type or device.
+pub fn relu_backward(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    expect_shape("relu_backward", "grad", grad, output.dims())?;
+    by_dtype!("relu_backward", output, relu_backward_of(output, grad))
+}
+
+/// a + b, of one shape and any rank.
+///
+/// # Errors
+/// [`OpError::Shape`](crate::OpError::Shape) where the shapes differ, [`OpError::Unsupported`] for another type or device.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    expect_shape("add", "b", b, a.dims())?;
+    by_dtype!("add", a, add_of(a, b))
+}
+
+/// The same tensor of logical shape (N, C, H, W), channels-last in memory; a copy only where it is not so already.
+/// Tensors of other ranks come back row by row.
+///
+/// # Errors
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+pub fn channels_last(x: &Tensor) -> Result<Tensor> {
+    by_dtype!("channels_last", x, channels_last_of(x))
+}
+
+fn relu_of<T: Real>(x: &Tensor) -> Result<Tensor> {
+    let zero = T::zero();
+    map("relu", x, |v: T| if v <= zero { zero } else { v })
+}
+
+fn relu_backward_of<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let zero = T::zero();
+    zip("relu_backward", output, grad, |y: T, g: T| if y <= zero { zero } else { g })
+}
+
+fn add_of<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    zip("add", a, b, |a: T, b: T| a + b)
+}
+
+fn channels_last_of<T: Real>(x: &Tensor) -> Result<Tensor> {
+    Dense::new::<T>("channels_last", x)?.into_tensor()
+}
+
+/// `function` of every number.
+fn map<T: Real>(op: &'static str, x: &Tensor, function: impl Fn(T) -> T + Sync) -> Result<Tensor> {
+    let dense = Dense::new::<T>(op, x)?;
+    let (storage, layout) = dense.storage();
+    let values = numbers::<T>(&storage, layout)?;
+    let mut out = Box::new_uninit_slice(values.len());
+    out.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(out, values)| {
+        simd(|| out.iter_mut().zip(values).for_each(|(out, &v)| _ = out.write(function(v))));
+    });
+    // SAFETY: `out` and `values` are equally long and cut alike, so every element has been written.
+    tensor(unsafe { out.assume_init() }.into_vec(), x.dims())
+}
+
+/// `function` of every pair of numbers of two tensors of one shape.
+fn zip<T: Real>(op: &'static str, a: &Tensor, b: &Tensor, function: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
+    let (dense_a, dense_b) = (Dense::new::<T>(op, a)?, Dense::new::<T>(op, b)?);
+    let ((storage_a, layout_a), (storage_b, layout_b)) = (dense_a.storage(), dense_b.storage());
+    let (left, right) = (numbers::<T>(&storage_a, layout_a)?, numbers::<T>(&storage_b, layout_b)?);
+    let mut out = Box::new_uninit_slice(left.len());
+    out.par_chunks_mut(CHUNK)
+        .zip(left.par_chunks(CHUNK))
+        .zip(right.par_chunks(CHUNK))
+        .for_each(|((out, left), right)| simd(|| zip_chunk(out, left, right, &function)));
+    // SAFETY: the three have one length (one shape) and are cut alike, so every element has been written.
+    tensor(unsafe { out.assume_init() }.into_vec(), a.dims())
+}
+
+#[inline(always)]
+fn zip_chunk<T: Real>(out: &mut [MaybeUninit<T>], left: &[T], right: &[T], function: impl Fn(T, T) -> T) {
+    for ((out, &left), &right) in out.iter_mut().zip(left).zip(right) {
+        out.write(function(left, right));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OpError;
+    use crate::testing::{assert_gradient, assert_same_on_all_threads, bits, layouts, list, noise, tensor64, to_f32};
+
+    #[test]
+    fn relu_keeps_positive_numbers_and_nan() {
+        let x = tensor64(&[-1.0, -0.0, 0.0, 2.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY], &[7]);
+        let y = list(&relu(&x).unwrap());
+        assert_eq!(y[..4], [0.0, 0.0, 0.0, 2.0]);
+        assert!(y[4].is_nan());
+        assert_eq!(y[5..], [f64::INFINITY, 0.0]);
+    }
+
+    #[test]
+    fn the_derivative_of_relu_at_zero_is_zero() {
+        let x = tensor64(&[-1.0, -0.0, 0.0, 2.0], &[1, 1, 2, 2]);
+        let grad = relu_backward(&relu(&x).unwrap(), &tensor64(&[3.0, 4.0, 5.0, 6.0], &[1, 1, 2, 2])).unwrap();
+        assert_eq!(list(&grad), [0.0, 0.0, 0.0, 6.0]);
+    }
+
+    #[test]
+    fn the_gradient_of_relu_is_central_differences() {
+        for shape in [&[2, 3, 5, 4][..], &[4, 7], &[1, 1, 1, 1]] {
+            let (x, upstream) = (noise(shape, 1), noise(shape, 2));
+            let grad = relu_backward(&relu(&x).unwrap(), &upstream).unwrap();
+            assert_gradient(&x, &upstream, &grad, |x| relu(x).unwrap());
+        }
+    }
+
+    #[test]
+    fn add_adds() {
+        let (a, b) = (noise(&[2, 3, 4, 5], 1), noise(&[2, 3, 4, 5], 2));
+        let sums: Vec<f64> = list(&a).iter().zip(list(&b)).map(|(a, b)| a + b).collect();
+        for (a, b) in layouts(&a).iter().zip(layouts(&b).iter().rev()) {
+            let sum = add(a, b).unwrap();
+            assert_eq!(list(&sum), sums);
+            assert!(sum.permute((0, 2, 3, 1)).unwrap().is_contiguous());
+        }
+    }
+
+    #[test]
+    fn channels_last_changes_memory_alone() {
+        let x = noise(&[2, 3, 4, 5], 1);
+        for x in layouts(&x).iter().chain([&to_f32(&x)]) {
+            let y = channels_last(x).unwrap();
+            assert!(y.permute((0, 2, 3, 1)).unwrap().is_contiguous());
+            assert_eq!(bits(&y), bits(x));
+        }
+    }
+
+    #[test]
+    fn layout_does_not_matter() {
+        let (x, grad) = (noise(&[2, 3, 4, 5], 1), noise(&[2, 3, 4, 5], 2));
+        let (y, input) = (relu(&x).unwrap(), relu_backward(&x, &grad).unwrap());
+        for (x, grad) in layouts(&x).iter().zip(&layouts(&grad)) {
+            assert_eq!(bits(&relu(x).unwrap()), bits(&y));
+            assert_eq!(bits(&relu_backward(x, grad).unwrap()), bits(&input));
+        }
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let (a, b) = (noise(&[5, 16, 30, 30], 1), noise(&[5, 16, 30, 30], 2));
+        assert_same_on_all_threads(|| vec![relu(&a).unwrap(), relu_backward(&a, &b).unwrap(), add(&a, &b).unwrap()]);
+    }
+
+    #[test]
+    fn nothing_in_nothing_out() {
+        let empty = noise(&[0, 3, 4, 4], 1);
+        for result in [relu(&empty), relu_backward(&empty, &empty), add(&empty, &empty), channels_last(&empty)] {
+            assert_eq!(result.unwrap().dims(), [0, 3, 4, 4]);
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_named() {
+        let (a, b) = (noise(&[1, 2, 3, 4], 1), noise(&[1, 2, 4, 3], 1));
+        for result in [add(&a, &b), relu_backward(&b, &a)] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, OpError::Shape { .. }));
+            assert!(error.to_string().contains("[1, 2, 3, 4]") && error.to_string().contains("[1, 2, 4, 3]"));
+        }
+        assert!(matches!(add(&a, &to_f32(&a)), Err(OpError::Unsupported { .. })));
+    }
+}

@@ -1,0 +1,225 @@
+//! The linear layer: y = x W^T + b.
+#![allow(unsafe_code)]
+
+use crate::gemm::{View, multiply};
+use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
+use crate::real::{Real, by_dtype};
+use crate::sums::column_sums;
+use crate::{Result, Wanted, WeightGrads};
+use candle_core::Tensor;
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Columns of a result that one task computes.
+const BLOCK: usize = 64;
+
+/// y = x W^T + b for `x` (N, I), `weight` (O, I) and `bias` (O): (N, O). A row of y depends on its row of x alone, to the
+/// last bit.
+///
+/// # Errors
+/// [`OpError::Shape`](crate::OpError::Shape) where the shapes do not fit,
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    by_dtype!("linear", x, forward(x, weight, bias))
+}
+
+/// The gradients of [`linear`]: `grad` W for the input, `grad`^T x for the weight, the sum of the rows of `grad` (N, O)
+/// for the bias.
+///
+/// # Errors
+/// As [`linear`].
+pub fn linear_backward(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted) -> Result<WeightGrads> {
+    by_dtype!("linear_backward", x, backward(x, weight, grad, wanted))
+}
+
+/// N, I and O.
+fn sizes(op: &'static str, x: &Tensor, weight: &Tensor) -> Result<[usize; 3]> {
+    match (x.dims(), weight.dims()) {
+        (&[n, inputs], &[outputs, weight_inputs]) if inputs == weight_inputs => Ok([n, inputs, outputs]),
+        (x, weight) => {
+            Err(wrong_shape(op, format!("x {x:?} and weight {weight:?}"), "x (N, I) and weight (O, I) with one I"))
+        }
+    }
+}
+
+fn forward<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    const OP: &str = "linear";
+    let [n, inputs, outputs] = sizes(OP, x, weight)?;
+    let bias = bias.map(|bias| bias_numbers::<T>(OP, bias, outputs)).transpose()?;
+    let (dense_x, dense_weight) = (Dense::new::<T>(OP, x)?, Dense::new::<T>(OP, weight)?);
+    let ((storage_x, layout_x), (storage_weight, layout_weight)) = (dense_x.storage(), dense_weight.storage());
+    let (x, weight) = (numbers::<T>(&storage_x, layout_x)?, numbers::<T>(&storage_weight, layout_weight)?);
+    // With x turned, no product has both operands along the depth (see `gemm`), and the weight is used as it lies.
+    let step = n.max(2);
+    let turned = turned(x, n, inputs, step);
+    let mut out = by_columns(n, outputs, |columns, out| {
+        let a = View::new(&turned, inputs, n, step).transposed();
+        let b = View::new(&weight[columns.start * inputs..], columns.len(), inputs, inputs).transposed();
+        multiply(a, b, out, columns.len());
+    });
+    if let Some(bias) = bias {
+        out.chunks_exact_mut(outputs.max(1)).for_each(|row| row.iter_mut().zip(&bias).for_each(|(y, &b)| *y += b));
+    }
+    tensor(out, &[n, outputs])
+}
+
+fn bias_numbers<T: Real>(op: &'static str, bias: &Tensor, outputs: usize) -> Result<Vec<T>> {
+    expect_shape(op, "bias", bias, &[outputs])?;
+    let dense = Dense::new::<T>(op, bias)?;
+    let (storage, layout) = dense.storage();
+    Ok(numbers::<T>(&storage, layout)?.to_vec())
+}
+
+/// The transpose of a matrix of `rows` rows; rows of the result lie `step` apart.
+fn turned<T: Real>(matrix: &[T], rows: usize, columns: usize, step: usize) -> Vec<T> {
+    let mut out = vec![T::zero(); columns * step];
+    for (r, row) in matrix.chunks_exact(columns.max(1)).enumerate().take(rows) {
+        row.iter().enumerate().for_each(|(c, &value)| out[c * step + r] = value);
+    }
+    out
+}
+
+fn backward<T: Real>(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted) -> Result<WeightGrads> {
+    const OP: &str = "linear_backward";
+    let [n, inputs, outputs] = sizes(OP, x, weight)?;
+    expect_shape(OP, "grad", grad, &[n, outputs])?;
+    let dense = [Dense::new::<T>(OP, x)?, Dense::new::<T>(OP, weight)?, Dense::new::<T>(OP, grad)?];
+    let [(storage_x, layout_x), (storage_weight, layout_weight), (storage_grad, layout_grad)] =
+        dense.each_ref().map(Dense::storage);
+    let (x, weight) = (numbers::<T>(&storage_x, layout_x)?, numbers::<T>(&storage_weight, layout_weight)?);
+    let grad = numbers::<T>(&storage_grad, layout_grad)?;
+    let left = View::new(grad, n, outputs, outputs);
+    let product = |left: View<'_, T>, right: &[T], rows: usize, depth: usize| {
+        by_columns(rows, inputs, |columns, out| {
+            let right = View::new(right.get(columns.start..).unwrap_or_default(), depth, columns.len(), inputs);
+            multiply(left, right, out, columns.len());
+        })
+    };
+    Ok(WeightGrads {
+        input: wanted.input.then(|| tensor(product(left, weight, n, outputs), &[n, inputs])).transpose()?,
+        weight: wanted
+            .weight
+            .then(|| tensor(product(left.transposed(), x, outputs, n), &[outputs, inputs]))
+            .transpose()?,
+        bias: wanted.bias.then(|| rounded::<T>(&column_sums(grad, outputs), &[outputs])).transpose()?,
+    })
+}
+
+/// A matrix whose columns are computed in blocks: `block` writes all of its columns, row by row.
+fn by_columns<T: Real>(
+    rows: usize,
+    columns: usize,
+    block: impl Fn(Range<usize>, &mut [MaybeUninit<T>]) + Sync,
+) -> Vec<T> {
+    let blocks: Vec<Vec<T>> = (0..columns.div_ceil(BLOCK))
+        .into_par_iter()
+        .map(|index| {
+            let range = index * BLOCK..columns.min((index + 1) * BLOCK);
+            let mut out = Box::new_uninit_slice(rows * range.len());
+            block(range, &mut out);
+            // SAFETY: a product writes every element.
+            unsafe { out.assume_init() }.into_vec()
+        })
+        .collect();
+    let mut matrix = Vec::with_capacity(rows * columns);
+    for row in 0..rows {
+        for (index, block) in blocks.iter().enumerate() {
+            let width = BLOCK.min(columns - index * BLOCK);
+            matrix.extend_from_slice(&block[row * width..][..width]);
+        }
+    }
+    matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OpError;
+    use crate::testing::{assert_gradient, assert_same_on_all_threads, bits, list, noise, tensor64, to_f32};
+    use candle_core::DType;
+
+    const ALL: Wanted = Wanted { input: true, weight: true, bias: true };
+
+    #[test]
+    fn a_product_by_hand() {
+        let (x, weight) = (tensor64(&[1.0, 2.0], &[1, 2]), tensor64(&[3.0, 4.0, 5.0, 6.0], &[2, 2]));
+        let y = linear(&x, &weight, Some(&tensor64(&[0.5, -0.5], &[2]))).unwrap();
+        assert_eq!(list(&y), [11.5, 16.5]);
+    }
+
+    #[test]
+    fn forward_in_f32_is_the_definition() {
+        let (x, weight) = (to_f32(&noise(&[9, 700], 1)), to_f32(&noise(&[130, 700], 2)));
+        let y = list(&linear(&x, &weight, None).unwrap());
+        let (x, weight) = (list(&x), list(&weight));
+        for (at, y) in y.iter().enumerate() {
+            let (row, column) = (at / 130, at % 130);
+            let terms = (0..700).map(|i| x[row * 700 + i] * weight[column * 700 + i]);
+            let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), v| (sum + v, size + v.abs()));
+            assert!((y - sum).abs() <= 4.0 * f64::from(f32::EPSILON) * size);
+        }
+    }
+
+    #[test]
+    fn gradients_are_central_differences() {
+        for (n, inputs, outputs) in [(3, 4, 5), (1, 3, 1), (2, 1, 1), (1, 1, 1), (2, 3, 70)] {
+            let (x, weight, bias) = (noise(&[n, inputs], 1), noise(&[outputs, inputs], 2), noise(&[outputs], 3));
+            let upstream = noise(&[n, outputs], 4);
+            let grads = linear_backward(&x, &weight, &upstream, ALL).unwrap();
+            assert_gradient(&x, &upstream, &grads.input.unwrap(), |x| linear(x, &weight, Some(&bias)).unwrap());
+            assert_gradient(&weight, &upstream, &grads.weight.unwrap(), |w| linear(&x, w, Some(&bias)).unwrap());
+            assert_gradient(&bias, &upstream, &grads.bias.unwrap(), |b| linear(&x, &weight, Some(b)).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_row_is_the_same_in_any_batch() {
+        for (inputs, outputs) in [(128, 10), (600, 3), (600, 100), (2, 2), (1, 5), (700, 1), (17, 1)] {
+            for dtype in [DType::F32, DType::F64] {
+                let make = |shape: &[usize], seed| noise(shape, seed).to_dtype(dtype).unwrap();
+                let (x, weight, bias) = (make(&[64, inputs], 1), make(&[outputs, inputs], 2), make(&[outputs], 3));
+                let run = |x: &Tensor| linear(x, &weight, Some(&bias)).unwrap();
+                let all = run(&x);
+                for (start, count) in [(0, 1), (63, 1), (17, 2), (31, 7)] {
+                    let part = run(&x.narrow(0, start, count).unwrap());
+                    assert_eq!(bits(&part), bits(&all.narrow(0, start, count).unwrap()), "{inputs} {outputs} {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn layout_and_threads_do_not_matter() {
+        let (x, weight, grad) = (noise(&[20, 150], 1), noise(&[140, 150], 2), noise(&[20, 140], 3));
+        let turn = |t: &Tensor| t.t().unwrap().contiguous().unwrap().t().unwrap();
+        let y = linear(&x, &weight, None).unwrap();
+        assert_eq!(bits(&linear(&turn(&x), &turn(&weight), None).unwrap()), bits(&y));
+        assert_same_on_all_threads(|| {
+            let grads = linear_backward(&x, &weight, &grad, ALL).unwrap();
+            let y = linear(&x, &weight, None).unwrap();
+            vec![y, grads.input.unwrap(), grads.weight.unwrap(), grads.bias.unwrap()]
+        });
+    }
+
+    #[test]
+    fn empty_sizes_are_no_panic() {
+        for (n, inputs, outputs) in [(0, 3, 2), (2, 0, 3), (2, 3, 0), (0, 0, 0)] {
+            let (x, weight) = (noise(&[n, inputs], 1), noise(&[outputs, inputs], 2));
+            let y = linear(&x, &weight, Some(&noise(&[outputs], 3))).unwrap();
+            assert_eq!(y.dims(), [n, outputs]);
+            let grads = linear_backward(&x, &weight, &y, ALL).unwrap();
+            assert_eq!(grads.input.unwrap().dims(), x.dims());
+            assert_eq!(grads.weight.unwrap().dims(), weight.dims());
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_named() {
+        let error = linear(&noise(&[2, 3], 1), &noise(&[4, 5], 2), None).unwrap_err();
+        assert!(error.to_string().contains("[2, 3]") && error.to_string().contains("[4, 5]"));
+        assert!(matches!(linear(&noise(&[2, 3, 1], 1), &noise(&[4, 3], 2), None), Err(OpError::Shape { .. })));
+        let backward = linear_backward(&noise(&[2, 3], 1), &noise(&[4, 3], 2), &noise(&[2, 5], 3), ALL);
+        assert!(matches!(backward, Err(OpError::Shape { .. })));
+    }
+}

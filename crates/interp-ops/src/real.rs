@@ -1,0 +1,51 @@
+//! The two types of numbers of the kernels, and how a kernel gets compiled for the processor it runs on.
+
+use candle_core::WithDType;
+
+/// `f32` or `f64`: the types that `gemm` multiplies and every kernel is compiled for.
+pub(crate) trait Real: WithDType {
+    /// Whether it is not a number.
+    fn is_nan(self) -> bool;
+}
+
+impl Real for f32 {
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+}
+
+impl Real for f64 {
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+}
+
+/// Channels that a kernel treats at once: constant, so that they stay in registers.
+pub(crate) const LANES: usize = 16;
+
+/// `L` numbers from `at`.
+#[inline(always)]
+pub(crate) fn lanes<T: Real, const L: usize>(numbers: &[T], at: usize) -> [T; L] {
+    let mut lanes = [T::zero(); L];
+    lanes.copy_from_slice(&numbers[at..at + L]);
+    lanes
+}
+
+/// Runs `kernel` compiled for the widest vectors of this processor (loops in it are vectorised by the compiler).
+#[inline]
+pub(crate) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(kernel)
+}
+
+/// Calls a function generic over [`Real`] with the type of a tensor's numbers. (A function cannot do this: the type
+/// argument differs by branch.)
+macro_rules! by_dtype {
+    ($op:expr, $tensor:expr, $function:ident($($argument:expr),* $(,)?)) => {
+        match $tensor.dtype() {
+            candle_core::DType::F32 => $function::<f32>($($argument),*),
+            candle_core::DType::F64 => $function::<f64>($($argument),*),
+            other => Err($crate::memory::unsupported_dtype($op, other)),
+        }
+    };
+}
+pub(crate) use by_dtype;

@@ -1,0 +1,45 @@
+//! Sums over the rows of a matrix in a fixed order, whatever the number of threads.
+
+use crate::real::{Real, simd};
+use rayon::prelude::*;
+
+/// Numbers in a chunk: what the first levels of cache hold.
+const CHUNK: usize = 1 << 14;
+
+/// Rows in a chunk of a matrix with `width` columns; a rule on the shape alone.
+pub(crate) fn rows_per_chunk(width: usize) -> usize {
+    (CHUNK / width.max(1)).clamp(64, 1024)
+}
+
+/// The sum of every column of a matrix of `width` columns: chunks in `T`, over chunks in `f64`.
+pub(crate) fn column_sums<T: Real>(matrix: &[T], width: usize) -> Vec<f64> {
+    if width == 0 {
+        return Vec::new();
+    }
+    let chunks: Vec<Vec<T>> = matrix.par_chunks(rows_per_chunk(width) * width).map(|c| chunk_sums(c, width)).collect();
+    total(&chunks, width)
+}
+
+/// The sums of vectors of `width` numbers, in `f64` and in order.
+pub(crate) fn total<T: Real>(vectors: &[Vec<T>], width: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; width];
+    for vector in vectors {
+        for (sum, &value) in sums.iter_mut().zip(vector) {
+            *sum += value.to_f64();
+        }
+    }
+    sums
+}
+
+/// The sum of every column of a chunk.
+fn chunk_sums<T: Real>(chunk: &[T], width: usize) -> Vec<T> {
+    let mut sums = vec![T::zero(); width];
+    simd(|| {
+        for row in chunk.chunks_exact(width) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    });
+    sums
+}

@@ -1,0 +1,22 @@
+//! The extensions that the programs know.
+
+use interp_data::Source;
+use interp_finding::Entry;
+use interp_learn::prior::{self, Prior};
+use interp_net::zoo::{self, Architecture};
+
+/// Tables of extensions. A downstream crate adds lines of its own and has the same programs.
+pub struct Catalog {
+    /// Data sets.
+    pub data: Vec<&'static Entry<dyn Source>>,
+    /// Architectures.
+    pub models: Vec<&'static Entry<dyn Architecture>>,
+    /// Priors.
+    pub priors: Vec<&'static Entry<dyn Prior>>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self { data: interp_data::sources().collect(), models: zoo::ENTRIES.to_vec(), priors: prior::ENTRIES.to_vec() }
+    }
+}

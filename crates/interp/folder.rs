@@ -1,0 +1,205 @@
+//! Run folders: files, log, and the state from which training goes on.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use interp_learn::Snapshot;
+use interp_net::{files, sealed};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Which of a run's networks is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The interpretable one.
+    Main,
+    /// The twin without priors.
+    Twin,
+}
+
+/// The part of `state.safetensors` that is not tensors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Version of this structure.
+    pub state: u32,
+    /// SHA-256 of the resolved recipe.
+    pub recipe: String,
+    /// Which network is trained.
+    pub stage: Stage,
+    /// Where its training stands.
+    pub snapshot: Snapshot,
+    /// Length of `log.jsonl` in bytes at that moment.
+    pub log: u64,
+    /// Seconds spent so far.
+    pub seconds: f64,
+}
+
+/// Version of [`State`].
+pub const VERSION: u32 = 1;
+
+/// The folder of a run.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder at `root`, which need not exist.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether a run was begun here.
+    pub fn is_begun(&self) -> bool {
+        self.recipe().exists()
+    }
+
+    /// Whether a run was finished here.
+    pub fn is_finished(&self) -> bool {
+        self.summary().exists()
+    }
+
+    /// The resolved recipe.
+    pub fn recipe(&self) -> PathBuf {
+        self.root.join("recipe.toml")
+    }
+
+    /// The network of a stage.
+    pub fn model(&self, stage: Stage) -> PathBuf {
+        match stage {
+            Stage::Main => self.root.join("model.safetensors"),
+            Stage::Twin => self.root.join("twin").join("model.safetensors"),
+        }
+    }
+
+    /// The results.
+    pub fn summary(&self) -> PathBuf {
+        self.root.join("summary.json")
+    }
+
+    /// The page.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// The state of training.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state.safetensors")
+    }
+
+    /// The log: a line of JSON for each event.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.jsonl")
+    }
+
+    /// Makes the folder for a new run. What an earlier run left is removed, its results first, so that at
+    /// no moment old results stand beside a new recipe.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn begin(&self, recipe: &str) -> Result<()> {
+        fs::create_dir_all(self.root.join("twin")).map_err(io(&self.root))?;
+        let old = [self.summary(), self.report(), self.state(), self.model(Stage::Main), self.model(Stage::Twin), self.log()];
+        for path in old {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&path)(error)),
+                _ => {}
+            }
+        }
+        Ok(files::write_atomically(&self.recipe(), recipe.as_bytes())?)
+    }
+
+    /// Saves the state, atomically.
+    ///
+    /// # Errors
+    /// Where the system refuses; the state saved before stays.
+    pub fn save(&self, state: &State, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        Ok(sealed::write(&self.state(), tensors, state)?)
+    }
+
+    /// The saved state; `None` where none was saved yet.
+    ///
+    /// # Errors
+    /// If it was damaged, or is of another recipe.
+    pub fn load(&self, recipe: &str) -> Result<Option<(State, BTreeMap<String, Tensor>)>> {
+        let path = self.state();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = sealed::read(&path)?;
+        let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
+        let state: State = serde_json::from_value(file.content.unwrap_or_default())
+            .map_err(|e| wrong(format!("no state of this version: {e}")))?;
+        if state.recipe != recipe {
+            return Err(wrong("it is of another recipe: run with the recipe it was begun with, or --overwrite".into()));
+        }
+        Ok(Some((state, file.tensors)))
+    }
+}
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { path: path.clone(), source }
+}
+
+/// `log.jsonl`, appended to.
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Log {
+    /// Opens the log and cuts what was written after the state was saved.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn open(folder: &Folder, length: u64) -> Result<Self> {
+        let path = folder.log();
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
+        let present = file.metadata().map_err(io(&path))?.len();
+        let length = length.min(present);
+        file.set_len(length).map_err(io(&path))?;
+        Ok(Self { path, file, length })
+    }
+
+    /// Appends a line.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn line(&mut self, event: &serde_json::Value) -> Result<()> {
+        let text = format!("{event}\n");
+        self.file.write_all(text.as_bytes()).map_err(io(&self.path))?;
+        self.length += text.len() as u64;
+        Ok(())
+    }
+
+    /// Length in bytes, once all of it is on the disk.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn synced(&self) -> Result<u64> {
+        self.file.sync_data().map_err(io(&self.path))?;
+        Ok(self.length)
+    }
+
+    /// The events so far. A last line that is not whole is left out.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn events(&self) -> Result<Vec<serde_json::Value>> {
+        let text = fs::read_to_string(&self.path).map_err(io(&self.path))?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+}

@@ -1,0 +1,29 @@
+//! `interp`: train convolutional networks that people can understand, audit any trained one, and check
+//! the claims made about it.
+//!
+//! This crate puts the parts together: a [`Recipe`](recipe::Recipe) is read, checked into a
+//! [`Plan`](plan::Plan), and run into a folder with the network, its numbers and a report. The parts
+//! are re-exported under their names.
+
+pub use interp_audit as audit;
+pub use interp_data as data;
+pub use interp_finding as finding;
+pub use interp_hub as hub;
+pub use interp_learn as learn;
+pub use interp_net as net;
+pub use interp_ops as ops;
+pub use interp_report as report;
+
+pub mod catalog;
+pub mod compare;
+mod error;
+pub mod folder;
+pub mod plan;
+pub mod programs;
+mod progress;
+pub mod recipe;
+pub mod run;
+pub mod summary;
+
+pub use catalog::Catalog;
+pub use error::{Error, Result};

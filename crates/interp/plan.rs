@@ -1,0 +1,127 @@
+//! Plans: a recipe held against its data and its network, before the first step.
+
+use interp_data::{Divided, Info, Split, class_weights};
+use interp_finding::Claim;
+use interp_learn::Steering;
+use interp_learn::prior::Scope;
+use interp_net::{Graph, Meta, Network, Normalization, describe};
+
+use crate::recipe::Recipe;
+use crate::{Error, Result};
+
+/// All that a run needs; nothing in it can fail for a reason that the recipe could have told.
+pub struct Plan {
+    /// The recipe as resolved.
+    pub text: String,
+    /// Its hash.
+    pub hash: String,
+    /// The data, with validation cut from train.
+    pub data: Divided,
+    info: Info,
+    /// The network's structure.
+    pub graph: Graph,
+    /// The priors with what they act on.
+    pub priors: Vec<Steering>,
+    /// What they claim.
+    pub claims: Vec<Claim>,
+    /// The recipe's other sections.
+    pub common: crate::recipe::Common,
+    /// Weights of the classes in the loss, where the recipe asks for them.
+    pub class_weights: Option<Vec<f64>>,
+}
+
+impl Plan {
+    /// Opens the data, builds the network's structure, and resolves every pattern.
+    ///
+    /// # Errors
+    /// If data cannot be opened, or a section does not fit the data or the network.
+    pub fn new(recipe: Recipe, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Self> {
+        let text = recipe.resolved()?;
+        let hash = interp_net::sealed::digest(&text);
+        recipe.common.train.check().map_err(|e| misfit("[train]", &e))?;
+        let data = recipe.data.object.open(progress)?;
+        let info = data.info().clone();
+        let data = Divided::new(data, &recipe.common.split, recipe.common.seed)?;
+        let sizes = sizes(&data);
+        if sizes.contains(&0) {
+            let [train, val, test] = sizes;
+            let problem = format!("{train} pictures to train, {val} to choose by, {test} to test: each split needs some");
+            return Err(Error::Plan { section: "[data]".into(), problem });
+        }
+        recipe.common.augment.check(&info)?;
+        let graph = recipe.model.object.graph([info.channels, info.height, info.width], info.classes.len());
+        let graph = graph.map_err(|e| misfit("[model]", &e))?;
+        let network = Network::new(graph.clone(), recipe.common.seed)?;
+        let mut priors = vec![];
+        for prior in recipe.priors {
+            let section = format!("[[prior]] {}", prior.name);
+            prior.part.object.check().map_err(|e| misfit(&section, &e))?;
+            let scope = Scope::new(&network, &prior.nodes, prior.part.object.roles()).map_err(|e| misfit(&section, &e))?;
+            priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
+        }
+        check_patterns(&recipe.common, &graph, &priors)?;
+        let claims = priors.iter().flat_map(|p| p.prior.claims(&p.scope)).collect();
+        let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
+        let class_weights = recipe.common.train.balance_classes.then(balanced);
+        Ok(Self { text, hash, data, info, graph, priors, claims, common: recipe.common, class_weights })
+    }
+
+    /// What is said of the data in files and reports.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// The description that goes into the network's file.
+    pub fn meta(&self, claims: &[Claim]) -> Meta {
+        let info = self.info();
+        let normalization = Normalization { mean: info.mean.clone(), std: info.std.clone() };
+        let mut meta = Meta::new(self.graph.clone(), info.classes.clone(), normalization);
+        meta.data = info.name.clone();
+        meta.recipe = self.hash.clone();
+        meta.claims = claims.to_vec();
+        meta
+    }
+
+    /// The plan for people: the resolved recipe, the splits, the layers, the claims.
+    ///
+    /// # Errors
+    /// If the network cannot be made.
+    pub fn describe(&self) -> Result<String> {
+        let network = Network::new(self.graph.clone(), self.common.seed)?;
+        let claims: Vec<String> = self.claims.iter().map(|c| format!("  {}", c.statement())).collect();
+        let claims = if claims.is_empty() { "  none".to_owned() } else { claims.join("\n") };
+        let [train, val, test] = sizes(&self.data);
+        Ok(format!(
+            "{}\n# data: {} to train, {} to choose by, {} to test\n\n{}\n\nclaims\n{}",
+            self.text, train, val, test, describe(&network), claims
+        ))
+    }
+}
+
+/// Patterns and names that are used only later in training are checked now.
+fn check_patterns(common: &crate::recipe::Common, graph: &Graph, priors: &[Steering]) -> Result<()> {
+    for (i, group) in common.train.group.iter().enumerate() {
+        graph.select(&group.nodes, "node", |_| true).map_err(|e| misfit(&format!("train.group[{i}]"), &e))?;
+    }
+    for (i, phase) in common.train.phase.iter().enumerate() {
+        let section = format!("train.phase[{i}]");
+        graph.select(&phase.freeze, "node", |_| true).map_err(|e| misfit(&section, &e))?;
+        let unknown = phase.priors.iter().flatten().find(|name| priors.iter().all(|p| p.name != **name));
+        if let Some(name) = unknown {
+            let near = interp_finding::nearest(name, priors.iter().map(|p| p.name.as_str()));
+            let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            return Err(Error::Plan { section, problem: format!("no prior is called `{name}`{hint}") });
+        }
+    }
+    Ok(())
+}
+
+fn misfit(section: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::Plan { section: section.to_owned(), problem: error.to_string() }
+}
+
+/// Pictures in train, validation and test.
+fn sizes(data: &Divided) -> [usize; 3] {
+    let all = data.examining();
+    [Split::Train, Split::Validation, Split::Test].map(|split| all.len(split))
+}

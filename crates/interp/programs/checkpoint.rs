@@ -1,0 +1,116 @@
+//! What the commands over checkpoints share: finding the file, building the network, opening data for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use interp_data::{Dataset, Divide, Divided, Split};
+use interp_net::{Checkpoint, Network, Normalization};
+
+use crate::folder::{Folder, Stage};
+use crate::progress::Screen;
+use crate::{Catalog, Error, Result};
+
+/// A network in a file.
+#[derive(Args, Debug)]
+pub(super) struct Which {
+    /// A run folder, or a safetensors file
+    checkpoint: PathBuf,
+    /// Architecture of a file that does not say: vgg16, vgg16_bn, resnet20, ...
+    #[arg(long)]
+    arch: Option<String>,
+    /// Subtracted from pictures in [0, 1], per channel; where the file does not say
+    #[arg(long, value_delimiter = ',', num_args = 1)]
+    mean: Option<Vec<f32>>,
+    /// Pictures are divided by this, per channel; where the file does not say
+    #[arg(long, value_delimiter = ',', num_args = 1)]
+    std: Option<Vec<f32>>,
+}
+
+/// A network with what is needed to feed it.
+pub(super) struct Loaded {
+    pub(super) path: PathBuf,
+    pub(super) network: Network,
+    pub(super) file: Checkpoint,
+    pub(super) normalization: Option<Normalization>,
+}
+
+impl Which {
+    /// A checkpoint that says how its pictures are normalised, or does not need to.
+    pub(super) fn of(checkpoint: &str, arch: Option<String>) -> Self {
+        Self { checkpoint: checkpoint.into(), arch, mean: None, std: None }
+    }
+
+    /// Reads the file. `size` is the pictures' height and width, for files that do not say.
+    pub(super) fn load(&self, size: [usize; 2]) -> Result<Loaded> {
+        let path = self.path()?;
+        let file = Checkpoint::read(&path)?;
+        let network = file.network(&path, self.arch.as_deref(), size)?;
+        let normalization = match (&self.mean, &self.std) {
+            (Some(mean), Some(std)) => Some(Normalization { mean: mean.clone(), std: std.clone() }),
+            (None, None) => file.meta.as_ref().map(|meta| meta.normalization.clone()),
+            _ => return Err(Error::Usage("--mean and --std go together".into())),
+        };
+        if let Some(n) = &normalization {
+            let channels = network.graph.shape(0)[0];
+            if n.mean.len() != channels || n.std.len() != channels || n.std.iter().any(|s| !(*s > 0.0)) {
+                let given = format!("mean {:?} and std {:?}", n.mean, n.std);
+                return Err(Error::Usage(format!("{given}: {channels} channel(s) need as many values, std above 0")));
+            }
+        }
+        Ok(Loaded { path, network, file, normalization })
+    }
+
+    fn path(&self) -> Result<PathBuf> {
+        let given = &self.checkpoint;
+        if given.to_str().is_some_and(|s| s.starts_with("hub:")) {
+            return Err(Error::Usage(format!("{}: checkpoints are read from files and run folders so far", given.display())));
+        }
+        let path = if given.is_dir() { Folder::new(given).model(Stage::Main) } else { given.clone() };
+        match path.is_file() {
+            true => Ok(path),
+            false if given.is_dir() => {
+                let problem = "there is no model.safetensors in it: is it a finished run?".into();
+                Err(Error::Folder { path: given.clone(), problem })
+            }
+            false => Err(Error::Folder { path, problem: "no such file".into() }),
+        }
+    }
+}
+
+/// Opens the data of a SPEC, with a bar while it is made or read.
+pub(super) fn open_data(spec: &str, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
+    let built = interp_data::from_spec(spec, catalog.data.iter().copied())?;
+    let bar = screen.units("data");
+    Ok(built.object.open(&|done, all| bar.set(done, all))?)
+}
+
+/// The data of a SPEC with validation cut from train as recipes do by default.
+pub(super) fn open_divided(spec: &str, catalog: &Catalog, screen: &Screen) -> Result<Divided> {
+    let data = open_data(spec, catalog, screen)?;
+    Ok(Divided::new(data, &Divide { allow_overlap: true, ..Divide::default() }, 0)?)
+}
+
+/// The split called so on the command line.
+pub(super) fn split(name: &str) -> std::result::Result<Split, String> {
+    match name {
+        "train" => Ok(Split::Train),
+        "val" => Ok(Split::Validation),
+        "test" => Ok(Split::Test),
+        other => Err(format!("`{other}` is none of train, val, test")),
+    }
+}
+
+/// Says which of a network's needs a data set does not meet.
+pub(super) fn check_fit(network: &Network, info: &interp_data::Info, path: &Path) -> Result<()> {
+    let wants = network.graph.shape(0);
+    let has = [info.channels, info.height, info.width];
+    let problem = if wants != has {
+        format!("the network takes pictures of (channels, height, width) {wants:?}; {} has {has:?}", info.name)
+    } else if network.graph.outputs() != info.classes.len() {
+        format!("the network has {} outputs; {} has {} classes", network.graph.outputs(), info.name, info.classes.len())
+    } else {
+        return Ok(());
+    };
+    Err(Error::Folder { path: path.to_owned(), problem })
+}

@@ -1,0 +1,99 @@
+//! `interp-train eval`: how well a checkpoint does on data.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use candle_core::Tensor;
+use clap::Args;
+use interp_data::{Augment, Loader, Split, renormalized};
+use interp_learn::logits;
+use interp_net::ops::{Targets, cross_entropy};
+use serde_json::json;
+
+use super::checkpoint::{Which, check_fit, open_divided, split};
+use super::{Ending, Machine, print};
+use crate::progress::Screen;
+use crate::{Catalog, Error, Result};
+
+/// Measure accuracy and loss of a checkpoint
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  interp-train eval checkpoints/sparse_vgg --data concepts\n  \
+    interp-train eval resnet20.safetensors --arch resnet20 --data cifar10:DIR --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
+pub(super) struct Eval {
+    #[command(flatten)]
+    which: Which,
+    /// NAME[:PATH], such as concepts, cifar10:DIR, folder:DIR
+    #[arg(long, value_name = "SPEC")]
+    data: String,
+    /// train, val or test
+    #[arg(long, default_value = "test", value_parser = split)]
+    split: Split,
+    /// Only the first N pictures
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Write the logits (N, K), labels (N) and the pictures' indices (N) to this safetensors file
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+impl Eval {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
+        let workers = self.machine.prepare()?;
+        let screen = Screen::new(self.quiet);
+        let divided = open_divided(&self.data, catalog, &screen)?;
+        let info = divided.examining().info().clone();
+        let loaded = self.which.load([info.height, info.width])?;
+        check_fit(&loaded.network, &info, &loaded.path)?;
+        let Some(normalization) = &loaded.normalization else {
+            let problem = "the file does not say how pictures are normalised: give --mean and --std".into();
+            return Err(Error::Folder { path: loaded.path, problem });
+        };
+        let data = renormalized(divided.examining(), &normalization.mean, &normalization.std);
+        let loader = Loader::new(data, self.split, 256, workers, Augment::default(), 0)?;
+        let began = Instant::now();
+        let (mut rows, mut labels, mut indices, mut loss, mut right) = (vec![], vec![], vec![], 0.0, 0usize);
+        logits(&loaded.network, &info, loader.in_order(self.limit), |batch, logits| {
+            for (row, &label) in batch.labels.iter().enumerate() {
+                loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
+            }
+            right += interp_learn::hits(logits, &batch.labels)?.iter().filter(|&&hit| hit).count();
+            labels.extend_from_slice(&batch.labels);
+            indices.extend(batch.indices.iter().map(|&i| i as i64));
+            rows.push(logits.clone());
+            Ok(())
+        })?;
+        let (count, seconds) = (labels.len(), began.elapsed().as_secs_f64());
+        if count == 0 {
+            return Err(Error::Usage(format!("{} has no pictures in this split", self.data)));
+        }
+        if let Some(path) = &self.logits {
+            let cpu = candle_core::Device::Cpu;
+            let tensors = BTreeMap::from([
+                ("logits".to_owned(), Tensor::cat(&rows, 0)?),
+                ("labels".to_owned(), Tensor::from_vec(labels, count, &cpu)?),
+                ("indices".to_owned(), Tensor::from_vec(indices, count, &cpu)?),
+            ]);
+            interp_net::sealed::write(path, &tensors, &json!({ "data": self.data, "split": self.split }))?;
+        }
+        let (accuracy, loss, rate) = (right as f64 / count as f64, loss / count as f64, count as f64 / seconds);
+        let object = json!({
+            "version": 1, "checkpoint": loaded.path, "data": self.data, "split": self.split, "count": count,
+            "accuracy": accuracy, "loss": loss, "images_per_second": rate,
+        });
+        print(&if self.json {
+            object.to_string()
+        } else {
+            format!("accuracy {:.2} % ({right} of {count}), loss {loss:.4}, {rate:.0} images/s", 100.0 * accuracy)
+        })?;
+        Ok(Ending::Fine)
+    }
+}

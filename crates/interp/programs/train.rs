@@ -1,0 +1,183 @@
+//! `interp-train`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use interp_finding::Measured;
+
+use super::eval::Eval;
+use super::list::List;
+use super::predict::Predict;
+use super::show::Show;
+use super::{Ending, Machine, exit, print};
+use crate::plan::Plan;
+use crate::progress::Screen;
+use crate::recipe::{self, Recipe};
+use crate::run::{self, Options, Outcome};
+use crate::summary::Summary;
+use crate::{Catalog, Error, Result};
+
+/// Train convolutional networks that people can understand
+#[derive(Parser, Debug)]
+#[command(
+    name = "interp-train",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  interp-train recipes/sparse_vgg.toml\n  \
+        interp-train recipes/sparse_vgg.toml --set train.phase.0.epochs=2 --out /tmp/try\n  \
+        interp-train recipes/sparse_vgg.toml --resume\n  interp-train eval checkpoints/sparse_vgg --data concepts"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    train: Train,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Eval(Eval),
+    Predict(Predict),
+    Show(Show),
+    List(List),
+    /// Print the JSON schema of recipes, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Train {
+    /// The recipe, a TOML file
+    #[arg(required = true)]
+    recipe: Option<PathBuf>,
+    /// Override a key of the recipe: train.batch=32, prior.0.target=0.5; may be repeated
+    #[arg(long = "set", value_name = "A.B=C")]
+    overrides: Vec<String>,
+    /// Folder of the run instead of checkpoints/NAME
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the run in the folder
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Replace the run in the folder
+    #[arg(long)]
+    overwrite: bool,
+    /// Seed, instead of the recipe's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print the resolved recipe, the layers and the claims, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Seconds between saved states within an epoch
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    save_every: f64,
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// Runs `interp-train` with the process's arguments.
+pub fn train(catalog: &Catalog) -> ExitCode {
+    let cli = Cli::parse();
+    exit(match cli.command {
+        None => cli.train.run(catalog),
+        Some(Command::Eval(eval)) => eval.run(catalog),
+        Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Show(show)) => show.run(catalog),
+        Some(Command::List(list)) => list.run(catalog),
+        Some(Command::Schema) => schema(catalog),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "interp-train", &mut std::io::stdout());
+            Ok(Ending::Fine)
+        }
+    })
+}
+
+fn schema(catalog: &Catalog) -> Result<Ending> {
+    print(&serde_json::to_string_pretty(&recipe::schema(catalog))?)?;
+    Ok(Ending::Fine)
+}
+
+/// Set by the first Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+impl Train {
+    fn run(&self, catalog: &Catalog) -> Result<Ending> {
+        let path = self.recipe.as_ref().ok_or_else(|| Error::Usage("a recipe is needed".into()))?;
+        let save_every = Duration::try_from_secs_f64(self.save_every)
+            .map_err(|e| Error::Usage(format!("--save-every {}: {e}", self.save_every)))?;
+        let workers = self.machine.prepare()?;
+        let mut overrides = self.overrides.clone();
+        overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
+        let recipe = Recipe::read(path, &overrides, catalog)?;
+        let folder = Options::folder(&recipe.common.name, self.out.clone());
+        if !self.dry_run {
+            run::check_folder(&folder, self.resume, self.overwrite)?;
+        }
+        let mut screen = Screen::new(self.quiet);
+        let plan = {
+            let bar = screen.units("data");
+            Plan::new(recipe, &|done, all| bar.set(done, all))?
+        };
+        if self.dry_run {
+            print(&plan.describe()?)?;
+            return Ok(Ending::Fine);
+        }
+        stop_on_interrupt();
+        let options = Options { workers, save_every, stop: &STOP };
+        match run::run(&plan, &folder, self.resume, &options, &mut screen)? {
+            Outcome::Stopped => {
+                eprintln!("stopped; the state is saved. Go on with the same command and --resume");
+                Ok(Ending::Interrupted)
+            }
+            Outcome::Finished(summary) => {
+                print(&if self.json { serde_json::to_string(&summary)? } else { results(&summary, &folder) })?;
+                Ok(if summary.claims.iter().all(|c| c.holds) { Ending::Fine } else { Ending::Failed })
+            }
+        }
+    }
+}
+
+/// The first Ctrl-C asks to stop at the next step, the second ends the program at once.
+fn stop_on_interrupt() {
+    // A handler that cannot be set leaves the system's: the state of the last epoch stays.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// The results for people.
+fn results(summary: &Summary, folder: &crate::folder::Folder) -> String {
+    let scores = |name: &str, s: &crate::summary::Scores| {
+        format!("{name:<12} accuracy {:.2} % on {} test pictures of {}", 100.0 * s.accuracy, s.count, summary.data)
+    };
+    let mut lines = vec![scores("this network", &summary.test)];
+    if let Some(twin) = &summary.twin {
+        let [low, high] = twin.difference.interval;
+        lines.push(scores("twin", &twin.test));
+        lines.push(format!("difference   {:+.2} points, 95 % interval {low:+.2} to {high:+.2} (paired)", twin.difference.points));
+    }
+    lines.extend(summary.claims.iter().map(claim_line));
+    lines.push(format!("{:.0} s; report: {}", summary.seconds, folder.report().display()));
+    lines.join("\n")
+}
+
+/// A measured claim for people: `share of ... ≥ 90 %: 90.4 %, holds`.
+pub(super) fn claim_line(m: &Measured) -> String {
+    format!("{}: {}, {}", m.statement, m.shown, if m.holds { "holds" } else { "FAILS" })
+}

@@ -1,0 +1,321 @@
+//! Recipes: what a person wrote, with every default filled in.
+//!
+//! A recipe is TOML. Sections of open kinds (`[data]`, `[model]`, `[[prior]]`) are read by the entry of
+//! the [`Catalog`] that their `kind` names; the rest is [`Common`].
+
+use std::path::Path;
+
+use interp_data::{Augment, Divide, Source};
+use interp_finding::{Built, Entry, Section, find, nearest};
+use interp_learn::Train;
+use interp_learn::prior::Prior;
+use interp_net::zoo::Architecture;
+use miette::NamedSource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::{Catalog, Error, Result};
+
+/// The sections that have one form only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Common {
+    /// Name of the run, and of its folder under `checkpoints/`.
+    pub name: String,
+    /// Decides all randomness.
+    #[serde(default)]
+    pub seed: u64,
+    /// Whether the same network is trained without priors too, to compare with.
+    #[serde(default = "yes")]
+    pub twin: bool,
+    /// How validation is cut from train.
+    #[serde(default)]
+    pub split: Divide,
+    /// What is done to training pictures.
+    #[serde(default)]
+    pub augment: Augment,
+    /// How the network is trained.
+    #[serde(default)]
+    pub train: Train,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A section of an open kind.
+pub struct Part<T: ?Sized> {
+    /// The word after `kind =`.
+    pub kind: &'static str,
+    /// The section as resolved, without `kind`.
+    pub settings: toml::Table,
+    /// What was made of it.
+    pub object: Box<T>,
+}
+
+/// A prior with what every prior has.
+pub struct PriorPart {
+    /// By default its kind; unique in the recipe.
+    pub name: String,
+    /// Patterns of the nodes it acts on.
+    pub nodes: Vec<String>,
+    /// Its kind and own settings.
+    pub part: Part<dyn Prior>,
+}
+
+/// A recipe, read and resolved.
+pub struct Recipe {
+    /// The sections that have one form only.
+    pub common: Common,
+    /// The data.
+    pub data: Part<dyn Source>,
+    /// The architecture.
+    pub model: Part<dyn Architecture>,
+    /// The priors, in the order in which they act.
+    pub priors: Vec<PriorPart>,
+}
+
+/// Keys of a recipe that are read by entries.
+const KINDED: [&str; 3] = ["data", "model", "prior"];
+/// Keys of [`Common`].
+const PLAIN: [&str; 6] = ["name", "seed", "twin", "split", "augment", "train"];
+
+impl Recipe {
+    /// Reads the file, with overrides `a.b=c` (`prior.0.target=0.5` reaches into a list).
+    ///
+    /// # Errors
+    /// With file, line, column, the bad value, and the nearest right key.
+    pub fn read(path: &Path, overrides: &[String], catalog: &Catalog) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let name = path.display().to_string();
+        let recipe = Self::parse(&name, &text, catalog)?;
+        if overrides.is_empty() {
+            return Ok(recipe);
+        }
+        let name = format!("{name} with --set {}", overrides.join(" --set "));
+        Self::parse(&name, &overridden(&text, overrides)?, catalog)
+    }
+
+    /// Reads a recipe from its text; `name` stands in messages.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`].
+    pub fn parse(name: &str, text: &str, catalog: &Catalog) -> Result<Self> {
+        let reader = Reader { name, text };
+        let mut root = DeTable::parse(text).map_err(|e| reader.error(e))?;
+        for key in root.get_ref().keys() {
+            let known = || KINDED.into_iter().chain(PLAIN);
+            if !known().any(|k| k == key.get_ref()) {
+                let message = format!("unknown key `{}`", key.get_ref());
+                return Err(reader.at(Some(key.span()), message, nearest(key.get_ref(), known())));
+            }
+        }
+        let whole = root.span();
+        let data = reader.kinded("data", root.get_mut().remove("data"), &catalog.data)?;
+        let model = reader.kinded("model", root.get_mut().remove("model"), &catalog.models)?;
+        let priors = reader.priors(root.get_mut().remove("prior"), &catalog.priors)?;
+        let common = Common::deserialize(toml::Deserializer::from(Spanned::new(whole, root.into_inner())));
+        let common = common.map_err(|e| reader.error(e))?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if common.name.is_empty() || !common.name.chars().all(plain) || common.name.starts_with('.') {
+            let message = format!("`name` becomes a folder: letters, digits, `-`, `_` and `.`, not `{}`", common.name);
+            return Err(reader.at(None, message, None));
+        }
+        Ok(Self { common, data, model, priors })
+    }
+
+    /// The recipe as TOML with every default written out.
+    ///
+    /// # Errors
+    /// If a value has no form in TOML.
+    pub fn resolved(&self) -> Result<String> {
+        let failed = |e: toml::ser::Error| Error::Usage(format!("the recipe cannot be written: {e}"));
+        let mut all = toml::Table::try_from(&self.common).map_err(failed)?;
+        let with_kind = |kind: &str, settings: &toml::Table| {
+            let mut table = toml::Table::from_iter([("kind".to_owned(), toml::Value::from(kind))]);
+            table.extend(settings.clone());
+            table
+        };
+        all.insert("data".into(), with_kind(self.data.kind, &self.data.settings).into());
+        all.insert("model".into(), with_kind(self.model.kind, &self.model.settings).into());
+        let priors: Vec<toml::Value> = self.priors.iter().map(|prior| {
+            let mut table = with_kind(prior.part.kind, &toml::Table::new());
+            table.insert("name".into(), prior.name.clone().into());
+            table.insert("nodes".into(), prior.nodes.clone().into());
+            table.extend(prior.part.settings.clone());
+            table.into()
+        }).collect();
+        if !priors.is_empty() {
+            all.insert("prior".into(), priors.into());
+        }
+        toml::to_string(&all).map_err(failed)
+    }
+}
+
+/// Turns TOML into parts, and its errors into ours.
+struct Reader<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn at(&self, span: Option<std::ops::Range<usize>>, message: String, near: Option<&str>) -> Error {
+        // A span at the end of the text has no line to show.
+        let span = span.filter(|s| s.start < self.text.len()).map(|s| (s.start, s.len()).into());
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        Error::Recipe { message, source_code: NamedSource::new(self.name, self.text.to_owned()), span, help }
+    }
+
+    fn error(&self, error: toml::de::Error) -> Error {
+        let message = error.message().to_owned();
+        let near = suggestion(&message);
+        self.at(error.span(), message, near.as_deref())
+    }
+
+    /// Reads a section by the entry that its `kind` names.
+    fn kinded<T: ?Sized>(&self, key: &str, value: Option<Spanned<DeValue<'_>>>, entries: &[&'static Entry<T>]) -> Result<Part<T>> {
+        let kinds = || entries.iter().map(|e| e.name).collect::<Vec<_>>().join(", ");
+        let Some(value) = value else {
+            return Err(self.at(None, format!("the recipe needs a section [{key}] with `kind` one of: {}", kinds()), None));
+        };
+        let span = value.span();
+        let DeValue::Table(mut table) = value.into_inner() else {
+            return Err(self.at(Some(span), format!("`{key}` must be a table with `kind` one of: {}", kinds()), None));
+        };
+        let Some(kind) = table.remove("kind") else {
+            return Err(self.at(Some(span), format!("[{key}] needs `kind`, one of: {}", kinds()), None));
+        };
+        let name = kind.get_ref().as_str().unwrap_or_default();
+        let entry = find(entries, name).map_err(|near| {
+            self.at(Some(kind.span()), format!("`{name}` is no kind of {key}; there are: {}", kinds()), near)
+        })?;
+        let section: Section<'_> = Spanned::new(span, table);
+        let Built { settings, object } = (entry.build)(section).map_err(|e| self.error(e))?;
+        Ok(Part { kind: entry.name, settings, object })
+    }
+
+    fn priors(&self, value: Option<Spanned<DeValue<'_>>>, entries: &[&'static Entry<dyn Prior>]) -> Result<Vec<PriorPart>> {
+        let Some(value) = value else { return Ok(vec![]) };
+        let span = value.span();
+        let DeValue::Array(array) = value.into_inner() else {
+            return Err(self.at(Some(span), "priors are a list: write [[prior]]".into(), None));
+        };
+        let mut priors: Vec<PriorPart> = vec![];
+        for value in array {
+            let span = value.span();
+            let prior = self.prior(value, entries)?;
+            if priors.iter().any(|other| other.name == prior.name) {
+                let message = format!("two priors are called `{}`: give one a `name` of its own", prior.name);
+                return Err(self.at(Some(span), message, None));
+            }
+            priors.push(prior);
+        }
+        Ok(priors)
+    }
+
+    fn prior(&self, value: Spanned<DeValue<'_>>, entries: &[&'static Entry<dyn Prior>]) -> Result<PriorPart> {
+        let span = value.span();
+        let (mut name, mut nodes) = (None, None);
+        let value = match value.into_inner() {
+            DeValue::Table(mut table) => {
+                (name, nodes) = (table.remove("name"), table.remove("nodes"));
+                DeValue::Table(table)
+            }
+            other => other,
+        };
+        let part = self.kinded("prior", Some(Spanned::new(span.clone(), value)), entries)?;
+        let read = |value: Spanned<DeValue<'_>>| Vec::<String>::deserialize(toml::de::ValueDeserializer::from(value));
+        let Some(nodes) = nodes else {
+            return Err(self.at(Some(span), "a prior needs `nodes`, such as [\"features.*\"]".into(), None));
+        };
+        let nodes = read(nodes).map_err(|e| self.error(e))?;
+        let name = name.map(|n| String::deserialize(toml::de::ValueDeserializer::from(n))).transpose();
+        let name = name.map_err(|e| self.error(e))?.unwrap_or_else(|| part.kind.to_owned());
+        Ok(PriorPart { name, nodes, part })
+    }
+}
+
+/// The key that an "unknown field" message of serde may have meant.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    nearest(unknown, quoted.collect::<Vec<_>>()).map(str::to_owned)
+}
+
+/// The recipe's text with `a.b=c` applied; values are TOML, or else plain strings.
+fn overridden(text: &str, overrides: &[String]) -> Result<String> {
+    let failed = |e: &dyn std::fmt::Display| Error::Usage(format!("--set: {e}"));
+    let mut root = toml::Value::Table(toml::from_str(text).map_err(|e| failed(&e))?);
+    for set in overrides {
+        let (path, value) = set.split_once('=').ok_or_else(|| failed(&format!("`{set}` is not of the form a.b=c")))?;
+        let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
+        let value = parsed.unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+        place(&mut root, path.trim(), value).map_err(|e| failed(&e))?;
+    }
+    toml::to_string(&root).map_err(|e| failed(&e))
+}
+
+/// Puts a value at a dotted path, making tables on the way.
+fn place(root: &mut toml::Value, path: &str, value: toml::Value) -> std::result::Result<(), String> {
+    let mut at = root;
+    for key in path.split('.') {
+        at = match at {
+            toml::Value::Table(table) => table.entry(key).or_insert_with(|| toml::Table::new().into()),
+            toml::Value::Array(array) => {
+                let count = array.len();
+                let item = key.parse::<usize>().ok().and_then(|i| array.get_mut(i));
+                item.ok_or_else(|| format!("`{path}`: `{key}` is no index into a list of {count}"))?
+            }
+            _ => return Err(format!("`{path}`: there is nothing below a plain value at `{key}`")),
+        };
+    }
+    *at = value;
+    Ok(())
+}
+
+/// The JSON schema of recipes, for editors.
+pub fn schema(catalog: &Catalog) -> serde_json::Value {
+    let mut root = schemars::schema_for!(Common).to_value();
+    let mut definitions = root["$defs"].take();
+    let mut kinds = |entries: Vec<(&str, &str, schemars::Schema)>, shared: serde_json::Value| {
+        let one = |(name, summary, schema): (&str, &str, schemars::Schema)| {
+            let mut schema = schema.to_value();
+            if let (Some(all), Some(own)) = (definitions.as_object_mut(), schema["$defs"].take().as_object()) {
+                all.extend(own.clone());
+            }
+            let own = schema.as_object_mut();
+            own.map(|o| ["$schema", "$defs", "title"].map(|k| o.remove(k)));
+            schema["description"] = format!("{summary}. {}", schema["description"].as_str().unwrap_or_default()).into();
+            if !schema["properties"].is_object() {
+                schema["properties"] = serde_json::json!({});
+            }
+            schema["properties"]["kind"] = serde_json::json!({ "const": name });
+            let mut required = vec![serde_json::json!("kind")];
+            for (key, value) in shared.as_object().into_iter().flatten() {
+                schema["properties"][key] = value.clone();
+            }
+            if shared.get("nodes").is_some() {
+                required.push("nodes".into());
+            }
+            required.extend(schema["required"].as_array().cloned().unwrap_or_default());
+            schema["required"] = required.into();
+            schema
+        };
+        serde_json::json!({ "oneOf": entries.into_iter().map(one).collect::<Vec<_>>() })
+    };
+    let strings = serde_json::json!({ "type": "array", "items": { "type": "string" } });
+    let nothing = serde_json::json!({});
+    let shared = serde_json::json!({ "name": { "type": "string" }, "nodes": strings });
+    let data = kinds(catalog.data.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing.clone());
+    let model = kinds(catalog.models.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing);
+    let prior = kinds(catalog.priors.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), shared);
+    root["properties"]["data"] = data;
+    root["properties"]["model"] = model;
+    root["properties"]["prior"] = serde_json::json!({ "type": "array", "items": prior });
+    root["required"] = serde_json::json!(["name", "data", "model"]);
+    root["$defs"] = definitions;
+    root["title"] = "interp recipe".into();
+    root
+}

@@ -1,0 +1,265 @@
+//! Runs: a plan carried out into a folder, stopped and gone on with at will.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use interp_data::{Augment, Loader, Split};
+use interp_finding::Measured;
+use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
+use interp_net::{Checkpoint, Network, files};
+use serde_json::json;
+
+use crate::compare::paired;
+use crate::folder::{self, Folder, Log, Stage, State};
+use crate::plan::Plan;
+use crate::progress::Screen;
+use crate::summary::{self, Scores, Size, Summary, Twin};
+use crate::{Error, Result};
+
+mod page;
+
+/// How a run is carried out; nothing here changes its result.
+pub struct Options<'a> {
+    /// Threads that make batches.
+    pub workers: usize,
+    /// Time between saved states within an epoch.
+    pub save_every: Duration,
+    /// Becomes true when the run should stop at the next step.
+    pub stop: &'a AtomicBool,
+}
+
+/// How a run ended.
+pub enum Outcome {
+    /// Both networks are trained and everything is written.
+    Finished(Box<Summary>),
+    /// It was asked to stop; the state is saved.
+    Stopped,
+}
+
+/// Begins a run, or goes on with the one in `folder` if `resume`.
+///
+/// # Errors
+/// If the folder holds a state of another recipe, training fails, or the disk refuses.
+pub fn run(plan: &Plan, folder: &Folder, resume: bool, options: &Options<'_>, screen: &mut Screen) -> Result<Outcome> {
+    let saved = if resume { folder.load(&plan.hash)? } else { None };
+    if saved.is_none() {
+        folder.begin(&plan.text)?;
+    }
+    let (log, before) = saved.as_ref().map_or((0, 0.0), |(state, _)| (state.log, state.seconds));
+    let log = Log::open(folder, log)?;
+    let mut sitting = Sitting { plan, folder, options, screen, log, before, began: Instant::now() };
+    let first = saved.as_ref().map_or(Stage::Main, |(state, _)| state.stage);
+    let mut saved = saved;
+    for stage in [Stage::Main, Stage::Twin] {
+        let wanted = stage == Stage::Main || plan.common.twin;
+        let done = first == Stage::Twin && stage == Stage::Main;
+        if wanted && !done && !sitting.train(stage, saved.take())? {
+            return Ok(Outcome::Stopped);
+        }
+    }
+    sitting.finish().map(|summary| Outcome::Finished(Box::new(summary)))
+}
+
+/// A run from start or resumption to its end or the next stop.
+struct Sitting<'a> {
+    plan: &'a Plan,
+    folder: &'a Folder,
+    options: &'a Options<'a>,
+    screen: &'a mut Screen,
+    log: Log,
+    before: f64,
+    began: Instant,
+}
+
+type Saved = (State, std::collections::BTreeMap<String, candle_core::Tensor>);
+
+impl Sitting<'_> {
+    fn seconds(&self) -> f64 {
+        self.before + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Trains the network of a stage and writes it; false if asked to stop before.
+    fn train(&mut self, stage: Stage, saved: Option<Saved>) -> Result<bool> {
+        let plan = self.plan;
+        let nothing: &[Steering] = &[];
+        let (priors, claims) = match stage {
+            Stage::Main => (plan.priors.as_slice(), plan.claims.as_slice()),
+            Stage::Twin => (nothing, [].as_slice()),
+        };
+        let meets = |net: &Network| -> interp_learn::Result<bool> {
+            let measured = interp_audit::measure(net, claims).map_err(|e| LearnError::Observer(Box::new(e)))?;
+            Ok(measured.iter().all(|m| m.holds))
+        };
+        let mut settings = plan.common.train.clone();
+        if stage == Stage::Twin {
+            settings.phase.iter_mut().for_each(|phase| phase.priors = None);
+        }
+        let task = Task {
+            settings: &settings,
+            data: Arc::new(plan.data.learning()),
+            augment: plan.common.augment,
+            priors,
+            class_weights: plan.class_weights.as_deref(),
+            meets: &meets,
+            seed: plan.common.seed,
+            workers: self.options.workers,
+        };
+        let network = Network::new(plan.graph.clone(), plan.common.seed)?;
+        let mut trainer = match saved {
+            Some((state, tensors)) => Trainer::load(network, &task, state.snapshot, &tensors)?,
+            None => Trainer::new(network, &task)?,
+        };
+        let mut last_save = Instant::now();
+        let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
+            self.observe(stage, event, trainer, &task, &mut last_save).map_err(|e| LearnError::Observer(Box::new(e)))
+        })?;
+        match fitted {
+            Fitted::Stopped => Ok(false),
+            Fitted::Done { network, .. } => {
+                Checkpoint::write(&self.folder.model(stage), &network.params, &plan.meta(claims))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Shows an event, logs it, and saves the state when it is time.
+    fn observe(&mut self, stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, last_save: &mut Instant) -> Result<Flow> {
+        self.screen.training(stage, event, trainer, task.settings.epochs());
+        if let Event::Epoch { .. } = event {
+            let line = epoch_line(stage, event, trainer, task, self.seconds());
+            self.log.line(&line)?;
+        }
+        let stop = self.options.stop.load(Ordering::Relaxed);
+        let is_epoch = matches!(event, Event::Epoch { .. });
+        if stop || is_epoch || last_save.elapsed() >= self.options.save_every {
+            self.save(stage, trainer, task)?;
+            *last_save = Instant::now();
+        }
+        Ok(if stop { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn save(&mut self, stage: Stage, trainer: &Trainer, task: &Task<'_>) -> Result<()> {
+        let (snapshot, tensors) = trainer.save(task)?;
+        let (recipe, log) = (self.plan.hash.clone(), self.log.synced()?);
+        let state = State { state: folder::VERSION, recipe, stage, snapshot, log, seconds: self.seconds() };
+        self.folder.save(&state, &tensors)
+    }
+
+    /// Measures everything on the saved files, and writes the summary and the report.
+    fn finish(&mut self) -> Result<Summary> {
+        let events = self.log.events()?;
+        let main = self.examine(Stage::Main)?;
+        let twin = self.plan.common.twin.then(|| self.examine(Stage::Twin)).transpose()?;
+        let difference = twin.as_ref().map(|twin| paired(&main.test.correct, &twin.test.correct));
+        let twin_summary = twin.as_ref().zip(difference).map(|(twin, difference)| {
+            let epoch = chosen(&events, Stage::Twin);
+            Twin { test: scores(&twin.test), validation: scores(&twin.validation), epoch, size: twin.size, difference }
+        });
+        let summary = Summary {
+            version: summary::VERSION,
+            name: self.plan.common.name.clone(),
+            data: self.plan.info().name.clone(),
+            recipe: self.plan.hash.clone(),
+            test: scores(&main.test),
+            validation: scores(&main.validation),
+            epoch: chosen(&events, Stage::Main),
+            size: main.size,
+            claims: main.claims.clone(),
+            twin: twin_summary,
+            seconds: self.seconds(),
+        };
+        let page = page::page(self.plan, &summary, &events, &main.network)?;
+        files::write_atomically(&self.folder.report(), interp_report::html(&page)?.as_bytes())?;
+        // Last, because a folder with a summary is a finished run.
+        files::write_atomically(&self.folder.summary(), &serde_json::to_vec_pretty(&summary)?)?;
+        Ok(summary)
+    }
+
+    /// Reads the saved file of a stage back and measures it.
+    fn examine(&self, stage: Stage) -> Result<Examined> {
+        let path = self.folder.model(stage);
+        let file = Checkpoint::read(&path)?;
+        let info = self.plan.info();
+        let network = file.network(&path, None, [info.height, info.width])?;
+        let claims = file.meta.map(|meta| meta.claims).unwrap_or_default();
+        let on = |split: Split| -> Result<Evaluation> {
+            let loader = Loader::new(self.plan.data.examining(), split, 256, self.options.workers, Augment::default(), 0)?;
+            Ok(evaluate(&network, info, loader.in_order(None))?)
+        };
+        let (test, validation) = (on(Split::Test)?, on(Split::Validation)?);
+        let claims = interp_audit::measure(&network, &claims)?;
+        Ok(Examined { size: size(&network)?, test, validation, claims, network })
+    }
+}
+
+/// What was measured on a saved file.
+struct Examined {
+    network: Network,
+    test: Evaluation,
+    validation: Evaluation,
+    claims: Vec<Measured>,
+    size: Size,
+}
+
+fn scores(found: &Evaluation) -> Scores {
+    Scores { accuracy: found.accuracy, loss: found.loss, count: found.correct.len() }
+}
+
+/// The epoch whose network was saved: the last that was the best so far, or the last of all where none
+/// met the claims.
+fn chosen(events: &[serde_json::Value], stage: Stage) -> usize {
+    let of_stage = || events.iter().filter(|e| e["stage"] == json!(stage));
+    let event = of_stage().rfind(|e| e["chosen"] == json!(true)).or_else(|| of_stage().next_back());
+    event.and_then(|e| e["epoch"].as_u64()).unwrap_or(0) as usize
+}
+
+/// Parameters and multiply-adds of a network.
+///
+/// # Errors
+/// Where parameters cannot be read.
+pub fn size(network: &Network) -> Result<Size> {
+    let mut nonzero = 0;
+    for param in network.params.list().iter().filter(|p| p.role.is_trained()) {
+        let values: Vec<f32> = param.value.flatten_all()?.to_vec1()?;
+        nonzero += values.iter().filter(|w| **w != 0.0).count();
+    }
+    Ok(Size { parameters: network.parameters(), nonzero, multiply_adds: network.multiply_adds() })
+}
+
+fn epoch_line(stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, seconds: f64) -> serde_json::Value {
+    let Event::Epoch { epoch, phase, rate, train, penalty, validation, meets } = event else { return json!(null) };
+    json!({
+        "stage": stage,
+        "epoch": epoch,
+        "phase": phase,
+        "learning_rate": rate,
+        "train": { "loss": train.0, "accuracy": train.1 },
+        "penalty": penalty,
+        "validation": { "loss": validation.loss, "accuracy": validation.accuracy },
+        "meets_claims": meets,
+        "chosen": trainer.best.as_ref().is_some_and(|best| best.epoch == *epoch),
+        "priors": trainer.prior_numbers(task),
+        "seconds": seconds,
+    })
+}
+
+impl Options<'_> {
+    /// The folder of a run by its name, unless one was given.
+    pub fn folder(name: &str, out: Option<std::path::PathBuf>) -> Folder {
+        Folder::new(out.unwrap_or_else(|| std::path::Path::new("checkpoints").join(name)))
+    }
+}
+
+/// Refuses to touch a run that is there, unless asked to.
+///
+/// # Errors
+/// If a run is there and neither `resume` nor `overwrite` was given, or there is none to go on with.
+pub fn check_folder(folder: &Folder, resume: bool, overwrite: bool) -> Result<()> {
+    let wrong = |problem: &str| Err(Error::Folder { path: folder.root().to_owned(), problem: problem.to_owned() });
+    match (folder.is_begun(), resume, overwrite) {
+        (true, false, false) => wrong("a run is already there: go on with it by --resume, replace it by --overwrite, or choose another --out"),
+        (false, true, _) => wrong("there is no run to resume; leave out --resume to begin one"),
+        _ => Ok(()),
+    }
+}

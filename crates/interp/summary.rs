@@ -1,0 +1,73 @@
+//! `summary.json`: what a run found. Documented in `docs/summary.md`.
+
+use interp_finding::Measured;
+use serde::Serialize;
+
+use crate::compare::Difference;
+
+/// Version of [`Summary`].
+pub const VERSION: u32 = 1;
+
+/// What a run found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Version of this structure.
+    pub version: u32,
+    /// Name of the run.
+    pub name: String,
+    /// Name of the data set.
+    pub data: String,
+    /// SHA-256 of the resolved recipe.
+    pub recipe: String,
+    /// Results on the test split, of the saved file.
+    pub test: Scores,
+    /// Results on validation of the network that was chosen.
+    pub validation: Scores,
+    /// The epoch it is from.
+    pub epoch: usize,
+    /// Trained parameters, those that are not zero, and multiply-adds for one picture.
+    pub size: Size,
+    /// The claims, measured on the saved file.
+    pub claims: Vec<Measured>,
+    /// The same network trained without priors, if one was.
+    pub twin: Option<Twin>,
+    /// Seconds of training and testing together, over all sittings.
+    pub seconds: f64,
+}
+
+/// Accuracy and loss on a split.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Scores {
+    /// Share of pictures classified rightly.
+    pub accuracy: f64,
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Pictures.
+    pub count: usize,
+}
+
+/// How large a network is.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Size {
+    /// Trained parameters.
+    pub parameters: usize,
+    /// Trained parameters that are not exactly zero.
+    pub nonzero: usize,
+    /// Multiply-adds for one picture, zeros counted.
+    pub multiply_adds: usize,
+}
+
+/// The network trained without priors.
+#[derive(Clone, Debug, Serialize)]
+pub struct Twin {
+    /// Results on the test split, of the saved file.
+    pub test: Scores,
+    /// Results on validation of the network that was chosen.
+    pub validation: Scores,
+    /// The epoch it is from.
+    pub epoch: usize,
+    /// How large it is.
+    pub size: Size,
+    /// Test accuracy of the interpretable network minus the twin's.
+    pub difference: Difference,
+}

@@ -1,0 +1,203 @@
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use candle_core::{DType, Device, Tensor};
+use interp::net::{Checkpoint, Role};
+
+use crate::common::{TINY, folder, program, run};
+
+/// A finished tiny run in `run` of a fresh folder.
+fn finished() -> tempfile::TempDir {
+    let folder = folder(TINY);
+    let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run"]));
+    assert_eq!(status, 0, "{stderr}");
+    for part in ["this network", "twin", "95 % interval", "holds", "report.html"] {
+        assert!(stdout.contains(part), "`{part}` in:\n{stdout}");
+    }
+    folder
+}
+
+fn fails(folder: &Path, name: &str, arguments: &[&str], expected: &[&str]) {
+    let (status, _, stderr) = run(program(name, folder).args(arguments));
+    assert_eq!(status, 2, "{arguments:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    // Long lines are wrapped for the terminal.
+    let flat = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    for part in expected {
+        assert!(flat.contains(part), "`{part}` for {arguments:?} in:\n{stderr}");
+    }
+}
+
+#[test]
+fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
+    let folder = finished();
+    let at = |name: &str| folder.path().join("run").join(name);
+    for name in ["recipe.toml", "log.jsonl", "model.safetensors", "state.safetensors", "twin/model.safetensors", "summary.json", "report.html"] {
+        assert!(at(name).is_file(), "{name}");
+    }
+    let summary: serde_json::Value = serde_json::from_slice(&fs::read(at("summary.json")).unwrap()).unwrap();
+    for key in ["/version", "/test/accuracy", "/twin/test/accuracy", "/claims/0/statement", "/claims/0/value", "/claims/0/bound", "/claims/0/holds", "/seconds"] {
+        assert!(summary.pointer(key).is_some(), "{key} in {summary}");
+    }
+    assert!(fs::read_to_string(at("report.html")).unwrap().contains("tiny"));
+
+    let before = fs::read(at("model.safetensors")).unwrap();
+    fails(folder.path(), "interp-train", &["recipe.toml", "--out", "run"], &["a run is already there", "--resume", "--overwrite"]);
+    fails(folder.path(), "interp-train", &["recipe.toml", "--out", "new", "--resume"], &["no run to resume"]);
+    fails(folder.path(), "interp-train", &["recipe.toml", "--out", "run", "--resume", "--seed", "7"], &["of another recipe"]);
+    assert_eq!(before, fs::read(at("model.safetensors")).unwrap());
+    let (status, stdout, _) = run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--resume", "--json", "--quiet"]));
+    assert_eq!((status, before), (0, fs::read(at("model.safetensors")).unwrap()));
+    assert!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["claims"][0]["holds"].as_bool().unwrap());
+
+    let (status, stdout, _) = run(program("interp-audit", folder.path()).args(["claims", "run"]));
+    assert!(status == 0 && stdout.contains("≥ 50 %") && stdout.contains("holds"), "{stdout}");
+    let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(["eval", "run", "--data", "concepts", "--limit", "50", "--json"]));
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["count"], 50);
+    let (status, stdout, _) = run(program("interp-train", folder.path()).args(["show", "run"]));
+    assert!(status == 0 && stdout.contains("features.0") && stdout.contains("trained on concepts"), "{stdout}");
+}
+
+#[test]
+fn a_claim_that_became_false_is_caught() {
+    let folder = finished();
+    let path = folder.path().join("run").join("model.safetensors");
+    let file = Checkpoint::read(&path).unwrap();
+    let mut net = file.network(&path, None, [32, 32]).unwrap();
+    // By one weight, with a hash that fits: the share of zeros is no longer what the bound asks for.
+    for position in 0..net.params.list().len() {
+        let param = &net.params.list()[position];
+        if param.role == Role::Weight {
+            let ones = Tensor::ones(param.value.dims(), DType::F32, &Device::Cpu).unwrap();
+            net.params.set(position, ones).unwrap();
+            break;
+        }
+    }
+    let changed = folder.path().join("changed.safetensors");
+    let mut meta = file.meta.unwrap();
+    meta.claims[0].nodes.truncate(1);
+    Checkpoint::write(&changed, &net.params, &meta).unwrap();
+    let (status, stdout, _) = run(program("interp-audit", folder.path()).args(["claims", "changed.safetensors"]));
+    assert!(status == 1 && stdout.contains("FAILS"), "{status}: {stdout}");
+
+    // By one weight in the file itself: the hash is wrong.
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 0x10;
+    fs::write(&changed, &bytes).unwrap();
+    fails(folder.path(), "interp-audit", &["claims", "changed.safetensors"], &["changed.safetensors", "does not fit its own hash"]);
+    fails(folder.path(), "interp-train", &["eval", "changed.safetensors", "--data", "concepts"], &["does not fit its own hash"]);
+    fs::write(&changed, &bytes[..last / 2]).unwrap();
+    fails(folder.path(), "interp-train", &["eval", "changed.safetensors", "--data", "concepts"], &["not a whole safetensors file"]);
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_explained() {
+    let folder = folder(TINY);
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["missing.toml"], &["missing.toml", "No such file"]),
+        (&["recipe.toml", "--device", "cuda:0"], &["cuda:0", "CPU"]),
+        (&["recipe.toml", "--device", "tpu"], &["tpu", "auto and cpu"]),
+        (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
+        (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),
+        (&["eval", ".", "--data", "concepts"], &["no model.safetensors"]),
+        (&["eval", "hub:a/b", "--data", "concepts"], &["hub:a/b"]),
+        (&["show", "conceptss"], &["conceptss", "did you mean"]),
+        (&["predict", "nowhere", "x.png"], &["nowhere"]),
+    ];
+    for (arguments, expected) in cases {
+        fails(folder.path(), "interp-train", arguments, expected);
+    }
+}
+
+#[test]
+fn a_folder_with_a_broken_picture_names_it() {
+    let folder = folder(&TINY.replacen("kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40", "kind = \"folder\"\npath = \"pictures\"\nsize = 32", 1));
+    for class in ["cat", "dog"] {
+        let at = folder.path().join("pictures").join(class);
+        fs::create_dir_all(&at).unwrap();
+        for i in 0..6u8 {
+            let rgb: Vec<u8> = (0..32 * 32 * 3).map(|p| (p as u8).wrapping_mul(i + 1).wrapping_add(class.as_bytes()[0])).collect();
+            fs::write(at.join(format!("{i}.png")), interp::report::png(32, 32, &rgb).unwrap()).unwrap();
+        }
+    }
+    let broken = folder.path().join("pictures/dog/3.png");
+    let whole = fs::read(&broken).unwrap();
+    fs::write(&broken, &whole[..whole.len() / 2]).unwrap();
+    fails(folder.path(), "interp-train", &["recipe.toml", "--out", "run"], &["dog/3.png"]);
+    assert!(!folder.path().join("run").exists(), "nothing is begun with data that cannot be read");
+}
+
+#[test]
+fn own_pictures_are_classified() {
+    let folder = finished();
+    let rgb: Vec<u8> = (0..50 * 40 * 3).map(|i| (i % 251) as u8).collect();
+    fs::write(folder.path().join("mine.png"), interp::report::png(50, 40, &rgb).unwrap()).unwrap();
+    let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(["predict", "run", "mine.png", "--json"]));
+    assert_eq!(status, 0, "{stderr}");
+    let object: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let classes = object["images"][0]["classes"].as_array().unwrap();
+    assert_eq!(classes.len(), 3);
+    assert!(classes.iter().all(|c| (0.0..=1.0).contains(&c["confidence"].as_f64().unwrap()) && c["class"].is_string()));
+    fs::write(folder.path().join("text.png"), "no picture").unwrap();
+    fails(folder.path(), "interp-train", &["predict", "run", "text.png"], &["text.png"]);
+}
+
+#[test]
+fn listings_schema_completions_and_sheets() {
+    let folder = folder(TINY);
+    let ok = |arguments: &[&str]| {
+        let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(arguments));
+        assert_eq!(status, 0, "{arguments:?}: {stderr}");
+        stdout
+    };
+    let list = ok(&["list"]);
+    for word in ["concepts", "cifar10-jpeg", "folder", "vgg", "resnet", "l1", "group_lasso", "non_negative"] {
+        assert!(list.contains(word), "{word} in:\n{list}");
+    }
+    assert!(serde_json::from_str::<serde_json::Value>(&ok(&["list", "prior", "--json"])).is_ok());
+    assert!(serde_json::from_str::<serde_json::Value>(&ok(&["schema"])).is_ok());
+    assert!(ok(&["completions", "bash"]).contains("interp-train"));
+    assert!(ok(&["--help"]).contains("Examples:"));
+    let said = ok(&["show", "concepts", "--split", "test", "--columns", "3", "--out", "sheet.png"]);
+    assert!(said.contains("10 classes"), "{said}");
+    assert!(fs::read(folder.path().join("sheet.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+/// A file system of 1 MiB at `at`; false where the system does not let us have one.
+fn small_disk(at: &Path) -> bool {
+    fs::create_dir(at).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1M", "tmpfs"]).arg(at).output();
+    mounted.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_full_disk_ends_with_a_message_and_loses_nothing() {
+    let folder = folder(TINY);
+    let disk = folder.path().join("disk");
+    if !small_disk(&disk) {
+        eprintln!("skipped: this system does not let the test mount a small disk");
+        return;
+    }
+    let out = disk.join("run");
+    let train = |more: &[&str]| {
+        let mut command = program("interp-train", folder.path());
+        command.args(["recipe.toml", "--quiet", "--save-every", "0", "--out"]).arg(&out).args(more);
+        run(&mut command)
+    };
+    // Room for a first state, then none.
+    let ballast = disk.join("ballast");
+    fs::write(&ballast, vec![0u8; 200 << 10]).unwrap();
+    let (status, _, stderr) = train(&[]);
+    let left: Vec<_> = fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let state = out.join("state.safetensors");
+    let whole = !state.exists() || interp::net::sealed::read(&state).is_ok();
+    fs::remove_file(&ballast).unwrap();
+    let unmounted = Command::new("umount").arg(&disk).status().is_ok_and(|s| s.success());
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("No space left") && stderr.contains("safetensors") && !stderr.contains("panicked"), "{stderr}");
+    assert!(left.iter().all(|name| !name.starts_with(".partial-")), "{left:?}");
+    assert!(whole && unmounted);
+}

@@ -1,0 +1,128 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use interp::Catalog;
+use interp::recipe::{Recipe, schema};
+use interp::run::Options;
+
+use crate::common::{TINY, folder, program, run};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn shipped() -> Vec<PathBuf> {
+    let files = fs::read_dir(root().join("recipes")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn shipped_recipes_are_read_and_resolve_to_themselves() {
+    let catalog = Catalog::default();
+    for path in shipped() {
+        let recipe = Recipe::read(&path, &[], &catalog).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert_eq!(recipe.common.name, name);
+        let text = recipe.resolved().unwrap();
+        let again = Recipe::parse("resolved", &text, &catalog).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
+        assert_eq!(again.resolved().unwrap(), text, "{name}");
+    }
+}
+
+/// The recipe of the tests, with one section replaced by the example of an entry.
+fn with_example(key: &str, example: &str) -> String {
+    let mut table: toml::Table = toml::from_str(TINY).unwrap();
+    let section: toml::Table = toml::from_str(example).unwrap();
+    let value = if key == "prior" { vec![toml::Value::from(section)].into() } else { section.into() };
+    table.insert(key.into(), value);
+    toml::to_string(&table).unwrap()
+}
+
+#[test]
+fn every_line_of_the_tables_reads_its_example_and_refuses_unknown_keys() {
+    let catalog = Catalog::default();
+    let examples = catalog.data.iter().map(|e| ("data", e.name, e.example));
+    let examples = examples.chain(catalog.models.iter().map(|e| ("model", e.name, e.example)));
+    let examples = examples.chain(catalog.priors.iter().map(|e| ("prior", e.name, e.example)));
+    for (key, name, example) in examples {
+        let text = with_example(key, example);
+        let recipe = Recipe::parse(name, &text, &catalog).unwrap_or_else(|e| panic!("{key} {name}: {e}"));
+        assert!(recipe.resolved().unwrap().contains(&format!("kind = \"{name}\"")));
+        let wrong = with_example(key, &format!("{example}\nno_such_key = 1\n"));
+        let error = Recipe::parse(name, &wrong, &catalog).err().unwrap().to_string();
+        assert!(error.contains("no_such_key"), "{key} {name}: {error}");
+    }
+}
+
+#[test]
+fn the_schema_in_the_docs_is_current() {
+    let path = root().join("docs").join("recipe.schema.json");
+    let present: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(present, schema(&Catalog::default()), "run: cargo run --bin interp-train -- schema > docs/recipe.schema.json");
+}
+
+/// What a person sees who runs this recipe.
+fn complaint(text: &str) -> String {
+    let folder = folder(text);
+    let (status, _, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--dry-run"]));
+    assert_eq!(status, 2, "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+#[test]
+fn errors_name_place_value_and_nearest_key() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("batch = 32", "bach = 32", &["recipe.toml:22:1", "bach", "did you mean `batch`"]),
+        ("batch = 32", "batch = \"many\"", &["recipe.toml:22:9", "many"]),
+        ("kind = \"l1\"", "kind = \"l2\"", &["recipe.toml:35:8", "`l2` is no kind of prior", "did you mean `l1`"]),
+        ("target = 0.5", "targte = 0.5", &["recipe.toml:37:1", "did you mean `target`"]),
+        ("target = 0.5", "target = 1.5", &["[[prior]] l1", "between 0 and 1", "1.5"]),
+        ("[augment]", "[augmnt]", &["recipe.toml:10:2", "augmnt", "did you mean `augment`"]),
+        ("\"features.*\"", "\"feature.*\"", &["[[prior]] l1", "`feature.*` matches no", "did you mean `features."]),
+        ("depth = 8", "depth = 9", &["[model]", "[8, 11, 13, 16, 19]", "9"]),
+        ("schedule = \"constant\"", "schedule = \"constnt\"", &["recipe.toml:28:12", "did you mean `constant`"]),
+        ("kind = \"vgg\"", "", &["[model] needs `kind`", "vgg, resnet"]),
+        ("name = \"tiny\"", "name = \"../tiny\"", &["../tiny", "letters"]),
+        ("ema = 0.9", "ema = 1.0", &["train.ema", "[0, 1)"]),
+        ("ema = 0.9", "ema = ", &["recipe.toml:23"]),
+        ("size = ", "", &[]),
+    ];
+    for (from, to, expected) in cases.iter().filter(|case| !case.2.is_empty()) {
+        assert!(TINY.contains(from));
+        let stderr = complaint(&TINY.replacen(from, to, 1));
+        for part in *expected {
+            assert!(stderr.contains(part), "`{part}` for `{to}` in:\n{stderr}");
+        }
+    }
+}
+
+#[test]
+fn overrides_reach_into_lists_and_are_named_in_errors() {
+    let folder = folder(TINY);
+    let set = |sets: &[&str]| {
+        let mut command = program("interp-train", folder.path());
+        command.args(["recipe.toml", "--dry-run"]);
+        for s in sets {
+            command.args(["--set", s]);
+        }
+        run(&mut command)
+    };
+    let (status, stdout, stderr) = set(&["prior.0.target=0.25", "train.optimizer.adamw.eps=1e-6", "name=other"]);
+    assert_eq!(status, 0, "{stderr}");
+    for part in ["target = 0.25", "adamw", "name = \"other\"", "receptive field", "≥ 25 %"] {
+        assert!(stdout.contains(part), "`{part}` in:\n{stdout}");
+    }
+    for (wrong, expected) in [("train.bach=3", "did you mean `batch`"), ("prior.7.target=0.2", "no index"), ("train", "a.b=c"), ("seed.x=1", "plain value")] {
+        let (status, _, stderr) = set(&[wrong]);
+        assert!(status == 2 && stderr.contains(expected), "{wrong}: {stderr}");
+    }
+}
+
+#[test]
+fn a_run_goes_where_it_is_told() {
+    assert_eq!(Options::folder("x", None).root(), Path::new("checkpoints/x"));
+    assert_eq!(Options::folder("x", Some("y".into())).root(), Path::new("y"));
+}

@@ -1,0 +1,16 @@
+//! Tests over the whole line, in one program.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+/// What the programs print, and how they end, on good and bad input.
+mod cli;
+/// Folders, small recipes, the shared data.
+mod common;
+/// The same result whatever the threads, and after being killed.
+mod determinism;
+/// Other people's networks give other people's numbers.
+mod parity;
+/// Every recipe that is shipped, and every line of the tables.
+mod recipes;
+/// The crates, and who may use whom.
+mod workspace;
