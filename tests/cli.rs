@@ -33,27 +33,63 @@ fn fails(folder: &Path, name: &str, arguments: &[&str], expected: &[&str]) {
 fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     let folder = finished();
     let at = |name: &str| folder.path().join("run").join(name);
-    for name in ["recipe.toml", "log.jsonl", "model.safetensors", "state.safetensors", "twin/model.safetensors", "summary.json", "report.html"] {
+    for name in [
+        "recipe.toml",
+        "log.jsonl",
+        "model.safetensors",
+        "state.safetensors",
+        "twin/model.safetensors",
+        "summary.json",
+        "report.html",
+    ] {
         assert!(at(name).is_file(), "{name}");
     }
     let summary: serde_json::Value = serde_json::from_slice(&fs::read(at("summary.json")).unwrap()).unwrap();
-    for key in ["/version", "/test/accuracy", "/twin/test/accuracy", "/claims/0/statement", "/claims/0/value", "/claims/0/bound", "/claims/0/holds", "/seconds"] {
+    for key in [
+        "/version",
+        "/test/accuracy",
+        "/twin/test/accuracy",
+        "/claims/0/statement",
+        "/claims/0/value",
+        "/claims/0/bound",
+        "/claims/0/holds",
+        "/seconds",
+    ] {
         assert!(summary.pointer(key).is_some(), "{key} in {summary}");
     }
     assert!(fs::read_to_string(at("report.html")).unwrap().contains("tiny"));
 
     let before = fs::read(at("model.safetensors")).unwrap();
-    fails(folder.path(), "interp-train", &["recipe.toml", "--out", "run"], &["a run is already there", "--resume", "--overwrite"]);
+    fails(
+        folder.path(),
+        "interp-train",
+        &["recipe.toml", "--out", "run"],
+        &["a run is already there", "--resume", "--overwrite"],
+    );
     fails(folder.path(), "interp-train", &["recipe.toml", "--out", "new", "--resume"], &["no run to resume"]);
-    fails(folder.path(), "interp-train", &["recipe.toml", "--out", "run", "--resume", "--seed", "7"], &["of another recipe"]);
+    fails(
+        folder.path(),
+        "interp-train",
+        &["recipe.toml", "--out", "run", "--resume", "--seed", "7"],
+        &["of another recipe"],
+    );
     assert_eq!(before, fs::read(at("model.safetensors")).unwrap());
-    let (status, stdout, _) = run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--resume", "--json", "--quiet"]));
+    let (status, stdout, _) = run(program("interp-train", folder.path()).args([
+        "recipe.toml",
+        "--out",
+        "run",
+        "--resume",
+        "--json",
+        "--quiet",
+    ]));
     assert_eq!((status, before), (0, fs::read(at("model.safetensors")).unwrap()));
     assert!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["claims"][0]["holds"].as_bool().unwrap());
 
     let (status, stdout, _) = run(program("interp-audit", folder.path()).args(["claims", "run"]));
     assert!(status == 0 && stdout.contains("≥ 50 %") && stdout.contains("holds"), "{stdout}");
-    let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(["eval", "run", "--data", "concepts", "--limit", "50", "--json"]));
+    let (status, stdout, stderr) =
+        run(program("interp-train", folder.path())
+            .args(["eval", "run", "--data", "concepts", "--limit", "50", "--json"]));
     assert_eq!(status, 0, "{stderr}");
     assert_eq!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["count"], 50);
     let (status, stdout, _) = run(program("interp-train", folder.path()).args(["show", "run"]));
@@ -87,10 +123,25 @@ fn a_claim_that_became_false_is_caught() {
     let last = bytes.len() - 3;
     bytes[last] ^= 0x10;
     fs::write(&changed, &bytes).unwrap();
-    fails(folder.path(), "interp-audit", &["claims", "changed.safetensors"], &["changed.safetensors", "does not fit its own hash"]);
-    fails(folder.path(), "interp-train", &["eval", "changed.safetensors", "--data", "concepts"], &["does not fit its own hash"]);
+    fails(
+        folder.path(),
+        "interp-audit",
+        &["claims", "changed.safetensors"],
+        &["changed.safetensors", "does not fit its own hash"],
+    );
+    fails(
+        folder.path(),
+        "interp-train",
+        &["eval", "changed.safetensors", "--data", "concepts"],
+        &["does not fit its own hash"],
+    );
     fs::write(&changed, &bytes[..last / 2]).unwrap();
-    fails(folder.path(), "interp-train", &["eval", "changed.safetensors", "--data", "concepts"], &["not a whole safetensors file"]);
+    fails(
+        folder.path(),
+        "interp-train",
+        &["eval", "changed.safetensors", "--data", "concepts"],
+        &["not a whole safetensors file"],
+    );
 }
 
 #[test]
@@ -114,12 +165,17 @@ fn arguments_that_make_no_sense_are_explained() {
 
 #[test]
 fn a_folder_with_a_broken_picture_names_it() {
-    let folder = folder(&TINY.replacen("kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40", "kind = \"folder\"\npath = \"pictures\"\nsize = 32", 1));
+    let folder = folder(&TINY.replacen(
+        "kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40",
+        "kind = \"folder\"\npath = \"pictures\"\nsize = 32",
+        1,
+    ));
     for class in ["cat", "dog"] {
         let at = folder.path().join("pictures").join(class);
         fs::create_dir_all(&at).unwrap();
         for i in 0..6u8 {
-            let rgb: Vec<u8> = (0..32 * 32 * 3).map(|p| (p as u8).wrapping_mul(i + 1).wrapping_add(class.as_bytes()[0])).collect();
+            let rgb: Vec<u8> =
+                (0..32 * 32 * 3).map(|p| (p as u8).wrapping_mul(i + 1).wrapping_add(class.as_bytes()[0])).collect();
             fs::write(at.join(format!("{i}.png")), interp::report::png(32, 32, &rgb).unwrap()).unwrap();
         }
     }
@@ -135,7 +191,8 @@ fn own_pictures_are_classified() {
     let folder = finished();
     let rgb: Vec<u8> = (0..50 * 40 * 3).map(|i| (i % 251) as u8).collect();
     fs::write(folder.path().join("mine.png"), interp::report::png(50, 40, &rgb).unwrap()).unwrap();
-    let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(["predict", "run", "mine.png", "--json"]));
+    let (status, stdout, stderr) =
+        run(program("interp-train", folder.path()).args(["predict", "run", "mine.png", "--json"]));
     assert_eq!(status, 0, "{stderr}");
     let object: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let classes = object["images"][0]["classes"].as_array().unwrap();
@@ -197,7 +254,10 @@ fn a_full_disk_ends_with_a_message_and_loses_nothing() {
     fs::remove_file(&ballast).unwrap();
     let unmounted = Command::new("umount").arg(&disk).status().is_ok_and(|s| s.success());
     assert_eq!(status, 2, "{stderr}");
-    assert!(stderr.contains("No space left") && stderr.contains("safetensors") && !stderr.contains("panicked"), "{stderr}");
+    assert!(
+        stderr.contains("No space left") && stderr.contains("safetensors") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
     assert!(left.iter().all(|name| !name.starts_with(".partial-")), "{left:?}");
     assert!(whole && unmounted);
 }

@@ -64,10 +64,8 @@ pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
 
 /// A file or folder of the shared data, or `None` with a line that says what is skipped.
 pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("INTERP_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared").join("data"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("INTERP_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared").join("data"), PathBuf::from);
     let path = root.join(name);
     if path.exists() {
         return Some(path);

@@ -41,7 +41,9 @@ impl Moment {
             Self::DuringASave => fs::read_dir(run).is_ok_and(|files| {
                 files.flatten().any(|file| file.file_name().to_string_lossy().starts_with(".partial-"))
             }),
-            Self::AtTheEpoch(lines) => fs::read_to_string(run.join("log.jsonl")).is_ok_and(|log| log.lines().count() >= *lines),
+            Self::AtTheEpoch(lines) => {
+                fs::read_to_string(run.join("log.jsonl")).is_ok_and(|log| log.lines().count() >= *lines)
+            }
         }
     }
 }
@@ -104,6 +106,7 @@ fn killed_at_twenty_moments_and_resumed_ends_the_same() {
     assert!(!kill_at(&Moment::After(Duration::from_secs(300)), start(folder.path(), resume), &run));
     assert!(whole == results(&run));
     let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
-    let epochs: Vec<u64> = log.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["epoch"].as_u64().unwrap()).collect();
+    let epochs: Vec<u64> =
+        log.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["epoch"].as_u64().unwrap()).collect();
     assert_eq!(epochs, [1, 2, 1, 2], "the log has every epoch once");
 }

@@ -17,7 +17,10 @@ fn check(arch: &str, file: &str, logits: &str, accuracy: f64) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("logits.safetensors");
     let mut command = program("interp-train", folder.path());
-    command.arg("eval").arg(checkpoint).args(["--arch", arch, "--mean", MEAN, "--std", STD, "--split", "test", "--json"]);
+    command
+        .arg("eval")
+        .arg(checkpoint)
+        .args(["--arch", arch, "--mean", MEAN, "--std", STD, "--split", "test", "--json"]);
     command.arg("--data").arg(format!("cifar10:{}", data.display())).arg("--logits").arg(&out);
     let (status, stdout, stderr) = run(&mut command);
     assert_eq!(status, 0, "{stderr}");

@@ -60,7 +60,11 @@ fn every_line_of_the_tables_reads_its_example_and_refuses_unknown_keys() {
 fn the_schema_in_the_docs_is_current() {
     let path = root().join("docs").join("recipe.schema.json");
     let present: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(present, schema(&Catalog::default()), "run: cargo run --bin interp-train -- schema > docs/recipe.schema.json");
+    assert_eq!(
+        present,
+        schema(&Catalog::default()),
+        "run: cargo run --bin interp-train -- schema > docs/recipe.schema.json"
+    );
 }
 
 /// What a person sees who runs this recipe.
@@ -115,7 +119,12 @@ fn overrides_reach_into_lists_and_are_named_in_errors() {
     for part in ["target = 0.25", "adamw", "name = \"other\"", "receptive field", "≥ 25 %"] {
         assert!(stdout.contains(part), "`{part}` in:\n{stdout}");
     }
-    for (wrong, expected) in [("train.bach=3", "did you mean `batch`"), ("prior.7.target=0.2", "no index"), ("train", "a.b=c"), ("seed.x=1", "plain value")] {
+    for (wrong, expected) in [
+        ("train.bach=3", "did you mean `batch`"),
+        ("prior.7.target=0.2", "no index"),
+        ("train", "a.b=c"),
+        ("seed.x=1", "plain value"),
+    ] {
         let (status, _, stderr) = set(&[wrong]);
         assert!(status == 2 && stderr.contains(expected), "{wrong}: {stderr}");
     }

@@ -23,10 +23,12 @@ pub fn paired(first: &[bool], second: &[bool]) -> Difference {
     let count = differences.len().max(1);
     let points = |sum: i64| 100.0 * sum as f64 / count as f64;
     let sum = |list: &mut dyn Iterator<Item = i8>| list.map(i64::from).sum::<i64>();
-    let mut resampled: Vec<f64> = (0..RESAMPLES).map(|resample| {
-        let mut rng = stream(0, "bootstrap", 0, resample as u64);
-        points(sum(&mut (0..differences.len()).map(|_| differences[rng.random_range(0..differences.len())])))
-    }).collect();
+    let mut resampled: Vec<f64> = (0..RESAMPLES)
+        .map(|resample| {
+            let mut rng = stream(0, "bootstrap", 0, resample as u64);
+            points(sum(&mut (0..differences.len()).map(|_| differences[rng.random_range(0..differences.len())])))
+        })
+        .collect();
     resampled.sort_unstable_by(f64::total_cmp);
     let at = |share: f64| resampled[((RESAMPLES - 1) as f64 * share).round() as usize];
     Difference { points: points(sum(&mut differences.iter().copied())), interval: [at(0.025), at(0.975)] }

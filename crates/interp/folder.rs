@@ -110,7 +110,8 @@ impl Folder {
     /// Where the system refuses.
     pub fn begin(&self, recipe: &str) -> Result<()> {
         fs::create_dir_all(self.root.join("twin")).map_err(io(&self.root))?;
-        let old = [self.summary(), self.report(), self.state(), self.model(Stage::Main), self.model(Stage::Twin), self.log()];
+        let old =
+            [self.summary(), self.report(), self.state(), self.model(Stage::Main), self.model(Stage::Twin), self.log()];
         for path in old {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&path)(error)),

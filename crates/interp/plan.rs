@@ -45,7 +45,8 @@ impl Plan {
         let sizes = sizes(&data);
         if sizes.contains(&0) {
             let [train, val, test] = sizes;
-            let problem = format!("{train} pictures to train, {val} to choose by, {test} to test: each split needs some");
+            let problem =
+                format!("{train} pictures to train, {val} to choose by, {test} to test: each split needs some");
             return Err(Error::Plan { section: "[data]".into(), problem });
         }
         recipe.common.augment.check(&info)?;
@@ -56,7 +57,8 @@ impl Plan {
         for prior in recipe.priors {
             let section = format!("[[prior]] {}", prior.name);
             prior.part.object.check().map_err(|e| misfit(&section, &e))?;
-            let scope = Scope::new(&network, &prior.nodes, prior.part.object.roles()).map_err(|e| misfit(&section, &e))?;
+            let scope =
+                Scope::new(&network, &prior.nodes, prior.part.object.roles()).map_err(|e| misfit(&section, &e))?;
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
         check_patterns(&recipe.common, &graph, &priors)?;
@@ -93,7 +95,12 @@ impl Plan {
         let [train, val, test] = sizes(&self.data);
         Ok(format!(
             "{}\n# data: {} to train, {} to choose by, {} to test\n\n{}\n\nclaims\n{}",
-            self.text, train, val, test, describe(&network), claims
+            self.text,
+            train,
+            val,
+            test,
+            describe(&network),
+            claims
         ))
     }
 }

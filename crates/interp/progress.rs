@@ -70,7 +70,9 @@ impl Screen {
         let clock = &trainer.clock;
         if self.bar.is_hidden() {
             self.bar = ProgressBar::new(of as u64);
-            if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {per_sec} eta {eta}  {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {per_sec} eta {eta}  {msg}")
+            {
                 self.bar.set_style(style);
             }
             self.bar.set_prefix(format!("{} epoch {}/{epochs}", name(stage), clock.epoch + 1));

@@ -140,13 +140,17 @@ impl Recipe {
         };
         all.insert("data".into(), with_kind(self.data.kind, &self.data.settings).into());
         all.insert("model".into(), with_kind(self.model.kind, &self.model.settings).into());
-        let priors: Vec<toml::Value> = self.priors.iter().map(|prior| {
-            let mut table = with_kind(prior.part.kind, &toml::Table::new());
-            table.insert("name".into(), prior.name.clone().into());
-            table.insert("nodes".into(), prior.nodes.clone().into());
-            table.extend(prior.part.settings.clone());
-            table.into()
-        }).collect();
+        let priors: Vec<toml::Value> = self
+            .priors
+            .iter()
+            .map(|prior| {
+                let mut table = with_kind(prior.part.kind, &toml::Table::new());
+                table.insert("name".into(), prior.name.clone().into());
+                table.insert("nodes".into(), prior.nodes.clone().into());
+                table.extend(prior.part.settings.clone());
+                table.into()
+            })
+            .collect();
         if !priors.is_empty() {
             all.insert("prior".into(), priors.into());
         }
@@ -175,10 +179,19 @@ impl Reader<'_> {
     }
 
     /// Reads a section by the entry that its `kind` names.
-    fn kinded<T: ?Sized>(&self, key: &str, value: Option<Spanned<DeValue<'_>>>, entries: &[&'static Entry<T>]) -> Result<Part<T>> {
+    fn kinded<T: ?Sized>(
+        &self,
+        key: &str,
+        value: Option<Spanned<DeValue<'_>>>,
+        entries: &[&'static Entry<T>],
+    ) -> Result<Part<T>> {
         let kinds = || entries.iter().map(|e| e.name).collect::<Vec<_>>().join(", ");
         let Some(value) = value else {
-            return Err(self.at(None, format!("the recipe needs a section [{key}] with `kind` one of: {}", kinds()), None));
+            return Err(self.at(
+                None,
+                format!("the recipe needs a section [{key}] with `kind` one of: {}", kinds()),
+                None,
+            ));
         };
         let span = value.span();
         let DeValue::Table(mut table) = value.into_inner() else {
@@ -196,7 +209,11 @@ impl Reader<'_> {
         Ok(Part { kind: entry.name, settings, object })
     }
 
-    fn priors(&self, value: Option<Spanned<DeValue<'_>>>, entries: &[&'static Entry<dyn Prior>]) -> Result<Vec<PriorPart>> {
+    fn priors(
+        &self,
+        value: Option<Spanned<DeValue<'_>>>,
+        entries: &[&'static Entry<dyn Prior>],
+    ) -> Result<Vec<PriorPart>> {
         let Some(value) = value else { return Ok(vec![]) };
         let span = value.span();
         let DeValue::Array(array) = value.into_inner() else {

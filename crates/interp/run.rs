@@ -124,7 +124,14 @@ impl Sitting<'_> {
     }
 
     /// Shows an event, logs it, and saves the state when it is time.
-    fn observe(&mut self, stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, last_save: &mut Instant) -> Result<Flow> {
+    fn observe(
+        &mut self,
+        stage: Stage,
+        event: &Event,
+        trainer: &Trainer,
+        task: &Task<'_>,
+        last_save: &mut Instant,
+    ) -> Result<Flow> {
         self.screen.training(stage, event, trainer, task.settings.epochs());
         if let Event::Epoch { .. } = event {
             let line = epoch_line(stage, event, trainer, task, self.seconds());
@@ -184,7 +191,8 @@ impl Sitting<'_> {
         let network = file.network(&path, None, [info.height, info.width])?;
         let claims = file.meta.map(|meta| meta.claims).unwrap_or_default();
         let on = |split: Split| -> Result<Evaluation> {
-            let loader = Loader::new(self.plan.data.examining(), split, 256, self.options.workers, Augment::default(), 0)?;
+            let loader =
+                Loader::new(self.plan.data.examining(), split, 256, self.options.workers, Augment::default(), 0)?;
             Ok(evaluate(&network, info, loader.in_order(None))?)
         };
         let (test, validation) = (on(Split::Test)?, on(Split::Validation)?);
@@ -258,7 +266,9 @@ impl Options<'_> {
 pub fn check_folder(folder: &Folder, resume: bool, overwrite: bool) -> Result<()> {
     let wrong = |problem: &str| Err(Error::Folder { path: folder.root().to_owned(), problem: problem.to_owned() });
     match (folder.is_begun(), resume, overwrite) {
-        (true, false, false) => wrong("a run is already there: go on with it by --resume, replace it by --overwrite, or choose another --out"),
+        (true, false, false) => wrong(
+            "a run is already there: go on with it by --resume, replace it by --overwrite, or choose another --out",
+        ),
         (false, true, _) => wrong("there is no run to resume; leave out --resume to begin one"),
         _ => Ok(()),
     }

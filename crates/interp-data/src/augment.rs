@@ -148,7 +148,15 @@ mod tests {
 
     fn info(height: usize, width: usize, channels: usize) -> Info {
         let classes = vec!["a".into(), "b".into()];
-        Info { name: "test".into(), classes, channels, height, width, mean: vec![0.25; channels], std: vec![0.5; channels] }
+        Info {
+            name: "test".into(),
+            classes,
+            channels,
+            height,
+            width,
+            mean: vec![0.25; channels],
+            std: vec![0.5; channels],
+        }
     }
 
     /// A picture whose values all differ, and none of which is 0.
@@ -172,8 +180,7 @@ mod tests {
     fn flip_mirrors_half_of_the_pictures() {
         let info = info(4, 5, 3);
         let original = picture(&info);
-        let mirrored: Vec<f32> =
-            (0..60).map(|at| original[15 * (at / 15) + 3 * (4 - at % 15 / 3) + at % 3]).collect();
+        let mirrored: Vec<f32> = (0..60).map(|at| original[15 * (at / 15) + 3 * (4 - at % 15 / 3) + at % 3]).collect();
         let flips = (0..1000).filter(|&index| {
             let out = applied(Augment { flip: true, ..Augment::default() }, &info, index);
             assert!(out == original || out == mirrored);

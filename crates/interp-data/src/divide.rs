@@ -146,7 +146,9 @@ impl Dataset for Learning {
 
     fn image(&self, split: Split, index: usize, out: &mut [f32]) -> Result<()> {
         if split == Split::Test {
-            return Err(DataError::Settings("test pictures are not there while a network is trained and chosen".into()));
+            return Err(DataError::Settings(
+                "test pictures are not there while a network is trained and chosen".into(),
+            ));
         }
         self.view.image(split, index, out)
     }
@@ -168,9 +170,8 @@ fn refuse_overlap(dataset: &dyn Dataset) -> Result<()> {
         let both = [splits[one], splits[other]];
         let places = |at: usize| hashes[at].iter().enumerate();
         refuse("identical pictures", both, places(one), places(other))?;
-        let groups = |split| {
-            (0..dataset.len(split)).filter_map(move |index| Some((index, dataset.group(split, index)?)))
-        };
+        let groups =
+            |split| (0..dataset.len(split)).filter_map(move |index| Some((index, dataset.group(split, index)?)));
         refuse("pictures of one group", both, groups(both[0]), groups(both[1]))?;
     }
     Ok(())

@@ -14,9 +14,9 @@ mod loader;
 mod memory;
 mod own_picture;
 mod random;
+mod renormalized;
 #[cfg(test)]
 mod shared;
-mod renormalized;
 mod sheet;
 mod sources;
 mod weights;

@@ -89,9 +89,11 @@ fn check(info: &Info, part: &Part) -> std::result::Result<(), String> {
         return Err(format!("{pictures} labels, but pictures with {values} values (each has {})", info.pixels()));
     }
     match part.labels.iter().position(|&label| label as usize >= info.classes.len()) {
-        Some(index) => {
-            Err(format!("picture {index} has label {}, but there are {} classes", part.labels[index], info.classes.len()))
-        }
+        Some(index) => Err(format!(
+            "picture {index} has label {}, but there are {} classes",
+            part.labels[index],
+            info.classes.len()
+        )),
         None => Ok(()),
     }
 }

@@ -14,7 +14,9 @@ pub fn read_picture(path: &Path, channels: usize, size: [usize; 2]) -> Result<Ve
     let wrong = |problem: String| DataError::Format { path: path.to_owned(), problem };
     let [height, width] = size;
     if height != width || !matches!(channels, 1 | 3) {
-        let problem = format!("the network takes {channels} channel(s) of {height} x {width}; pictures are read square, gray or color");
+        let problem = format!(
+            "the network takes {channels} channel(s) of {height} x {width}; pictures are read square, gray or color"
+        );
         return Err(wrong(problem));
     }
     let bytes = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;

@@ -24,10 +24,7 @@ pub fn sources() -> impl Iterator<Item = &'static Entry<dyn Source>> {
 /// # Errors
 /// A name that the table does not have (with the nearest one that it has), or a path where the data
 /// set takes none.
-pub fn from_spec<'t>(
-    spec: &str,
-    table: impl IntoIterator<Item = &'t Entry<dyn Source>>,
-) -> Result<Built<dyn Source>> {
+pub fn from_spec<'t>(spec: &str, table: impl IntoIterator<Item = &'t Entry<dyn Source>>) -> Result<Built<dyn Source>> {
     let (name, path) = spec.split_once(':').map_or((spec, None), |(name, path)| (name, Some(path)));
     let entries: Vec<_> = table.into_iter().collect();
     let entry = entries.iter().find(|entry| entry.name == name).ok_or_else(|| unknown(name, &entries))?;

@@ -7,19 +7,25 @@ use hf_hub::HFError;
 #[non_exhaustive]
 pub enum HubError {
     /// Only the cache may be used, and it has no such file.
-    #[error("{file} is not in the cache, and HF_HUB_OFFLINE forbids a download: unset it, or give the path of a local copy")]
+    #[error(
+        "{file} is not in the cache, and HF_HUB_OFFLINE forbids a download: unset it, or give the path of a local copy"
+    )]
     NotCached {
         /// Repository, revision and file.
         file: String,
     },
     /// The server has no such repository, revision or file.
-    #[error("{file} does not exist on the hub (or needs HF_TOKEN to be seen): check its name, or give the path of a local copy")]
+    #[error(
+        "{file} does not exist on the hub (or needs HF_TOKEN to be seen): check its name, or give the path of a local copy"
+    )]
     NotFound {
         /// Repository, revision and file.
         file: String,
     },
     /// The server cannot be reached, and the cache has no such file.
-    #[error("{file} is not in the cache, and the hub cannot be reached: check the network and HF_ENDPOINT, or give the path of a local copy")]
+    #[error(
+        "{file} is not in the cache, and the hub cannot be reached: check the network and HF_ENDPOINT, or give the path of a local copy"
+    )]
     NoNetwork {
         /// Repository, revision and file.
         file: String,

@@ -40,13 +40,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`HubError`], which says what to do.
-    pub fn fetch_dataset_file(
-        &self,
-        owner: &str,
-        name: &str,
-        revision: &str,
-        file: &str,
-    ) -> Result<PathBuf, HubError> {
+    pub fn fetch_dataset_file(&self, owner: &str, name: &str, revision: &str, file: &str) -> Result<PathBuf, HubError> {
         let client = self.client().map_err(|error| self.explain(error, file))?;
         client
             .dataset(owner, name)

@@ -112,12 +112,11 @@ pub fn fit(
 
     while let Some((phase, within)) = settings.phase_of(trainer.clock.epoch) {
         let frame = Frame::new(task, &trainer.network, phase)?;
-        let mut now = Now { rate: 0.0, progress: 0.0 };
+        let rate = |step: usize| settings.phase[phase].rate(within as f64 + step as f64 / steps as f64);
         let mut sum = Sum::default();
         for batch in train.epoch(trainer.clock.epoch as u64, trainer.clock.batch) {
-            let done = within as f64 + (trainer.clock.batch / settings.accumulate) as f64 / steps as f64;
-            now =
-                Now { rate: settings.phase[phase].rate(done), progress: (trainer.clock.steps + 1) as f64 / all_steps };
+            let progress = (trainer.clock.steps + 1) as f64 / all_steps;
+            let now = Now { rate: rate(trainer.clock.batch / settings.accumulate), progress };
             sum.add(&trainer.gradients(task, &frame, &batch?, &info, now)?, &trainer.network.params)?;
             if sum.batches == settings.accumulate || trainer.clock.batch == train.steps() {
                 trainer.step(task, &frame, &sum.grads, sum.batches, now)?;
@@ -134,7 +133,7 @@ pub fn fit(
         let found = evaluate(&candidate, &info, validation.in_order(None))?;
         let meets = (task.meets)(&candidate)?;
         trainer.consider(&candidate, &found, meets);
-        let event = epoch_event(trainer, phase, now.rate, found, meets);
+        let event = epoch_event(trainer, phase, rate(steps.saturating_sub(1)), found, meets);
         trainer.turn();
         if observe(&event, trainer)? == Flow::Stop {
             return Ok(Fitted::Stopped);

@@ -72,7 +72,14 @@ fn map<T: Real>(op: &'static str, x: &Tensor, function: impl Fn(T) -> T + Sync) 
     let values = numbers::<T>(&storage, layout)?;
     let mut out = Box::new_uninit_slice(values.len());
     out.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(out, values)| {
-        simd(|| out.iter_mut().zip(values).for_each(|(out, &v)| _ = out.write(function(v))));
+        simd(
+            #[inline(always)]
+            || {
+                for (out, &value) in out.iter_mut().zip(values) {
+                    out.write(function(value));
+                }
+            },
+        );
     });
     // SAFETY: `out` and `values` are equally long and cut alike, so every element has been written.
     tensor(unsafe { out.assume_init() }.into_vec(), x.dims())
@@ -84,10 +91,14 @@ fn zip<T: Real>(op: &'static str, a: &Tensor, b: &Tensor, function: impl Fn(T, T
     let ((storage_a, layout_a), (storage_b, layout_b)) = (dense_a.storage(), dense_b.storage());
     let (left, right) = (numbers::<T>(&storage_a, layout_a)?, numbers::<T>(&storage_b, layout_b)?);
     let mut out = Box::new_uninit_slice(left.len());
-    out.par_chunks_mut(CHUNK)
-        .zip(left.par_chunks(CHUNK))
-        .zip(right.par_chunks(CHUNK))
-        .for_each(|((out, left), right)| simd(|| zip_chunk(out, left, right, &function)));
+    out.par_chunks_mut(CHUNK).zip(left.par_chunks(CHUNK)).zip(right.par_chunks(CHUNK)).for_each(
+        |((out, left), right)| {
+            simd(
+                #[inline(always)]
+                || zip_chunk(out, left, right, &function),
+            )
+        },
+    );
     // SAFETY: the three have one length (one shape) and are cut alike, so every element has been written.
     tensor(unsafe { out.assume_init() }.into_vec(), a.dims())
 }

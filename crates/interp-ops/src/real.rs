@@ -31,7 +31,16 @@ pub(crate) fn lanes<T: Real, const L: usize>(numbers: &[T], at: usize) -> [T; L]
     lanes
 }
 
-/// Runs `kernel` compiled for the widest vectors of this processor (loops in it are vectorised by the compiler).
+/// Adds the second slice to the first.
+#[inline(always)]
+pub(crate) fn add_to<T: Real>(sums: &mut [T], values: &[T]) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+/// Runs `kernel` compiled for the widest vectors of this processor; the compiler vectorises its loops. The closure and all
+/// that it calls must be `#[inline(always)]`, else they are compiled for the oldest processor.
 #[inline]
 pub(crate) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(kernel)

@@ -1,6 +1,6 @@
 //! Sums over the rows of a matrix in a fixed order, whatever the number of threads.
 
-use crate::real::{Real, simd};
+use crate::real::{Real, add_to, simd};
 use rayon::prelude::*;
 
 /// Numbers in a chunk: what the first levels of cache hold.
@@ -34,12 +34,13 @@ pub(crate) fn total<T: Real>(vectors: &[Vec<T>], width: usize) -> Vec<f64> {
 /// The sum of every column of a chunk.
 fn chunk_sums<T: Real>(chunk: &[T], width: usize) -> Vec<T> {
     let mut sums = vec![T::zero(); width];
-    simd(|| {
-        for row in chunk.chunks_exact(width) {
-            for (sum, &value) in sums.iter_mut().zip(row) {
-                *sum += value;
+    simd(
+        #[inline(always)]
+        || {
+            for row in chunk.chunks_exact(width) {
+                add_to(&mut sums, row);
             }
-        }
-    });
+        },
+    );
     sums
 }

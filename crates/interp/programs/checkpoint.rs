@@ -64,7 +64,10 @@ impl Which {
     fn path(&self) -> Result<PathBuf> {
         let given = &self.checkpoint;
         if given.to_str().is_some_and(|s| s.starts_with("hub:")) {
-            return Err(Error::Usage(format!("{}: checkpoints are read from files and run folders so far", given.display())));
+            return Err(Error::Usage(format!(
+                "{}: checkpoints are read from files and run folders so far",
+                given.display()
+            )));
         }
         let path = if given.is_dir() { Folder::new(given).model(Stage::Main) } else { given.clone() };
         match path.is_file() {

@@ -27,13 +27,18 @@ fn lines<T: ?Sized>(entries: &[&'static Entry<T>]) -> Lines {
 
 impl List {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let all = [("data", lines(&catalog.data)), ("model", lines(&catalog.models)), ("prior", lines(&catalog.priors))];
+        let all =
+            [("data", lines(&catalog.data)), ("model", lines(&catalog.models)), ("prior", lines(&catalog.priors))];
         let wanted: Vec<_> = all.iter().filter(|(name, _)| self.table.as_deref().is_none_or(|t| t == *name)).collect();
         if self.json {
             let object = |lines: &Lines| -> serde_json::Value {
-                lines.iter().map(|(name, summary, example)| json!({ "name": name, "summary": summary, "example": example })).collect()
+                lines
+                    .iter()
+                    .map(|(name, summary, example)| json!({ "name": name, "summary": summary, "example": example }))
+                    .collect()
             };
-            let tables: serde_json::Map<_, _> = wanted.iter().map(|(n, lines)| ((*n).to_owned(), object(lines))).collect();
+            let tables: serde_json::Map<_, _> =
+                wanted.iter().map(|(n, lines)| ((*n).to_owned(), object(lines))).collect();
             print(&json!({ "version": 1, "tables": tables }).to_string())?;
             return Ok(Ending::Fine);
         }

@@ -59,7 +59,9 @@ impl Machine {
         match self.device.as_str() {
             "auto" | "cpu" => {}
             cuda if cuda.starts_with("cuda") => {
-                return Err(Error::Usage(format!("--device {cuda}: the operations run on the CPU so far; use --device cpu")));
+                return Err(Error::Usage(format!(
+                    "--device {cuda}: the operations run on the CPU so far; use --device cpu"
+                )));
             }
             other => return Err(Error::Usage(format!("--device {other}: there are auto and cpu"))),
         }

@@ -43,10 +43,14 @@ impl Predict {
         let mut found = vec![];
         for path in &self.images {
             let pixels = interp_data::read_picture(path, channels, [height, width])?;
-            let normal: Vec<f32> = pixels.iter().enumerate().map(|(i, x)| {
-                let c = i % channels;
-                (x - normalization.mean[c]) / normalization.std[c]
-            }).collect();
+            let normal: Vec<f32> = pixels
+                .iter()
+                .enumerate()
+                .map(|(i, x)| {
+                    let c = i % channels;
+                    (x - normalization.mean[c]) / normalization.std[c]
+                })
+                .collect();
             let x = Tensor::from_vec(normal, (1, height, width, channels), &Device::Cpu)?.permute((0, 3, 1, 2))?;
             let tape = loaded.network.forward(&x, Mode::Eval, &Keep::Output)?;
             let logits = tape.output(&loaded.network.graph)?.flatten_all()?.to_vec1::<f32>()?;
@@ -57,14 +61,19 @@ impl Predict {
         }
         let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
         if self.json {
-            let images: Vec<_> = found.iter().map(|(path, ranked)| {
-                let classes: Vec<_> = ranked.iter().map(|&(c, p)| json!({ "class": name(c), "index": c, "confidence": p })).collect();
-                json!({ "image": path, "classes": classes })
-            }).collect();
+            let images: Vec<_> = found
+                .iter()
+                .map(|(path, ranked)| {
+                    let classes: Vec<_> =
+                        ranked.iter().map(|&(c, p)| json!({ "class": name(c), "index": c, "confidence": p })).collect();
+                    json!({ "image": path, "classes": classes })
+                })
+                .collect();
             print(&json!({ "version": 1, "checkpoint": loaded.path, "images": images }).to_string())?;
         } else {
             for (path, ranked) in found {
-                let classes: Vec<String> = ranked.iter().map(|&(c, p)| format!("{} {:.1} %", name(c), 100.0 * p)).collect();
+                let classes: Vec<String> =
+                    ranked.iter().map(|&(c, p)| format!("{} {:.1} %", name(c), 100.0 * p)).collect();
                 print(&format!("{}: {}", path.display(), classes.join(", ")))?;
             }
         }

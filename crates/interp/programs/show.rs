@@ -14,7 +14,9 @@ use crate::{Catalog, Result};
 
 /// A contact sheet of a data set, or the layers of a checkpoint
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  interp-train show concepts --out concepts.png\n  interp-train show checkpoints/sparse_vgg")]
+#[command(
+    after_help = "Examples:\n  interp-train show concepts --out concepts.png\n  interp-train show checkpoints/sparse_vgg"
+)]
 pub(super) struct Show {
     /// A run folder or file, or else data as NAME[:PATH]
     what: String,
@@ -50,7 +52,13 @@ impl Show {
         let info = data.info();
         print(&format!(
             "{}: {} classes, {}x{}, {} channel(s); {train} train, {val} val, {test} test\nclasses, by row: {}\nwrote {}",
-            info.name, info.classes.len(), info.height, info.width, info.channels, info.classes.join(", "), self.out.display()
+            info.name,
+            info.classes.len(),
+            info.height,
+            info.width,
+            info.channels,
+            info.classes.join(", "),
+            self.out.display()
         ))?;
         Ok(Ending::Fine)
     }

@@ -170,7 +170,10 @@ fn results(summary: &Summary, folder: &crate::folder::Folder) -> String {
     if let Some(twin) = &summary.twin {
         let [low, high] = twin.difference.interval;
         lines.push(scores("twin", &twin.test));
-        lines.push(format!("difference   {:+.2} points, 95 % interval {low:+.2} to {high:+.2} (paired)", twin.difference.points));
+        lines.push(format!(
+            "difference   {:+.2} points, 95 % interval {low:+.2} to {high:+.2} (paired)",
+            twin.difference.points
+        ));
     }
     lines.extend(summary.claims.iter().map(claim_line));
     lines.push(format!("{:.0} s; report: {}", summary.seconds, folder.report().display()));

@@ -36,14 +36,19 @@ fn lead(summary: &Summary) -> String {
     let held = summary.claims.iter().filter(|c| c.holds).count();
     let claims = match summary.claims.len() {
         0 => "The recipe makes no claim about the network.".to_owned(),
-        all => format!("Of {all} claim(s) that the recipe makes about the network, {held} hold(s), measured on the saved file."),
+        all => format!(
+            "Of {all} claim(s) that the recipe makes about the network, {held} hold(s), measured on the saved file."
+        ),
     };
     let Some(twin) = &summary.twin else { return claims };
     let [low, high] = twin.difference.interval;
     format!(
         "On {} test pictures the network is right on {}, its twin without priors on {}: a difference of {:+.2} points, with a \
          95 % interval from {low:+.2} to {high:+.2}. {claims}",
-        summary.test.count, percent(summary.test.accuracy), percent(twin.test.accuracy), twin.difference.points
+        summary.test.count,
+        percent(summary.test.accuracy),
+        percent(twin.test.accuracy),
+        twin.difference.points
     )
 }
 
@@ -60,15 +65,24 @@ fn facts(plan: &Plan, summary: &Summary) -> Vec<(String, String)> {
 
 /// The table of the network against its twin.
 fn against_twin(summary: &Summary) -> Finding {
-    let row = |name: &str, own: String, twin: Option<String>| vec![name.to_owned(), own, twin.unwrap_or_else(|| "–".into())];
+    let row =
+        |name: &str, own: String, twin: Option<String>| vec![name.to_owned(), own, twin.unwrap_or_else(|| "–".into())];
     let twin = summary.twin.as_ref();
     let both = |name: &str, show: &dyn Fn(crate::summary::Scores, crate::summary::Size, usize) -> String| {
         let other = twin.map(|t| (t.test, t.size, t.epoch));
-        row(name, show(summary.test, summary.size, summary.epoch), other.map(|(test, size, epoch)| show(test, size, epoch)))
+        row(
+            name,
+            show(summary.test, summary.size, summary.epoch),
+            other.map(|(test, size, epoch)| show(test, size, epoch)),
+        )
     };
     let rows = vec![
         both("Accuracy on test", &|test, _, _| percent(test.accuracy)),
-        row("Accuracy on validation", percent(summary.validation.accuracy), twin.map(|t| percent(t.validation.accuracy))),
+        row(
+            "Accuracy on validation",
+            percent(summary.validation.accuracy),
+            twin.map(|t| percent(t.validation.accuracy)),
+        ),
         both("Loss on test (nats)", &|test, _, _| format!("{:.4}", test.loss)),
         both("Parameters", &|_, size, _| size.parameters.to_string()),
         both("Parameters not zero", &|_, size, _| size.nonzero.to_string()),
@@ -84,7 +98,8 @@ fn against_twin(summary: &Summary) -> Finding {
         columns: ["", "this network", "twin"].map(str::to_owned).to_vec(),
         rows,
     };
-    let mut numbers = vec![("Accuracy on test".to_owned(), Number::new(100.0 * summary.test.accuracy, "%", Better::Higher))];
+    let mut numbers =
+        vec![("Accuracy on test".to_owned(), Number::new(100.0 * summary.test.accuracy, "%", Better::Higher))];
     if let Some(twin) = twin {
         let [low, high] = twin.difference.interval;
         let difference = Number::new(twin.difference.points, "points", Better::Higher).with_interval(low, high);
@@ -116,7 +131,8 @@ fn curves(summary: &Summary, events: &[Value]) -> Finding {
         }
         all
     };
-    let figure = |title: &str, y: &str, key: &str, scale: f64| Figure::Curves {
+    let figure = |title: &str, y: &str, key: &str, scale: f64| {
+        Figure::Curves {
         title: title.into(),
         caption: "After each epoch. On train: as seen during the epoch, augmented; on validation: after it, so that validation \
                   can lie better than train."
@@ -124,13 +140,17 @@ fn curves(summary: &Summary, events: &[Value]) -> Finding {
         x: "epoch".into(),
         y: y.into(),
         series: series(key, scale),
+    }
     };
     Finding {
         name: "training".into(),
         title: "Training".into(),
         statement: format!("The network saved is that of epoch {}.", summary.epoch),
         numbers: vec![],
-        figures: vec![figure("Accuracy", "accuracy (%)", "accuracy", 100.0), figure("Loss", "cross-entropy (nats)", "loss", 1.0)],
+        figures: vec![
+            figure("Accuracy", "accuracy (%)", "accuracy", 100.0),
+            figure("Loss", "cross-entropy (nats)", "loss", 1.0),
+        ],
     }
 }
 
@@ -149,7 +169,8 @@ fn first_filters(network: &Network) -> Result<Option<Finding>> {
     let (sheet_w, sheet_h) = (columns * (width + 1) + 1, count.div_ceil(columns) * (height + 1) + 1);
     let mut rgb = vec![255u8; sheet_w * sheet_h * 3];
     for (i, w) in values.iter().enumerate() {
-        let (x, y, c, k) = (i % width, i / width % height, i / (width * height) % channels, i / (width * height * channels));
+        let (x, y, c, k) =
+            (i % width, i / width % height, i / (width * height) % channels, i / (width * height * channels));
         let shade = (255.0 * (0.5 + 0.5 * w / largest)).round() as u8;
         let at = ((k / columns * (height + 1) + 1 + y) * sheet_w + k % columns * (width + 1) + 1 + x) * 3;
         if channels == 3 {
@@ -196,8 +217,11 @@ fn layers(network: &Network) -> Result<Finding> {
     }
     let figure = Figure::Table {
         title: "Layers with parameters".into(),
-        caption: "Output without the batch; zeros are exact; the receptive field is before clipping to the picture.".into(),
-        columns: ["layer", "operation", "output", "parameters", "weights zero", "receptive field"].map(str::to_owned).to_vec(),
+        caption: "Output without the batch; zeros are exact; the receptive field is before clipping to the picture."
+            .into(),
+        columns: ["layer", "operation", "output", "parameters", "weights zero", "receptive field"]
+            .map(str::to_owned)
+            .to_vec(),
         rows: table,
     };
     Ok(Finding {

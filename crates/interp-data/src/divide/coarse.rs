@@ -88,9 +88,8 @@ fn axes(sample: &[Small]) -> Vec<Small> {
     let mut mean = [0.0; SMALL];
     sample.iter().for_each(|small| add(&mut mean, small, 1.0 / sample.len() as f32));
     let mut start = stream(0, "axes", 0, 0);
-    let mut axes: Vec<Small> = (0..COARSE)
-        .map(|_| std::array::from_fn(|_| start.next_u32() as f32 / u32::MAX as f32 - 0.5))
-        .collect();
+    let mut axes: Vec<Small> =
+        (0..COARSE).map(|_| std::array::from_fn(|_| start.next_u32() as f32 / u32::MAX as f32 - 0.5)).collect();
     orthonormalize(&mut axes);
     for _ in 0..ROUNDS {
         let mut next = vec![[0.0; SMALL]; COARSE];
@@ -146,7 +145,8 @@ mod tests {
         let (mean, std) = (vec![0.5; channels], vec![0.5; channels]);
         let info = Info { name: "noise".into(), classes, channels, height, width, mean, std };
         let mut draws = stream(3, "noise", 0, 0);
-        let pixels = (0..count * info.pixels()).map(|at| (draws.next_u32() % 200) as u8 + (at / info.pixels() % 50) as u8);
+        let pixels =
+            (0..count * info.pixels()).map(|at| (draws.next_u32() % 200) as u8 + (at / info.pixels() % 50) as u8);
         let train = Part::eight(pixels.collect(), vec![0; count]);
         InMemory::new(info, "noise", train, Part::empty(), Part::empty()).unwrap()
     }
@@ -157,7 +157,9 @@ mod tests {
 
     #[test]
     fn the_coarse_distance_is_never_above_that_of_the_pictures() {
-        for (height, width, channels, count) in [(8, 8, 1, 40), (33, 47, 3, 20), (3, 2, 1, 40), (1, 1, 3, 40), (28, 28, 1, 60)] {
+        for (height, width, channels, count) in
+            [(8, 8, 1, 40), (33, 47, 3, 20), (3, 2, 1, 40), (1, 1, 3, 40), (28, 28, 1, 60)]
+        {
             let dataset = noise(height, width, channels, count);
             let coarse = all(&dataset, Split::Train).unwrap();
             let pictures = read(&dataset, Split::Train, &(0..count).collect::<Vec<_>>(), <[f32]>::to_vec).unwrap();

@@ -119,8 +119,9 @@ impl Grid {
     fn new(pictures: &[Coarse]) -> Self {
         let cell = |coarse: &[f32; COARSE]| std::array::from_fn(|axis| (coarse[axis] / NEAR).floor() as i32);
         let points = pictures.iter().enumerate();
-        let mut points: Vec<Point> =
-            points.map(|(index, Coarse { numbers, .. })| Point { cell: cell(numbers), coarse: *numbers, index }).collect();
+        let mut points: Vec<Point> = points
+            .map(|(index, Coarse { numbers, .. })| Point { cell: cell(numbers), coarse: *numbers, index })
+            .collect();
         points.sort_by(|a, b| {
             a.cell.cmp(&b.cell).then(a.coarse[CELL].total_cmp(&b.coarse[CELL])).then(a.index.cmp(&b.index))
         });
@@ -159,4 +160,29 @@ fn can_be_near(one: &[f32; COARSE], other: &[f32; COARSE]) -> bool {
         left -= one.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
         left >= 0.0
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cifar10, Source, shared::shared};
+
+    #[test]
+    fn the_grid_misses_no_pair() {
+        let Some(path) = shared("cifar10") else { return };
+        let dataset = Cifar10 { path: Some(path) }.open(&|_, _| {}).unwrap();
+        let mut pictures = coarse::all(&*dataset, Split::Test).unwrap();
+        // Scaled down, so that many pictures are as near as nearly the same ones.
+        pictures.iter_mut().for_each(|picture| picture.numbers.iter_mut().for_each(|number| *number *= 0.2));
+        let near = |(one, other): &(usize, usize)| can_be_near(&pictures[*one].numbers, &pictures[*other].numbers);
+        let all = (0..pictures.len()).flat_map(|other| (0..other).map(move |one| (one, other)));
+        let expected: std::collections::BTreeSet<_> = all.filter(near).collect();
+        let grid = Grid::new(&pictures);
+        let place = |place: usize| grid.candidates(place).map(move |other| (place, other));
+        let pairs = (0..pictures.len()).flat_map(place).map(|(place, other)| (grid.points[place].index, other));
+        let found: Vec<_> = pairs.map(|(a, b)| (a.min(b), a.max(b))).collect();
+        assert!(expected.len() > 10_000, "{}", expected.len());
+        assert_eq!(found.len(), expected.len());
+        assert_eq!(found.into_iter().collect::<std::collections::BTreeSet<_>>(), expected);
+    }
 }

@@ -1,38 +1,223 @@
-use std::time::Instant;
+use interp_finding::random::stream;
+use rand_chacha::rand_core::RngCore;
 
 use super::*;
+use crate::memory::{InMemory, Part};
+use crate::random::below;
 use crate::shared::shared;
-use crate::{Cifar10, Cifar10Jpeg, Mnist, Source};
+use crate::{Cifar10, Mnist, Source};
 
-/// Prints what is found in the real data sets.
+const SIDE: usize = 12;
+
+fn info() -> Info {
+    let classes = ["a", "b", "c"].map(String::from).to_vec();
+    Info { name: "test".into(), classes, channels: 1, height: SIDE, width: SIDE, mean: vec![0.5], std: vec![0.5] }
+}
+
+/// A picture that looks like noise.
+fn noise(number: usize) -> Vec<u8> {
+    let mut draws = stream(9, "noise", 0, number as u64);
+    (0..SIDE * SIDE).map(|_| draws.next_u32() as u8).collect()
+}
+
+/// The picture with each value changed by at most `most`.
+fn disturbed(picture: &[u8], most: i16, number: u64) -> Vec<u8> {
+    let mut draws = stream(9, "disturb", 0, number);
+    let mut change = || below(&mut draws, 2 * most as usize + 1) as i16 - most;
+    picture.iter().map(|&value| (i16::from(value) + change()).clamp(0, 255) as u8).collect()
+}
+
+fn part(pictures: &[Vec<u8>], labels: Vec<u32>, groups: Vec<String>) -> Part {
+    Part { groups, ..Part::eight(pictures.concat(), labels) }
+}
+
+fn dataset(train: Part, validation: Part, test: Part) -> Arc<dyn Dataset> {
+    Arc::new(InMemory::new(info(), "test", train, validation, test).unwrap())
+}
+
+/// Only train, with as many noise pictures of each class as told.
+fn classes(counts: [usize; 3]) -> Arc<dyn Dataset> {
+    let labels: Vec<u32> = (0..3).flat_map(|class| vec![class as u32; counts[class]]).collect();
+    let pictures: Vec<_> = (0..labels.len()).map(noise).collect();
+    dataset(part(&pictures, labels, vec![]), Part::empty(), Part::empty())
+}
+
+/// Only train: pictures of one class in groups of the given sizes.
+fn groups(sizes: &[usize]) -> Arc<dyn Dataset> {
+    let groups: Vec<String> =
+        sizes.iter().enumerate().flat_map(|(group, &size)| vec![group.to_string(); size]).collect();
+    let pictures: Vec<_> = (0..groups.len()).map(noise).collect();
+    dataset(part(&pictures, vec![0; groups.len()], groups), Part::empty(), Part::empty())
+}
+
+fn divided(dataset: &Arc<dyn Dataset>, validation: f64, seed: u64) -> Divided {
+    Divided::new(Arc::clone(dataset), &Divide { validation, allow_overlap: false }, seed).unwrap()
+}
+
+/// The indices of the cut, train and validation.
+fn indices(divided: &Divided) -> (Vec<usize>, Vec<usize>) {
+    let cut = divided.view.cut.as_ref().unwrap();
+    (cut.train.clone(), cut.validation.clone())
+}
+
+fn label_counts(dataset: &dyn Dataset, split: Split) -> [usize; 3] {
+    let mut counts = [0; 3];
+    (0..dataset.len(split)).for_each(|index| counts[dataset.label(split, index) as usize] += 1);
+    counts
+}
+
 #[test]
-#[ignore = "a measurement"]
-fn measure_real_data() {
-    let (Some(mnist), Some(cifar), Some(jpeg)) = (shared("mnist"), shared("cifar10"), shared("cifar10-jpeg")) else { return };
-    let sources: [Box<dyn Source>; 3] = [
-        Box::new(Mnist { path: Some(mnist) }),
-        Box::new(Cifar10 { path: Some(cifar) }),
-        Box::new(Cifar10Jpeg { path: jpeg }),
-    ];
-    for source in sources {
-        let start = Instant::now();
-        let dataset = source.open(&|_, _| {}).unwrap();
-        println!("{}: opened in {:?}", dataset.info().name, start.elapsed());
-        let start = Instant::now();
-        println!("overlap: {:?} in {:?}", refuse_overlap(&*dataset).err().map(|e| e.to_string()), start.elapsed());
-        let start = Instant::now();
-        coarse::all(&*dataset, Split::Train).unwrap();
-        println!("coarse {:?}", start.elapsed());
-        let start = Instant::now();
-        let clusters = similar::clusters(&*dataset, Split::Train).unwrap();
-        println!("clusters {:?}", start.elapsed());
-        let mut sizes = BTreeMap::new();
-        clusters.iter().for_each(|&first| *sizes.entry(first).or_insert(0) += 1);
-        let mut histogram = BTreeMap::new();
-        sizes.values().for_each(|&size| *histogram.entry(size).or_insert(0) += 1);
-        println!("cluster sizes {histogram:?}");
-        let start = Instant::now();
-        let cut = cut::cut(&*dataset, &clusters, 0.1, 1).unwrap();
-        println!("cut {:?}: {} {}", start.elapsed(), cut.train.len(), cut.validation.len());
+fn each_class_is_cut_in_proportion() {
+    let dataset = classes([500, 300, 50]);
+    for (amount, expected) in [(0.1, [50, 30, 5]), (85.0, [50, 30, 5]), (0.5, [250, 150, 25]), (17.0, [10, 6, 1])] {
+        let divided = divided(&dataset, amount, 1);
+        assert_eq!(label_counts(&divided.learning(), Split::Validation), expected, "{amount}");
+        let (train, validation) = indices(&divided);
+        let mut all = [train, validation].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..850).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_cut_depends_on_the_seed_alone() {
+    let dataset = classes([60, 60, 60]);
+    assert_eq!(indices(&divided(&dataset, 0.2, 4)), indices(&divided(&dataset, 0.2, 4)));
+    assert_ne!(indices(&divided(&dataset, 0.2, 4)), indices(&divided(&dataset, 0.2, 5)));
+}
+
+#[test]
+fn nearly_the_same_pictures_stay_together() {
+    // 100 pictures in 4 versions each, apart in order; a change by at most 10 of 255 has the deviation 0.024.
+    let pictures: Vec<_> = (0..400).map(|at| disturbed(&noise(at % 100), 10, at as u64)).collect();
+    let labels = (0..400).map(|at| at % 3).collect();
+    let dataset = dataset(part(&pictures, labels, vec![]), Part::empty(), Part::empty());
+    assert_eq!(similar::clusters(&*dataset, Split::Train).unwrap(), (0..400).map(|at| at % 100).collect::<Vec<_>>());
+    for seed in 0..5 {
+        let (train, validation) = indices(&divided(&dataset, 0.2, seed));
+        let of = |indices: &[usize]| indices.iter().map(|at| at % 100).collect::<std::collections::BTreeSet<_>>();
+        assert!(of(&train).is_disjoint(&of(&validation)));
+        assert!((60..=100).contains(&validation.len()), "{}", validation.len());
+    }
+}
+
+#[test]
+fn faint_pictures_are_not_all_alike() {
+    let faint = |at: usize| noise(at).iter().map(|value| 120 + value / 32).collect::<Vec<u8>>();
+    let pictures: Vec<_> = (0..50).map(faint).collect();
+    let dataset = dataset(part(&pictures, vec![0; 50], vec![]), Part::empty(), Part::empty());
+    assert_eq!(similar::clusters(&*dataset, Split::Train).unwrap(), (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn groups_stay_together() {
+    let dataset = groups(&[5, 1, 7, 2, 9, 4, 4, 8, 3, 7]);
+    for seed in 0..20 {
+        let divided = divided(&dataset, 0.3, seed);
+        let of = |split| {
+            let learning = divided.learning();
+            let group = |index| learning.group(split, index).map(str::to_owned);
+            (0..learning.len(split)).map(group).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert!(of(Split::Train).is_disjoint(&of(Split::Validation)));
+        assert!((11..=19).contains(&divided.learning().len(Split::Validation)));
+    }
+}
+
+#[test]
+fn groups_larger_than_what_is_asked_for_give_the_smallest() {
+    assert_eq!(indices(&divided(&groups(&[30, 20, 25]), 5.0, 1)).1, (30..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_group_cannot_be_cut() {
+    let error = Divided::new(groups(&[20]), &Divide::default(), 1).err().unwrap().to_string();
+    assert!(error.contains("no validation can be cut"), "{error}");
+}
+
+#[test]
+fn amounts_that_leave_nothing_are_refused() {
+    for amount in [0.0, -1.0, f64::NAN, f64::INFINITY, 30.0, 1e9] {
+        let settings = Divide { validation: amount, ..Divide::default() };
+        assert!(Divided::new(classes([10; 3]), &settings, 1).is_err(), "{amount}");
+    }
+    assert!(Divided::new(classes([0; 3]), &Divide::default(), 1).is_err());
+    assert_eq!(divided(&classes([2, 0, 0]), 0.1, 1).learning().len(Split::Validation), 1);
+}
+
+#[test]
+fn identical_pictures_in_train_and_test_are_refused_with_their_indices() {
+    let train: Vec<_> = (0..30).map(noise).collect();
+    let test: Vec<_> = (15..40).map(noise).collect();
+    let dataset = dataset(part(&train, vec![0; 30], vec![]), Part::empty(), part(&test, vec![1; 25], vec![]));
+    let error = Divided::new(Arc::clone(&dataset), &Divide::default(), 1).err().unwrap();
+    let text = error.to_string();
+    assert!(text.starts_with("15 identical pictures stand in both train and test: 15 = 0, 16 = 1"), "{text}");
+    assert!(text.contains("24 = 9, ...;") && !text.contains("25 = 10"), "{text}");
+    let accepted = Divide { allow_overlap: true, ..Divide::default() };
+    assert!(Divided::new(dataset, &accepted, 1).is_ok());
+}
+
+#[test]
+fn a_picture_changed_by_one_value_is_not_identical() {
+    let mut changed = noise(0);
+    changed[77] ^= 1;
+    let train: Vec<_> = (0..10).map(noise).collect();
+    let dataset = dataset(part(&train, vec![0; 10], vec![]), Part::empty(), part(&[changed], vec![0], vec![]));
+    assert!(Divided::new(dataset, &Divide::default(), 1).is_ok());
+}
+
+#[test]
+fn overlap_with_a_given_validation_and_of_groups_is_refused() {
+    let one = |number, group: &str| part(&[noise(number)], vec![0], vec![group.into()]);
+    let error = |train, validation, test| {
+        Divided::new(dataset(train, validation, test), &Divide::default(), 1).err().map(|error| error.to_string())
+    };
+    assert_eq!(error(one(0, ""), one(1, ""), one(2, "")), None);
+    assert!(error(one(0, ""), one(1, ""), one(1, "")).unwrap().contains("both validation and test: 0 = 0;"));
+    assert!(error(one(0, ""), one(0, ""), one(1, "")).unwrap().contains("both train and validation"));
+    assert!(error(one(0, "p"), one(1, ""), one(2, "p")).unwrap().contains("1 pictures of one group"));
+}
+
+#[test]
+fn who_learns_sees_no_test_picture() {
+    let pictures: Vec<_> = (0..30).map(noise).collect();
+    let train = part(&pictures[..20], vec![0; 20], vec![]);
+    let dataset = dataset(train, Part::empty(), part(&pictures[20..], vec![1; 10], vec!["g".into(); 10]));
+    let divided = divided(&dataset, 0.1, 1);
+    let (learning, examining) = (divided.learning(), divided.examining());
+    let lengths =
+        |dataset: &dyn Dataset| [Split::Train, Split::Validation, Split::Test].map(|split| dataset.len(split));
+    assert_eq!(lengths(&learning), [18, 2, 0]);
+    assert_eq!(lengths(&*examining), [18, 2, 10]);
+    let mut out = vec![0.0; SIDE * SIDE];
+    assert!(learning.image(Split::Test, 0, &mut out).is_err());
+    assert_eq!(out, vec![0.0; SIDE * SIDE]);
+    assert_eq!((learning.label(Split::Test, 0), learning.group(Split::Test, 0)), (u32::MAX, None));
+    examining.image(Split::Test, 0, &mut out).unwrap();
+    assert_eq!(out[0], f32::from(pictures[20][0]) / 255.0);
+    assert_eq!((examining.label(Split::Test, 0), examining.group(Split::Test, 0)), (1, Some("g")));
+}
+
+#[test]
+fn a_given_validation_split_is_kept() {
+    let pictures: Vec<_> = (0..30).map(noise).collect();
+    let [train, validation] = [&pictures[..20], &pictures[20..]].map(|p| part(p, vec![0; p.len()], vec![]));
+    let divided = divided(&dataset(train, validation, Part::empty()), 0.5, 1);
+    assert_eq!(divided.learning().len(Split::Validation), 10);
+    assert!(divided.view.cut.is_none());
+}
+
+#[test]
+fn real_data_has_no_overlap_and_is_cut() {
+    if let Some(path) = shared("cifar10") {
+        let dataset = Cifar10 { path: Some(path) }.open(&|_, _| {}).unwrap();
+        assert_eq!(divided(&dataset, 0.1, 1).learning().len(Split::Validation), 807);
+    }
+    if let Some(path) = shared("mnist") {
+        let dataset = Mnist { path: Some(path) }.open(&|_, _| {}).unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(divided(&dataset, 5000.0, 1).learning().len(Split::Validation), 5000);
+        println!("MNIST checked and cut in {:?}", start.elapsed());
     }
 }

@@ -34,7 +34,10 @@ fn parse<const RANK: usize>(mut bytes: Vec<u8>) -> std::result::Result<Idx<RANK>
     let shape: [usize; RANK] = std::array::from_fn(|axis| dimension(&bytes[4 + 4 * axis..]));
     let values = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
     if values != Some(bytes.len() - start) {
-        return Err(format!("the header says {shape:?} values, but {} follow: the file is damaged", bytes.len() - start));
+        return Err(format!(
+            "the header says {shape:?} values, but {} follow: the file is damaged",
+            bytes.len() - start
+        ));
     }
     bytes.drain(..start);
     Ok(Idx { shape, values: bytes })

@@ -55,9 +55,7 @@ pub(crate) fn convert(picture: DynamicImage, kind: Kind) -> DynamicImage {
 pub(crate) fn square(picture: &DynamicImage, size: u32) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
     let side = width.min(height);
-    picture
-        .crop_imm((width - side) / 2, (height - side) / 2, side, side)
-        .resize_exact(size, size, FilterType::Triangle)
+    picture.crop_imm((width - side) / 2, (height - side) / 2, side, side).resize_exact(size, size, FilterType::Triangle)
 }
 
 fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {

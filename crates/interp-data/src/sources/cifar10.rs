@@ -30,8 +30,7 @@ pub(super) const ENTRIES: &[Entry<dyn Source>] = &[
     },
 ];
 
-const CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 const HOSTED: Hosted = Hosted {
     owner: "uoft-cs",

@@ -113,7 +113,12 @@ fn decode_all(info: &Info, rows: &[(&Path, usize, Labelled)], jpeg: bool, work: 
 
 fn decode(info: &Info, bytes: &[u8], jpeg: bool, out: &mut [u8]) -> std::result::Result<(), String> {
     match (picture::is_jpeg(bytes), jpeg) {
-        (true, false) => return Err(format!("a JPEG picture, but those of {} are not compressed with loss (for CIFAR-10 see cifar10-jpeg)", info.name)),
+        (true, false) => {
+            return Err(format!(
+                "a JPEG picture, but those of {} are not compressed with loss (for CIFAR-10 see cifar10-jpeg)",
+                info.name
+            ));
+        }
         (false, true) => return Err(format!("not a JPEG picture, as those of {} are", info.name)),
         _ => {}
     }

@@ -125,7 +125,8 @@ fn classes(root: &Path, found: &[Found], table: bool) -> Result<Vec<String>> {
     }
     match found.iter().find(|found| !names.contains(found.class.as_str())) {
         Some(found) => {
-            let problem = format!("its class {:?} has no pictures to train on; those that have: {classes:?}", found.class);
+            let problem =
+                format!("its class {:?} has no pictures to train on; those that have: {classes:?}", found.class);
             Err(DataError::format(&found.file, problem))
         }
         None => Ok(classes),

@@ -59,18 +59,7 @@ const DIGITS: Variant = Variant {
 
 const FASHION: Variant = Variant {
     name: "fashion-mnist",
-    classes: [
-        "T-shirt/top",
-        "trouser",
-        "pullover",
-        "dress",
-        "coat",
-        "sandal",
-        "shirt",
-        "sneaker",
-        "bag",
-        "ankle boot",
-    ],
+    classes: ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"],
     mean: 0.2860,
     std: 0.3530,
     hosted: Hosted {

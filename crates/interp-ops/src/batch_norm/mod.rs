@@ -252,15 +252,18 @@ fn by_channel<T: Real, const K: usize>(
     let chunk = rows_per_chunk(width) * width;
     let mut out = Box::new_uninit_slice(a.len());
     out.par_chunks_mut(chunk).zip(a.par_chunks(chunk)).zip(b.par_chunks(chunk)).for_each(|((out, a), b)| {
-        simd(|| {
-            let whole = width - width % LANES;
-            for start in (0..whole).step_by(LANES) {
-                some_channels::<T, K, LANES>(out, a, b, start, constants, &function);
-            }
-            for start in whole..width {
-                some_channels::<T, K, 1>(out, a, b, start, constants, &function);
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                let whole = width - width % LANES;
+                for start in (0..whole).step_by(LANES) {
+                    some_channels::<T, K, LANES>(out, a, b, start, constants, &function);
+                }
+                for start in whole..width {
+                    some_channels::<T, K, 1>(out, a, b, start, constants, &function);
+                }
+            },
+        );
     });
     // SAFETY: the length is a multiple of `width`, and `some_channels` has written every channel of every pixel.
     unsafe { out.assume_init() }.into_vec()

@@ -72,15 +72,18 @@ fn channel_sums<T: Real, const S: usize>(
     terms: impl Fn(T, T) -> [T; S],
 ) -> [Vec<T>; S] {
     let mut sums = std::array::from_fn(|_| vec![T::zero(); center.len()]);
-    simd(|| {
-        let whole = center.len() - center.len() % LANES;
-        for start in (0..whole).step_by(LANES) {
-            some_channels::<T, S, LANES>(values, others, center, start, &terms, &mut sums);
-        }
-        for start in whole..center.len() {
-            some_channels::<T, S, 1>(values, others, center, start, &terms, &mut sums);
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            let whole = center.len() - center.len() % LANES;
+            for start in (0..whole).step_by(LANES) {
+                some_channels::<T, S, LANES>(values, others, center, start, &terms, &mut sums);
+            }
+            for start in whole..center.len() {
+                some_channels::<T, S, 1>(values, others, center, start, &terms, &mut sums);
+            }
+        },
+    );
     sums
 }
 

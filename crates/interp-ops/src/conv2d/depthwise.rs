@@ -43,7 +43,10 @@ impl Sums<'_> {
         out.par_chunks_mut((rows * row).max(1)).enumerate().for_each_init(Vec::new, |taps, (task, out)| {
             for (line, out) in out.chunks_exact_mut(row).enumerate() {
                 let (n, y) = ((task * rows + line) / self.to[0], (task * rows + line) % self.to[0]);
-                simd(|| self.row(&values[n * image..][..image], weight, start, y, taps, out));
+                simd(
+                    #[inline(always)]
+                    || self.row(&values[n * image..][..image], weight, start, y, taps, out),
+                );
             }
         });
         // SAFETY: `row` writes every element of the rows it is given, and the chunks of whole rows cover all.
@@ -123,17 +126,22 @@ pub(super) fn weight_gradient<T: Real>(x: &[T], grads: &[T], geometry: &Geometry
 fn chunk_gradient<T: Real>(x: &[T], grads: &[T], first: usize, geometry: &Geometry) -> Vec<T> {
     let channels = geometry.o;
     let mut sums = vec![T::zero(); geometry.taps() * channels];
-    simd(|| {
-        for (pixel, grads) in grads.chunks_exact(channels).enumerate() {
-            let [image, out_y, out_x] = geometry.position(first * geometry.output[1] + pixel);
-            for (tap, sums) in sums.chunks_exact_mut(channels).enumerate() {
-                let y = geometry.source(0, out_y, tap / geometry.kernel[1]);
-                let x_at = geometry.source(1, out_x, tap % geometry.kernel[1]);
-                let Some((y, x_at)) = y.zip(x_at) else { continue };
-                let pixel = &x[image * geometry.image() + (y * geometry.input[1] + x_at) * channels..][..channels];
-                sums.iter_mut().zip(pixel).zip(grads).for_each(|((sum, &x), &g)| *sum += x * g);
+    simd(
+        #[inline(always)]
+        || {
+            for (pixel, grads) in grads.chunks_exact(channels).enumerate() {
+                let [image, out_y, out_x] = geometry.position(first * geometry.output[1] + pixel);
+                for (tap, sums) in sums.chunks_exact_mut(channels).enumerate() {
+                    let y = geometry.source(0, out_y, tap / geometry.kernel[1]);
+                    let x_at = geometry.source(1, out_x, tap % geometry.kernel[1]);
+                    let Some((y, x_at)) = y.zip(x_at) else { continue };
+                    let pixel = &x[image * geometry.image() + (y * geometry.input[1] + x_at) * channels..][..channels];
+                    for ((sum, &x), &g) in sums.iter_mut().zip(pixel).zip(grads) {
+                        *sum += x * g;
+                    }
+                }
             }
-        }
-    });
+        },
+    );
     sums
 }

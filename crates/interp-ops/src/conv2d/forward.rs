@@ -6,7 +6,7 @@ use super::patches::patches;
 use super::weights::Packed;
 use crate::gemm::{View, multiply};
 use crate::memory::initialised;
-use crate::real::{Real, simd};
+use crate::real::{Real, add_to, simd};
 use rayon::prelude::*;
 
 /// The output in the order of memory; `weight` is what `weights::by_patch` makes.
@@ -32,9 +32,12 @@ pub(super) fn forward<T: Real>(x: &[T], weight: &Packed<T>, bias: Option<&[T]>, 
 }
 
 fn add_bias<T: Real>(out: &mut [T], bias: &[T]) {
-    simd(|| {
-        for pixel in out.chunks_exact_mut(bias.len()) {
-            pixel.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for pixel in out.chunks_exact_mut(bias.len()) {
+                add_to(pixel, bias);
+            }
+        },
+    );
 }

@@ -7,7 +7,7 @@ use super::geometry::Geometry;
 use super::weights::{Packed, by_output};
 use crate::gemm::{View, multiply};
 use crate::memory::initialised;
-use crate::real::{Real, simd};
+use crate::real::{Real, add_to, simd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -63,16 +63,19 @@ impl<T: Real> Tile<'_, T> {
     fn add_tap(&self, group: usize, tap: usize, buffer: &mut Vec<MaybeUninit<T>>, out: &mut [T]) {
         let product = self.product(group, tap, buffer);
         let (channels, kernel) = (self.geometry.group_inputs(), self.geometry.kernel);
-        simd(|| {
-            for (pixel, product) in self.pixels.clone().zip(product.chunks_exact(channels)) {
-                let [_, out_y, out_x] = self.geometry.position(pixel);
-                let y = self.geometry.source(0, out_y, tap / kernel[1]);
-                let x = self.geometry.source(1, out_x, tap % kernel[1]);
-                let Some((y, x)) = y.zip(x) else { continue };
-                let at = (y * self.geometry.input[1] + x) * self.geometry.i + group * channels;
-                out[at..][..channels].iter_mut().zip(product).for_each(|(out, &v)| *out += v);
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for (pixel, product) in self.pixels.clone().zip(product.chunks_exact(channels)) {
+                    let [_, out_y, out_x] = self.geometry.position(pixel);
+                    let y = self.geometry.source(0, out_y, tap / kernel[1]);
+                    let x = self.geometry.source(1, out_x, tap % kernel[1]);
+                    let Some((y, x)) = y.zip(x) else { continue };
+                    let at = (y * self.geometry.input[1] + x) * self.geometry.i + group * channels;
+                    add_to(&mut out[at..][..channels], product);
+                }
+            },
+        );
     }
 
     /// What one tap sends: pixel by input channel.

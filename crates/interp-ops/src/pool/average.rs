@@ -66,7 +66,10 @@ impl Boxes<'_> {
         out.par_chunks_mut((rows * row).max(1)).enumerate().for_each(|(task, out)| {
             for (line, out) in out.chunks_exact_mut(row).enumerate() {
                 let (n, y) = ((task * rows + line) / self.to[0], (task * rows + line) % self.to[0]);
-                simd(|| self.row_means(&values[n * image..][..image], y, out));
+                simd(
+                    #[inline(always)]
+                    || self.row_means(&values[n * image..][..image], y, out),
+                );
             }
         });
         // SAFETY: `row_means` writes every element of the rows it is given, and the chunks of whole rows cover all.

@@ -65,7 +65,10 @@ fn maxima<T: Real>(values: &[T], geometry: &Geometry) -> (Vec<T>, Vec<u32>) {
         for (line, (output, argmax)) in lines {
             let (image, y) = ((task * rows + line) / height, (task * rows + line) % height);
             let image = &values[image * geometry.image()..][..geometry.image()];
-            simd(|| row_maxima(image, geometry, y, output, argmax));
+            simd(
+                #[inline(always)]
+                || row_maxima(image, geometry, y, output, argmax),
+            );
         }
     });
     // SAFETY: `row_maxima` writes every element of the rows it is given, and the chunks of whole rows cover all.

@@ -53,7 +53,9 @@ fn folders(root: &Path) -> Result<Vec<(String, PathBuf)>> {
     folders
         .map(|path| match path.file_name().and_then(|name| name.to_str()) {
             Some(name) => Ok((name.to_owned(), path)),
-            None => Err(DataError::format(&path, "the name of a class must be Unicode text (UTF-8): rename the folder")),
+            None => {
+                Err(DataError::format(&path, "the name of a class must be Unicode text (UTF-8): rename the folder"))
+            }
         })
         .collect()
 }

@@ -256,7 +256,11 @@ fn tables_that_are_wrong_say_where() {
 fn photographs_are_read_if_they_are_there() {
     let Some(photos) = crate::shared::shared("photos") else { return };
     let table = tempfile::tempdir().unwrap();
-    let rows = fs::read_to_string(photos.join("labels.csv")).unwrap().replacen("file,class_index,wnid,name", "path,wnid,n,label", 1);
+    let rows = fs::read_to_string(photos.join("labels.csv")).unwrap().replacen(
+        "file,class_index,wnid,name",
+        "path,wnid,n,label",
+        1,
+    );
     fs::write(table.path().join("labels.csv"), rows).unwrap();
     let csv = Some(table.path().join("labels.csv"));
     let dataset = open(&Folder { size: 224, csv, path: photos, ..Folder::default() }).unwrap();
