@@ -13,6 +13,7 @@ mod formats;
 mod loader;
 mod memory;
 mod own_picture;
+mod padded;
 mod random;
 mod renormalized;
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod mnist;
 use interp_finding::{Built, Entry, nearest};
 use toml::de::DeTable;
 
-use crate::{DataError, Result, Source};
+use crate::{DataError, Result, Source, concepts};
 
 pub use cifar10::{Cifar10, Cifar10Jpeg};
 pub use folder::Folder;
@@ -16,7 +16,7 @@ pub use mnist::{FashionMnist, Mnist};
 
 /// The data sets of this crate.
 pub fn sources() -> impl Iterator<Item = &'static Entry<dyn Source>> {
-    [cifar10::ENTRIES, mnist::ENTRIES, folder::ENTRIES].into_iter().flatten()
+    [concepts::ENTRIES, cifar10::ENTRIES, mnist::ENTRIES, folder::ENTRIES].into_iter().flatten()
 }
 
 /// Reads the SPEC of a data set on a command line, `NAME` or `NAME:PATH`, over `table`.
@@ -37,7 +37,7 @@ pub fn from_spec<'t>(spec: &str, table: impl IntoIterator<Item = &'t Entry<dyn S
 fn unknown(name: &str, entries: &[&Entry<dyn Source>]) -> DataError {
     let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
     let hint = nearest(name, names.iter().copied()).map_or(String::new(), |near| format!("; did you mean {near}?"));
-    DataError::Settings(format!("there is no data set called {name:?}{hint} Known: {}", names.join(", ")))
+    DataError::Settings(format!("there is no data set called {name:?}{hint} (known: {})", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -61,6 +61,8 @@ mod tests {
         let built = from_spec("cifar10:some folder/\"x\":y", sources()).unwrap();
         assert_eq!(built.settings["path"].as_str(), Some("some folder/\"x\":y"));
         assert!(from_spec("mnist", sources()).unwrap().settings.is_empty());
+        let error = from_spec("concepts:x", sources()).err().unwrap().to_string();
+        assert!(error.contains("concepts:x: unknown field `path`"), "{error}");
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// Where `output` is NaN, `grad` passes.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where the shapes differ, [`OpError::Unsupported`] for another type or device.
+/// [`OpError::Shape`](crate::OpError::Shape) where the shapes differ,
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn relu_backward(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
     expect_shape("relu_backward", "grad", grad, output.dims())?;
     by_dtype!("relu_backward", output, relu_backward_of(output, grad))
@@ -32,7 +33,8 @@ pub fn relu_backward(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
 /// a + b, of one shape and any rank.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where the shapes differ, [`OpError::Unsupported`] for another type or device.
+/// [`OpError::Shape`](crate::OpError::Shape) where the shapes differ,
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     expect_shape("add", "b", b, a.dims())?;
     by_dtype!("add", a, add_of(a, b))
@@ -48,13 +50,11 @@ pub fn channels_last(x: &Tensor) -> Result<Tensor> {
 }
 
 fn relu_of<T: Real>(x: &Tensor) -> Result<Tensor> {
-    let zero = T::zero();
-    map("relu", x, |v: T| if v <= zero { zero } else { v })
+    map("relu", x, |v: T| if v <= T::zero() { T::zero() } else { v })
 }
 
 fn relu_backward_of<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let zero = T::zero();
-    zip("relu_backward", output, grad, |y: T, g: T| if y <= zero { zero } else { g })
+    zip("relu_backward", output, grad, |y: T, g: T| if y <= T::zero() { T::zero() } else { g })
 }
 
 fn add_of<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {

@@ -1,7 +1,7 @@
 //! Operations for convolutional networks, forward and backward, on the CPU.
 //!
 //! # Conventions
-//! - A tensor is a candle [`Tensor`](candle_core::Tensor) of logical shape (N, C, H, W): pictures, channels, rows, columns.
+//! - A tensor is a candle [`Tensor`] of logical shape (N, C, H, W): pictures, channels, rows, columns.
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.

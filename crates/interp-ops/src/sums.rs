@@ -4,7 +4,7 @@ use crate::real::{Real, add_to, simd};
 use rayon::prelude::*;
 
 /// Numbers in a chunk: what the first levels of cache hold.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 13;
 
 /// Rows in a chunk of a matrix with `width` columns; a rule on the shape alone.
 pub(crate) fn rows_per_chunk(width: usize) -> usize {

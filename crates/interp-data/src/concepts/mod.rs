@@ -13,18 +13,17 @@ mod faults;
 mod paint;
 mod scene;
 mod shapes;
+mod source;
 #[cfg(test)]
 mod tests;
 mod textures;
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use interp_finding::random::{Stream, stream};
 use interp_finding::{Entry, build};
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use classes::CLASSES;
 use factors::Draw;
@@ -33,6 +32,7 @@ use paint::Picture;
 use scene::{Difficulty, Scene};
 
 pub use faults::{Place, Shortcut};
+pub use source::ConceptsSource;
 
 use crate::{DataError, Dataset, Factor, Info, Result, Source, Split, Truth};
 
@@ -48,102 +48,25 @@ pub const ENTRIES: &[Entry<dyn Source>] = &[Entry {
     schema: || schemars::schema_for!(ConceptsSource),
 }];
 
-/// Pictures are made once and kept where all of them fit into this many bytes.
-const KEEP: usize = 512 << 20;
-
 /// Per channel mean and standard deviation of the train split at the default settings.
 const MEAN: [f32; 3] = [0.5210, 0.5055, 0.4923];
 const STD: [f32; 3] = [0.3442, 0.3221, 0.3476];
 
-/// Settings of the data set `concepts`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ConceptsSource {
-    /// Height and width in pixels, 16 to 224.
-    pub size: usize,
-    /// Seed of all pictures.
-    pub seed: u64,
-    /// Number of pictures to learn from.
-    pub train: usize,
-    /// Number of pictures to choose by.
-    pub val: usize,
-    /// Number of pictures that nothing is chosen by.
-    pub test: usize,
-    /// How hard the pictures are, 0 to 4: noise, contrast, clutter, smallest size, spread of hues.
-    pub difficulty: f64,
-    /// Fault: something beside the object that goes with the label.
-    pub shortcut: Option<Shortcut>,
-    /// Fault: share of the labels in the train split that are wrong.
-    pub flipped_labels: f64,
-    /// Fault: a black, white or no frame around the picture, whatever the class.
-    pub useless_factor: bool,
-}
-
-impl Default for ConceptsSource {
-    fn default() -> Self {
-        Self {
-            size: 32,
-            seed: 0,
-            train: 20_000,
-            val: 2_000,
-            test: 10_000,
-            difficulty: 1.0,
-            shortcut: None,
-            flipped_labels: 0.0,
-            useless_factor: false,
-        }
-    }
-}
-
-impl Source for ConceptsSource {
-    fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>> {
-        Ok(Arc::new(Concepts::open(self, progress)?))
-    }
-}
-
-impl ConceptsSource {
-    fn check(&self) -> Result<()> {
-        if !(16..=224).contains(&self.size) {
-            return Err(DataError::Settings(format!("concepts: `size` is {}, but it must be 16 to 224", self.size)));
-        }
-        if !(0.0..=4.0).contains(&self.difficulty) {
-            let given = self.difficulty;
-            return Err(DataError::Settings(format!("concepts: `difficulty` is {given}, but it must be 0 to 4")));
-        }
-        faults::check_share("flipped_labels", self.flipped_labels)?;
-        self.shortcut.as_ref().map_or(Ok(()), Shortcut::check)
-    }
-
-    fn count(&self, split: Split) -> usize {
-        match split {
-            Split::Train => self.train,
-            Split::Validation => self.val,
-            Split::Test => self.test,
-        }
-    }
-
-    /// Bytes of one picture.
-    fn bytes(&self) -> usize {
-        self.size * self.size * 3
-    }
-
-    /// Whether all pictures fit into [`KEEP`] bytes.
-    fn fits(&self) -> bool {
-        let pictures = SPLITS.iter().try_fold(0_usize, |sum, &split| sum.checked_add(self.count(split)));
-        pictures.and_then(|count| count.checked_mul(self.bytes())).is_some_and(|bytes| bytes <= KEEP)
-    }
-}
-
 const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 
 /// The data set `concepts`.
-#[derive(Debug)]
 pub struct Concepts {
     source: ConceptsSource,
     difficulty: Difficulty,
     info: Info,
     /// The pictures of each split, one after the other; none where they are made on demand.
     kept: Option<[Vec<u8>; 3]>,
+}
+
+impl fmt::Debug for Concepts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Concepts").field("source", &self.source).finish_non_exhaustive()
+    }
 }
 
 /// Everything about one picture.

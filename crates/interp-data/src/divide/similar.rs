@@ -12,7 +12,9 @@ use rayon::prelude::*;
 use super::coarse::{self, COARSE, Coarse};
 use crate::{Dataset, Result, Split};
 
-/// Largest difference of nearly the same pictures: about what strong JPEG compression does (30 dB is 0.032).
+/// Largest difference of nearly the same pictures: a little more than what strong JPEG compression does (30 dB
+/// is 0.032). In MNIST 136 of 60,000 pictures are so near to another, in clusters of at most 5; at 0.06
+/// a chain of 1,352 ones would be a cluster.
 const NEAR: f32 = 0.04;
 /// Largest difference of nearly the same pictures as a share of the smaller contrast.
 const SHARE: f32 = 0.25;

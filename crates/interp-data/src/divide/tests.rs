@@ -215,7 +215,7 @@ fn real_data_has_no_overlap_and_is_cut() {
         assert_eq!(divided(&dataset, 0.1, 1).learning().len(Split::Validation), 807);
     }
     if let Some(path) = shared("mnist") {
-        let dataset = Mnist { path: Some(path) }.open(&|_, _| {}).unwrap();
+        let dataset = Mnist { path: Some(path), pad: 0 }.open(&|_, _| {}).unwrap();
         let start = std::time::Instant::now();
         assert_eq!(divided(&dataset, 5000.0, 1).learning().len(Split::Validation), 5000);
         println!("MNIST checked and cut in {:?}", start.elapsed());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{Hosted, Parts, Progress, from_parquet};
 use crate::formats::idx;
 use crate::memory::{InMemory, Part};
+use crate::padded::padded;
 use crate::{DataError, Dataset, Info, Result, Source};
 
 /// The data sets of this file.
@@ -77,11 +78,13 @@ pub struct Mnist {
     /// A folder with the four idx files (`train-images-idx3-ubyte` and so on, unpacked), or with
     /// `train*.parquet` and `test*.parquet`. Where it is not given, the files come from the hub.
     pub path: Option<PathBuf>,
+    /// Black pixels to add on each side; 2 make 32 x 32 of 28 x 28.
+    pub pad: usize,
 }
 
 impl Source for Mnist {
     fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>> {
-        Ok(Arc::new(open(&DIGITS, self.path.as_deref(), progress)?))
+        padded(Arc::new(open(&DIGITS, self.path.as_deref(), progress)?), self.pad)
     }
 }
 
@@ -91,11 +94,13 @@ impl Source for Mnist {
 pub struct FashionMnist {
     /// As for `mnist`.
     pub path: Option<PathBuf>,
+    /// As for `mnist`.
+    pub pad: usize,
 }
 
 impl Source for FashionMnist {
     fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>> {
-        Ok(Arc::new(open(&FASHION, self.path.as_deref(), progress)?))
+        padded(Arc::new(open(&FASHION, self.path.as_deref(), progress)?), self.pad)
     }
 }
 
@@ -150,7 +155,7 @@ mod tests {
     #[test]
     fn mnist_has_its_published_counts() {
         let Some(path) = shared("mnist") else { return };
-        let dataset = Mnist { path: Some(path) }.open(&|_, _| {}).unwrap();
+        let dataset = Mnist { path: Some(path), pad: 0 }.open(&|_, _| {}).unwrap();
         assert_eq!((dataset.len(Split::Train), dataset.len(Split::Test)), (60_000, 10_000));
         let mut counts = [0; 10];
         (0..60_000).for_each(|index| counts[dataset.label(Split::Train, index) as usize] += 1);
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn mean_and_deviation_of_mnist_are_as_stated() {
         let Some(path) = shared("mnist") else { return };
-        let dataset = Mnist { path: Some(path) }.open(&|_, _| {}).unwrap();
+        let dataset = Mnist { path: Some(path), pad: 0 }.open(&|_, _| {}).unwrap();
         let (mut sum, mut squares, mut picture) = (0.0, 0.0, vec![0.0; 784]);
         for index in 0..60_000 {
             dataset.image(Split::Train, index, &mut picture).unwrap();
@@ -176,7 +181,7 @@ mod tests {
     #[test]
     fn a_folder_without_its_files_says_what_is_expected() {
         let empty = tempfile::tempdir().unwrap();
-        let error = FashionMnist { path: Some(empty.path().into()) }.open(&|_, _| {}).err().unwrap().to_string();
+        let error = FashionMnist { path: Some(empty.path().into()), pad: 0 }.open(&|_, _| {}).err().unwrap().to_string();
         assert!(error.contains("no files of fashion-mnist") && error.contains("t10k-labels"), "{error}");
     }
 
@@ -191,7 +196,7 @@ mod tests {
             write(&format!("{prefix}-images-idx3-ubyte"), &header, &[0; 784]);
             write(&format!("{prefix}-labels-idx1-ubyte"), &[0, 0, 8, 1, 0, 0, 0, 1], &[9]);
         }
-        let open = || Mnist { path: Some(folder.path().into()) }.open(&|_, _| {});
+        let open = || Mnist { path: Some(folder.path().into()), pad: 0 }.open(&|_, _| {});
         assert!(open().is_ok());
         for (count, labels) in [(1, vec![10]), (2, vec![1, 2]), (0, vec![])] {
             write("t10k-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0, count], &labels);

@@ -42,7 +42,8 @@ pub struct BatchNormGrads {
 /// `f64`.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit or a channel has no value, [`OpError::Unsupported`] for another type or
+/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit or a channel has no value,
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or
 /// device.
 pub fn batch_norm_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result<BatchNormed> {
     by_dtype!("batch_norm_train", x, train(x, gain, shift, eps))
@@ -69,7 +70,8 @@ pub fn batch_norm_train_backward(
 /// Normalizes `x` (N, C, H, W) by a given `mean` and `variance`; they, `gain` and `shift` are (C).
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit, [`OpError::Unsupported`] for another type or device.
+/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit,
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn batch_norm_eval(
     x: &Tensor,
     gain: &Tensor,

@@ -10,42 +10,62 @@ use std::mem::MaybeUninit;
 /// Numbers of a result that one task computes, at least.
 const CHUNK: usize = 1 << 14;
 
+/// Channels that are summed at once where there are so many: several sums hide the time that an addition takes.
+const WIDE: usize = 4 * LANES;
+
 /// The output; `weight` is tap by channel.
 pub(super) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, geometry: &Geometry) -> Vec<T> {
     let zeros = vec![T::zero(); geometry.o];
-    let source = |axis: usize, at: usize, tap: usize| geometry.source(axis, at, tap);
-    let sums = Sums { geometry, from: geometry.input, to: geometry.output, source: &source };
-    sums.compute(x, weight, bias.unwrap_or(&zeros))
+    let taps = |axis: usize| taps(geometry, axis, geometry.output, Geometry::source);
+    let sums = Sums { weight, start: bias.unwrap_or(&zeros), from: geometry.input, rows: taps(0), columns: taps(1) };
+    sums.compute(x, geometry)
 }
 
 /// The gradient with respect to the input.
 pub(super) fn input_gradient<T: Real>(weight: &[T], grads: &[T], geometry: &Geometry) -> Vec<T> {
     let zeros = vec![T::zero(); geometry.o];
-    let source = |axis: usize, at: usize, tap: usize| geometry.target(axis, at, tap);
-    let sums = Sums { geometry, from: geometry.output, to: geometry.input, source: &source };
-    sums.compute(grads, weight, &zeros)
+    let taps = |axis: usize| taps(geometry, axis, geometry.input, Geometry::target);
+    let sums = Sums { weight, start: &zeros, from: geometry.output, rows: taps(0), columns: taps(1) };
+    sums.compute(grads, geometry)
 }
 
-/// Sums over taps of pixel times weight; `source` says where along an axis a tap finds its pixel, if anywhere.
-struct Sums<'a> {
-    geometry: &'a Geometry,
+/// For every position along an axis the taps that find a number, and where.
+type Taps = Vec<Vec<(usize, usize)>>;
+
+fn taps(
+    geometry: &Geometry,
+    axis: usize,
+    sizes: [usize; 2],
+    find: impl Fn(&Geometry, usize, usize, usize) -> Option<usize>,
+) -> Taps {
+    let found = |at: usize, tap: usize| find(geometry, axis, at, tap).map(|from| (tap, from));
+    (0..sizes[axis]).map(|at| (0..geometry.kernel[axis]).filter_map(|tap| found(at, tap)).collect()).collect()
+}
+
+/// Sums over taps of number times weight.
+struct Sums<'a, T> {
+    weight: &'a [T],
+    /// What every channel's sum begins with.
+    start: &'a [T],
+    /// Height and width of the images that are read.
     from: [usize; 2],
-    to: [usize; 2],
-    source: &'a (dyn Fn(usize, usize, usize) -> Option<usize> + Sync),
+    rows: Taps,
+    columns: Taps,
 }
 
-impl Sums<'_> {
-    fn compute<T: Real>(&self, values: &[T], weight: &[T], start: &[T]) -> Vec<T> {
-        let row = self.to[1] * self.geometry.o;
-        let image = self.from[0] * self.from[1] * self.geometry.o;
+impl<T: Real> Sums<'_, T> {
+    fn compute(&self, values: &[T], geometry: &Geometry) -> Vec<T> {
+        let (height, channels) = (self.rows.len(), self.start.len());
+        let (row, image) = (self.columns.len() * channels, self.from[0] * self.from[1] * channels);
         let rows = (CHUNK / row.max(1)).max(1);
-        let mut out = Box::new_uninit_slice(self.geometry.n * self.to[0] * row);
-        out.par_chunks_mut((rows * row).max(1)).enumerate().for_each_init(Vec::new, |taps, (task, out)| {
+        let mut out = Box::new_uninit_slice(geometry.n * height * row);
+        out.par_chunks_mut((rows * row).max(1)).enumerate().for_each(|(task, out)| {
             for (line, out) in out.chunks_exact_mut(row).enumerate() {
-                let (n, y) = ((task * rows + line) / self.to[0], (task * rows + line) % self.to[0]);
+                let (n, y) = ((task * rows + line) / height, (task * rows + line) % height);
+                let image = &values[n * image..][..image];
                 simd(
                     #[inline(always)]
-                    || self.row(&values[n * image..][..image], weight, start, y, taps, out),
+                    || self.row(image, &self.rows[y], geometry.kernel[1], out),
                 );
             }
         });
@@ -54,60 +74,44 @@ impl Sums<'_> {
     }
 
     #[inline(always)]
-    fn row<T: Real>(
+    fn row(&self, image: &[T], rows: &[(usize, usize)], kernel_width: usize, out: &mut [MaybeUninit<T>]) {
+        let channels = self.start.len();
+        let (wide, whole) = (channels - channels % WIDE, channels - channels % LANES);
+        for (columns, out) in self.columns.iter().zip(out.chunks_exact_mut(channels)) {
+            for at in (0..wide).step_by(WIDE) {
+                self.pixel::<WIDE>(image, [rows, columns], kernel_width, at, out);
+            }
+            for at in (wide..whole).step_by(LANES) {
+                self.pixel::<LANES>(image, [rows, columns], kernel_width, at, out);
+            }
+            for at in whole..channels {
+                self.pixel::<1>(image, [rows, columns], kernel_width, at, out);
+            }
+        }
+    }
+
+    /// `L` channels from `at` of one pixel.
+    #[inline(always)]
+    fn pixel<const L: usize>(
         &self,
         image: &[T],
-        weight: &[T],
-        start: &[T],
-        y: usize,
-        taps: &mut Vec<[usize; 2]>,
+        [rows, columns]: [&[(usize, usize)]; 2],
+        kernel_width: usize,
+        at: usize,
         out: &mut [MaybeUninit<T>],
     ) {
-        let c = self.geometry.o;
-        for (x, out) in out.chunks_exact_mut(c).enumerate() {
-            self.collect_taps([y, x], taps);
-            let whole = c - c % LANES;
-            for at in (0..whole).step_by(LANES) {
-                pixel::<T, LANES>(image, weight, start, taps, at, out);
-            }
-            for at in whole..c {
-                pixel::<T, 1>(image, weight, start, taps, at, out);
-            }
-        }
-    }
-
-    /// The taps that find a pixel, and its offset.
-    #[inline(always)]
-    fn collect_taps(&self, [y, x]: [usize; 2], taps: &mut Vec<[usize; 2]>) {
-        let [height, width] = self.geometry.kernel;
-        taps.clear();
-        for (r, from_y) in (0..height).filter_map(|r| Some((r, (self.source)(0, y, r)?))) {
-            for (s, from_x) in (0..width).filter_map(|s| Some((s, (self.source)(1, x, s)?))) {
-                taps.push([(r * width + s) * self.geometry.o, (from_y * self.from[1] + from_x) * self.geometry.o]);
+        let channels = self.start.len();
+        let mut sums: [T; L] = lanes(self.start, at);
+        for &(r, y) in rows {
+            for &(s, x) in columns {
+                let values: [T; L] = lanes(image, (y * self.from[1] + x) * channels + at);
+                let weights: [T; L] = lanes(self.weight, (r * kernel_width + s) * channels + at);
+                for lane in 0..L {
+                    sums[lane] += values[lane] * weights[lane];
+                }
             }
         }
-    }
-}
-
-/// `L` channels from `at` of one pixel.
-#[inline(always)]
-fn pixel<T: Real, const L: usize>(
-    image: &[T],
-    weight: &[T],
-    start: &[T],
-    taps: &[[usize; 2]],
-    at: usize,
-    out: &mut [MaybeUninit<T>],
-) {
-    let mut sums: [T; L] = lanes(start, at);
-    for &[tap, from] in taps {
-        let (values, weights) = (&image[from + at..][..L], &weight[tap + at..][..L]);
-        for lane in 0..L {
-            sums[lane] += values[lane] * weights[lane];
-        }
-    }
-    for lane in 0..L {
-        out[at + lane].write(sums[lane]);
+        out[at..at + L].copy_from_slice(&sums.map(MaybeUninit::new));
     }
 }
 

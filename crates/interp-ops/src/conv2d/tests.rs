@@ -19,6 +19,7 @@ fn cases() -> Vec<([usize; 4], [usize; 4], Conv2d)> {
         ([2, 4, 5, 6], [4, 2, 3, 3], Conv2d { groups: 2, stride: [2, 2], ..padded }),
         ([2, 3, 5, 5], [6, 1, 3, 3], Conv2d { groups: 3, ..padded }),
         ([2, 3, 5, 6], [3, 1, 3, 3], Conv2d { groups: 3, ..padded }),
+        ([1, 83, 2, 2], [83, 1, 2, 1], Conv2d { groups: 83, ..plain }),
         ([1, 18, 4, 4], [18, 1, 3, 2], Conv2d { groups: 18, stride: [2, 1], padding: [1, 1], dilation: [1, 2] }),
         ([2, 3, 4, 5], [5, 3, 1, 1], plain),
         ([2, 4, 4, 5], [6, 2, 1, 1], Conv2d { groups: 2, ..plain }),
@@ -78,9 +79,10 @@ fn forward_is_the_definition() {
     }
 }
 
+/// Eight tiles, so that a buffer holds the patches of an earlier one, and a depth of two blocks.
 #[test]
 fn forward_is_the_definition_where_tiles_and_depth_are_cut() {
-    let (x, weight, bias) = (noise(&[3, 70, 12, 11], 1), noise(&[33, 70, 3, 3], 2), noise(&[33], 3));
+    let (x, weight, bias) = (noise(&[12, 70, 12, 11], 1), noise(&[33, 70, 3, 3], 2), noise(&[33], 3));
     let conv = Conv2d { padding: [1, 1], ..Conv2d::default() };
     assert_close_to_definition(&to_f32(&x), &to_f32(&weight), &to_f32(&bias), &conv, f32::EPSILON.into());
 }

@@ -95,15 +95,15 @@ fn sum<T: Real>(partial: &[T], geometry: &Geometry) -> Vec<T> {
 fn sum_block<T: Real>(partial: &[T], geometry: &Geometry, group: usize, first: usize, weight: &mut [T]) {
     let (inputs, outputs, taps) = (geometry.group_inputs(), geometry.group_outputs(), geometry.taps());
     let (patch, count) = (geometry.depth(), weight.len() / geometry.depth());
-    for row in 0..patch {
-        let (tap, input) = (row / inputs, row % inputs);
+    for at in 0..patch {
+        let (input, tap) = (at / taps, at % taps);
+        let row = (group * patch + tap * inputs + input) * outputs + first;
         let mut sums = [0.0; LANES];
         for chunk in partial.chunks_exact(patch * geometry.o) {
-            let values = &chunk[(group * patch + row) * outputs + first..][..count];
-            sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += v.to_f64());
+            sums.iter_mut().zip(&chunk[row..][..count]).for_each(|(sum, v)| *sum += v.to_f64());
         }
         for (weight, sum) in weight.chunks_exact_mut(patch).zip(sums) {
-            weight[input * taps + tap] = T::from_f64(sum);
+            weight[at] = T::from_f64(sum);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::real::Real;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Input channels that one task reorders.
+/// Channels that are reordered at once.
 const BLOCK: usize = 16;
 
 /// The weight tensor as it is written, (O, I / groups, KH, KW) row by row.
@@ -38,10 +38,15 @@ pub(super) fn by_patch<T: Real>(weight: &[T], geometry: &Geometry) -> Packed<T> 
     numbers.par_chunks_mut(group).zip(sources).for_each(|(matrix, source)| {
         let blocks = blocks(matrix, inputs * step, BLOCK * step);
         blocks.into_par_iter().enumerate().for_each(|(block, mut by_tap)| {
-            for (o, source) in source.chunks_exact(inputs * taps).enumerate() {
-                let source = source[block * BLOCK * taps..].chunks_exact(taps).take(BLOCK).enumerate();
-                for (i, kernel) in source {
-                    by_tap.iter_mut().zip(kernel).for_each(|(matrix, &w)| matrix[i * step + o] = w);
+            // Some outputs at once, so that whole lines of cache are written.
+            for (index, source) in source.chunks(BLOCK * inputs * taps).enumerate() {
+                let count = source.len() / (inputs * taps);
+                for i in 0..by_tap[0].len() / step {
+                    for (tap, matrix) in by_tap.iter_mut().enumerate() {
+                        let weights = source[(block * BLOCK + i) * taps + tap..].iter().step_by(inputs * taps);
+                        let row = &mut matrix[i * step + index * BLOCK..][..count];
+                        row.iter_mut().zip(weights).for_each(|(to, &w)| *to = w);
+                    }
                 }
             }
         });

@@ -4,7 +4,7 @@
 use super::{Geometry, Pool2d, rows_per_task};
 use crate::Result;
 use crate::memory::{Dense, expect_shape, numbers, tensor};
-use crate::real::{LANES, Real, by_dtype, simd};
+use crate::real::{LANES, Real, by_dtype, lanes, simd};
 use candle_core::Tensor;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -106,15 +106,13 @@ impl Boxes<'_> {
         let mut sums = [T::zero(); L];
         for y in rows.clone() {
             for x in columns.clone() {
-                let values = &image[(y * self.from[1] + x) * self.geometry.c + start..][..L];
+                let values: [T; L] = lanes(image, (y * self.from[1] + x) * self.geometry.c + start);
                 for lane in 0..L {
                     sums[lane] += values[lane];
                 }
             }
         }
-        for lane in 0..L {
-            out[start + lane].write(sums[lane] * scale);
-        }
+        out[start..start + L].copy_from_slice(&sums.map(|sum| MaybeUninit::new(sum * scale)));
     }
 }
 

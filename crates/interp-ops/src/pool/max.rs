@@ -3,7 +3,7 @@
 
 use super::{Geometry, Pool2d, rows_per_task};
 use crate::memory::{Dense, expect_shape, four, numbers, tensor};
-use crate::real::{LANES, Real, by_dtype, simd};
+use crate::real::{LANES, Real, by_dtype, lanes, simd};
 use crate::{OpError, Result};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -109,12 +109,12 @@ fn window_maximum<T: Real, const L: usize>(
 ) {
     let (rows, columns) = (geometry.window(0, at[0]), geometry.window(1, at[1]));
     let first = rows.start * geometry.input[1] + columns.start;
-    let mut best: [T; L] = std::array::from_fn(|lane| image[first * geometry.c + start + lane]);
+    let mut best: [T; L] = lanes(image, first * geometry.c + start);
     let mut position = [first as u32; L];
     for y in rows {
         for x in columns.clone() {
             let here = y * geometry.input[1] + x;
-            let values = &image[here * geometry.c + start..][..L];
+            let values: [T; L] = lanes(image, here * geometry.c + start);
             for lane in 0..L {
                 let better = (values[lane] > best[lane]) | values[lane].is_nan();
                 best[lane] = if better { values[lane] } else { best[lane] };
@@ -122,10 +122,8 @@ fn window_maximum<T: Real, const L: usize>(
             }
         }
     }
-    for lane in 0..L {
-        output[start + lane].write(best[lane]);
-        argmax[start + lane].write(position[lane]);
-    }
+    output[start..start + L].copy_from_slice(&best.map(MaybeUninit::new));
+    argmax[start..start + L].copy_from_slice(&position.map(MaybeUninit::new));
 }
 
 fn backward<T: Real>(argmax: &Tensor, grad: &Tensor, input: &[usize]) -> Result<Tensor> {

@@ -4,6 +4,9 @@ use image::{ImageBuffer, Luma, Rgb, RgbImage};
 
 use super::*;
 
+/// Writes something at a path.
+type Write = fn(&Path);
+
 /// A folder that the closure fills.
 fn folder(fill: impl Fn(&Path)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -128,7 +131,7 @@ fn the_middle_square_is_taken_and_averaged() {
 
 #[test]
 fn broken_pictures_are_named() {
-    let cases: [(&str, fn(&Path), &str); 5] = [
+    let cases: [(&str, Write, &str); 5] = [
         ("cat/0.png", |path| fs::write(path, []).unwrap(), "empty"),
         ("dog/0.png", |path| fs::write(path, "GIF89a, or text").unwrap(), "neither a PNG nor a JPEG"),
         ("dog/half.png", half, "decoded"),
@@ -162,7 +165,7 @@ fn of_several_broken_pictures_the_first_is_named() {
 
 #[test]
 fn folders_that_cannot_be_learned_from_are_refused() {
-    let cases: [(fn(&Path), &str); 5] = [
+    let cases: [(Write, &str); 5] = [
         (|_| {}, "no sub-folders"),
         (|root| gray(&root.join("cat/1.png"), 0), "expected two or more"),
         (|root| fs::create_dir(root.join("empty")).unwrap(), "no pictures in this folder of a class"),
