@@ -60,6 +60,12 @@ pub(crate) fn multiply<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [Maybe
     unsafe { multiply_blocks(a, b, out.as_mut_ptr().cast(), step, false) }
 }
 
+/// [`multiply`] into memory that holds numbers, which are overwritten.
+pub(crate) fn multiply_over<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [T], step: usize) {
+    // SAFETY: the layout is that of `T`, and `multiply` writes numbers only.
+    multiply(a, b, unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<T>]) }, step);
+}
+
 /// `out += a b`, row r of the result at `r * step` of `out`.
 pub(crate) fn multiply_add<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [T], step: usize) {
     check(&a, &b, out.len(), step);

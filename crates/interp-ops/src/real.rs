@@ -1,23 +1,50 @@
 //! The two types of numbers of the kernels, and how a kernel gets compiled for the processor it runs on.
 
 use candle_core::WithDType;
+use std::cell::Cell;
+use std::thread::LocalKey;
+
+thread_local! {
+    static BUFFER_F32: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static BUFFER_F64: Cell<Vec<f64>> = const { Cell::new(Vec::new()) };
+}
 
 /// `f32` or `f64`: the types that `gemm` multiplies and every kernel is compiled for.
 pub(crate) trait Real: WithDType {
     /// Whether it is not a number.
     fn is_nan(self) -> bool;
+
+    /// Runs `work` with the buffer of this thread, which holds what the last work has left in it.
+    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R;
 }
 
 impl Real for f32 {
+    #[inline(always)]
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R {
+        lend(&BUFFER_F32, work)
     }
 }
 
 impl Real for f64 {
+    #[inline(always)]
     fn is_nan(self) -> bool {
         self.is_nan()
     }
+
+    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R {
+        lend(&BUFFER_F64, work)
+    }
+}
+
+fn lend<T, R>(buffer: &'static LocalKey<Cell<Vec<T>>>, work: impl FnOnce(&mut Vec<T>) -> R) -> R {
+    let mut lent = buffer.take();
+    let result = work(&mut lent);
+    buffer.set(lent);
+    result
 }
 
 /// Channels that a kernel treats at once: constant, so that they stay in registers.

@@ -1,15 +1,12 @@
 //! The gradient with respect to the input.
-#![allow(unsafe_code)]
 
 use super::Conv2d;
 use super::forward::forward;
 use super::geometry::Geometry;
 use super::weights::{Packed, by_output};
-use crate::gemm::{View, multiply};
-use crate::memory::initialised;
+use crate::gemm::{View, multiply_over};
 use crate::real::{Real, add_to, simd};
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The gradient in the order of memory; `weight` is (O, I / groups, KH, KW) row by row.
@@ -38,12 +35,12 @@ fn by_taps<T: Real>(weight: &Packed<T>, grads: &[T], geometry: &Geometry) -> Vec
         return out;
     }
     let images = out.par_chunks_mut(geometry.image()).zip(grads.par_chunks(pixels * geometry.o));
-    images.for_each_init(Vec::new, |buffer, (out, grads)| {
+    images.for_each(|(out, grads)| {
         for start in (0..pixels).step_by(geometry.tile()) {
             let pixels = start..(start + geometry.tile()).min(pixels);
             let tile = Tile { weight, grads, geometry, pixels };
             for group in 0..geometry.conv.groups {
-                (0..geometry.taps()).for_each(|tap| tile.add_tap(group, tap, buffer, out));
+                (0..geometry.taps()).for_each(|tap| T::with_buffer(|buffer| tile.add_tap(group, tap, buffer, out)));
             }
         }
     });
@@ -60,7 +57,7 @@ struct Tile<'a, T> {
 
 impl<T: Real> Tile<'_, T> {
     /// Adds what one tap sends to the image's gradient.
-    fn add_tap(&self, group: usize, tap: usize, buffer: &mut Vec<MaybeUninit<T>>, out: &mut [T]) {
+    fn add_tap(&self, group: usize, tap: usize, buffer: &mut Vec<T>, out: &mut [T]) {
         let product = self.product(group, tap, buffer);
         let (channels, kernel) = (self.geometry.group_inputs(), self.geometry.kernel);
         simd(
@@ -79,15 +76,14 @@ impl<T: Real> Tile<'_, T> {
     }
 
     /// What one tap sends: pixel by input channel.
-    fn product<'b>(&self, group: usize, tap: usize, buffer: &'b mut Vec<MaybeUninit<T>>) -> &'b [T] {
+    fn product<'b>(&self, group: usize, tap: usize, buffer: &'b mut Vec<T>) -> &'b [T] {
         let (inputs, outputs) = (self.geometry.group_inputs(), self.geometry.group_outputs());
         let matrix = &self.weight.numbers[group * self.weight.group + tap * outputs * self.weight.step..];
         let grads = &self.grads[self.pixels.start * self.geometry.o + group * outputs..];
         let size = self.pixels.len() * inputs;
-        buffer.resize(buffer.len().max(size), MaybeUninit::uninit());
+        buffer.resize(buffer.len().max(size), T::zero());
         let a = View::new(grads, self.pixels.len(), outputs, self.geometry.o);
-        multiply(a, View::new(matrix, outputs, inputs, self.weight.step), &mut buffer[..size], inputs);
-        // SAFETY: the product has written all of it.
-        unsafe { initialised(&mut buffer[..size]) }
+        multiply_over(a, View::new(matrix, outputs, inputs, self.weight.step), &mut buffer[..size], inputs);
+        &buffer[..size]
     }
 }

@@ -62,8 +62,9 @@ pub(super) fn weight_gradient<T: Real>(x: &[T], grads: &[T], geometry: &Geometry
     let task_size = plan.rows * geometry.kernel[1] * geometry.group_inputs() * geometry.group_outputs();
     let mut partial = vec![T::zero(); plan.chunks * geometry.depth() * geometry.o];
     let tasks = partial.par_chunks_mut(task_size.max(1)).enumerate();
-    tasks.for_each_init(Vec::new, |buffer, (index, out)| {
-        accumulate(x, grads, geometry, &plan.task(index, geometry), buffer, out);
+    tasks.for_each(|(index, out)| {
+        let task = plan.task(index, geometry);
+        T::with_buffer(|buffer| accumulate(x, grads, geometry, &task, buffer, out));
     });
     sum(&partial, geometry)
 }
