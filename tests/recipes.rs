@@ -78,28 +78,34 @@ fn complaint(text: &str) -> String {
 
 #[test]
 fn errors_name_place_value_and_nearest_key() {
-    let cases: &[(&str, &str, &[&str])] = &[
-        ("batch = 32", "bach = 32", &["recipe.toml:22:1", "bach", "did you mean `batch`"]),
-        ("batch = 32", "batch = \"many\"", &["recipe.toml:22:9", "many"]),
-        ("kind = \"l1\"", "kind = \"l2\"", &["recipe.toml:35:8", "`l2` is no kind of prior", "did you mean `l1`"]),
-        ("target = 0.5", "targte = 0.5", &["recipe.toml:37:1", "did you mean `target`"]),
-        ("target = 0.5", "target = 1.5", &["[[prior]] l1", "between 0 and 1", "1.5"]),
-        ("[augment]", "[augmnt]", &["recipe.toml:10:2", "augmnt", "did you mean `augment`"]),
-        ("\"features.*\"", "\"feature.*\"", &["[[prior]] l1", "`feature.*` matches no", "did you mean `features."]),
-        ("depth = 8", "depth = 9", &["[model]", "[8, 11, 13, 16, 19]", "9"]),
-        ("schedule = \"constant\"", "schedule = \"constnt\"", &["recipe.toml:28:12", "did you mean `constant`"]),
-        ("kind = \"vgg\"", "", &["[model] needs `kind`", "vgg, resnet"]),
-        ("name = \"tiny\"", "name = \"../tiny\"", &["../tiny", "letters"]),
-        ("ema = 0.9", "ema = 1.0", &["train.ema", "[0, 1)"]),
-        ("ema = 0.9", "ema = ", &["recipe.toml:23"]),
-        ("size = ", "", &[]),
+    // What is replaced, by what, the column that is named (0: no place is named), and what else is said.
+    let cases: &[(&str, &str, usize, &[&str])] = &[
+        ("batch = 32", "bach = 32", 1, &["bach", "did you mean `batch`"]),
+        ("batch = 32", "batch = \"many\"", 9, &["many"]),
+        ("kind = \"l1\"", "kind = \"l2\"", 8, &["`l2` is no kind of prior", "did you mean `l1`"]),
+        ("target = 0.5", "targte = 0.5", 1, &["did you mean `target`"]),
+        ("target = 0.5", "target = 1.5", 0, &["[[prior]] l1", "between 0 and 1", "1.5"]),
+        ("[augment]", "[augmnt]", 2, &["augmnt", "did you mean `augment`"]),
+        ("\"features.*\"", "\"feature.*\"", 0, &["[[prior]] l1", "`feature.*` matches no", "did you mean `features."]),
+        ("depth = 8", "depth = 9", 0, &["[model]", "[8, 11, 13, 16, 19]", "9"]),
+        ("schedule = \"constant\"", "schedule = \"constnt\"", 12, &["did you mean `constant`"]),
+        ("kind = \"vgg\"", "", 0, &["[model] needs `kind`", "vgg, resnet"]),
+        ("name = \"tiny\"", "name = \"../tiny\"", 0, &["../tiny", "letters"]),
+        ("ema = 0.9", "ema = 1.0", 0, &["train.ema", "[0, 1)"]),
+        ("ema = 0.9", "ema = ", 7, &["ema ="]),
     ];
-    for (from, to, expected) in cases.iter().filter(|case| !case.2.is_empty()) {
+    for (from, to, column, expected) in cases {
         assert!(TINY.contains(from));
-        let stderr = complaint(&TINY.replacen(from, to, 1));
+        let text = TINY.replacen(from, to, 1);
+        let stderr = complaint(&text);
+        // Long lines are wrapped for the terminal.
+        let flat = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         for part in *expected {
-            assert!(stderr.contains(part), "`{part}` for `{to}` in:\n{stderr}");
+            assert!(flat.contains(part), "`{part}` for `{to}` in:\n{stderr}");
         }
+        let line = 1 + text.lines().position(|line| line.contains(to)).unwrap();
+        let place = format!("recipe.toml:{line}:{column}");
+        assert!(*column == 0 || flat.contains(&place), "{place} for `{to}` in:\n{stderr}");
     }
 }
 
@@ -123,7 +129,7 @@ fn overrides_reach_into_lists_and_are_named_in_errors() {
         ("train.bach=3", "did you mean `batch`"),
         ("prior.7.target=0.2", "no index"),
         ("train", "a.b=c"),
-        ("seed.x=1", "plain value"),
+        ("seed.x=1", "expected u64"),
     ] {
         let (status, _, stderr) = set(&[wrong]);
         assert!(status == 2 && stderr.contains(expected), "{wrong}: {stderr}");

@@ -121,6 +121,22 @@ impl Folder {
         Ok(files::write_atomically(&self.recipe(), recipe.as_bytes())?)
     }
 
+    /// Removes what a run that was killed while writing has left.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn tidy(&self) -> Result<()> {
+        for folder in [self.root.clone(), self.root.join("twin")].iter().filter(|folder| folder.is_dir()) {
+            for file in fs::read_dir(folder).map_err(io(folder))? {
+                let path = file.map_err(io(folder))?.path();
+                if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(files::TEMPORARY)) {
+                    fs::remove_file(&path).map_err(io(&path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Saves the state, atomically.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ pub enum Outcome {
 /// # Errors
 /// If the folder holds a state of another recipe, training fails, or the disk refuses.
 pub fn run(plan: &Plan, folder: &Folder, resume: bool, options: &Options<'_>, screen: &mut Screen) -> Result<Outcome> {
+    folder.tidy()?;
     let saved = if resume { folder.load(&plan.hash)? } else { None };
     if saved.is_none() {
         folder.begin(&plan.text)?;

@@ -60,7 +60,7 @@ mod tests {
     fn a_spec_names_an_entry_and_its_path() {
         let built = from_spec("cifar10:some folder/\"x\":y", sources()).unwrap();
         assert_eq!(built.settings["path"].as_str(), Some("some folder/\"x\":y"));
-        assert!(from_spec("mnist", sources()).unwrap().settings.is_empty());
+        assert!(!from_spec("mnist", sources()).unwrap().settings.contains_key("path"));
         let error = from_spec("concepts:x", sources()).err().unwrap().to_string();
         assert!(error.contains("concepts:x: unknown field `path`"), "{error}");
     }

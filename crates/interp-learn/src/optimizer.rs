@@ -111,6 +111,8 @@ impl Optimizer {
             }
             (Self::AdamW(adam), [mean, square]) => {
                 let [b1, b2] = adam.betas.map(|b| b as f32);
+                // In f64 first: 1 - 0.999 in f32 is off by 1e-5.
+                let [n1, n2] = adam.betas.map(|b| (1.0 - b) as f32);
                 let correction = |beta: f64| 1.0 - beta.powf(count as f64);
                 let scale = (rate / correction(adam.betas[0])) as f32;
                 let root = (1.0 / correction(adam.betas[1]).sqrt()) as f32;
@@ -119,8 +121,8 @@ impl Optimizer {
                 let chunks = chunks.zip(mean.par_chunks_mut(CHUNK)).zip(square.par_chunks_mut(CHUNK));
                 chunks.for_each(|(((w, g), m), s)| {
                     for (((w, g), m), s) in w.iter_mut().zip(g).zip(m).zip(s) {
-                        *m = b1 * *m + (1.0 - b1) * g;
-                        *s = b2 * *s + (1.0 - b2) * g * g;
+                        *m = b1 * *m + n1 * g;
+                        *s = b2 * *s + n2 * g * g;
                         *w = *w * shrink - scale * *m / (s.sqrt() * root + eps);
                     }
                 });
@@ -160,7 +162,7 @@ mod tests {
         let adam = Optimizer::AdamW(AdamW::default());
         // The first step is rate * sign(g), after the decay: 1 (1 - 0.1 * 0.01) - 0.1.
         assert!((run(&adam, 0.1, 0.01, &[3.0]) - 0.899).abs() < 1e-6);
-        // Second step: m = 0.9 * 0.3 + 0.1 * 1 = 0.37, / 0.19; s = 0.008999 * 0.999.. see below.
+        // Second step: the means are 0.9 * 0.3 + 0.1 and 0.999 * 0.009 + 0.001, each corrected.
         let (m, s): (f64, f64) = ((0.9 * 0.3 + 0.1) / 0.19, (0.999 * 0.009 + 0.001) / (1.0 - 0.999f64.powi(2)));
         let expected = 0.9 - 0.1 * m / (s.sqrt() + 1e-8);
         assert!((f64::from(run(&adam, 0.1, 0.0, &[3.0, 1.0])) - expected).abs() < 1e-6);

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::{NetError, Result};
 
+/// How the names of temporary files begin; a program that is killed while writing leaves one.
+pub const TEMPORARY: &str = ".partial-";
+
 /// Writes `bytes` to `path` so that at any moment, whatever happens, the file there is the old one or
 /// the new one, whole: to a temporary file in the same folder, flushed to the disk, then renamed.
 ///
@@ -29,7 +32,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// A temporary file that is removed when dropped, with the permissions of an ordinary new file.
 fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

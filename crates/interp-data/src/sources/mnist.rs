@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn a_folder_without_its_files_says_what_is_expected() {
         let empty = tempfile::tempdir().unwrap();
-        let error = FashionMnist { path: Some(empty.path().into()), pad: 0 }.open(&|_, _| {}).err().unwrap().to_string();
+        let error =
+            FashionMnist { path: Some(empty.path().into()), pad: 0 }.open(&|_, _| {}).err().unwrap().to_string();
         assert!(error.contains("no files of fashion-mnist") && error.contains("t10k-labels"), "{error}");
     }
 
