@@ -30,6 +30,8 @@ pub struct State {
     pub state: u32,
     /// SHA-256 of the resolved recipe.
     pub recipe: String,
+    /// SHA-256 of the splits' sizes and labels.
+    pub data: String,
     /// Which network is trained.
     pub stage: Stage,
     /// Where its training stands.
@@ -103,6 +105,36 @@ impl Folder {
         self.root.join("log.jsonl")
     }
 
+    /// What a run leaves, beside its recipe.
+    fn left(&self) -> [PathBuf; 6] {
+        let models = [self.model(Stage::Main), self.model(Stage::Twin)];
+        let [main, twin] = models;
+        [self.summary(), self.report(), self.state(), main, twin, self.log()]
+    }
+
+    /// The first file of the names that a run writes, in a folder where no run was begun.
+    pub fn foreign(&self) -> Option<PathBuf> {
+        self.left().into_iter().find(|path| !self.is_begun() && path.exists())
+    }
+
+    /// Keeps other programs out of the folder for as long as the result lives.
+    ///
+    /// # Errors
+    /// If another program is at work in it, or the system refuses.
+    pub fn lock(&self) -> Result<File> {
+        fs::create_dir_all(&self.root).map_err(io(&self.root))?;
+        let path = self.root.join(".lock");
+        let file = File::create(&path).map_err(io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => {
+                let problem = "another program is at work in this folder: wait for it, or choose another --out".into();
+                Err(Error::Folder { path: self.root.clone(), problem })
+            }
+            Err(fs::TryLockError::Error(source)) => Err(io(&path)(source)),
+        }
+    }
+
     /// Makes the folder for a new run. What an earlier run left is removed, its results first, so that at
     /// no moment old results stand beside a new recipe.
     ///
@@ -110,9 +142,7 @@ impl Folder {
     /// Where the system refuses.
     pub fn begin(&self, recipe: &str) -> Result<()> {
         fs::create_dir_all(self.root.join("twin")).map_err(io(&self.root))?;
-        let old =
-            [self.summary(), self.report(), self.state(), self.model(Stage::Main), self.model(Stage::Twin), self.log()];
-        for path in old {
+        for path in self.left() {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&path)(error)),
                 _ => {}
@@ -145,14 +175,20 @@ impl Folder {
         Ok(sealed::write(&self.state(), tensors, state)?)
     }
 
-    /// The saved state; `None` where none was saved yet.
+    /// The saved state; `None` where none was saved yet. `recipe` and `data` are what it must be of.
     ///
     /// # Errors
-    /// If it was damaged, or is of another recipe.
-    pub fn load(&self, recipe: &str) -> Result<Option<(State, BTreeMap<String, Tensor>)>> {
+    /// If it was damaged or removed, or is of another recipe or of other data.
+    pub fn load(&self, recipe: &str, data: &str) -> Result<Option<(State, BTreeMap<String, Tensor>)>> {
         let path = self.state();
         if !path.exists() {
-            return Ok(None);
+            return match self.left().into_iter().find(|path| path.exists() && *path != self.log()) {
+                Some(_) => {
+                    let problem = "the run has results but no state to go on from; --overwrite begins it anew".into();
+                    Err(Error::Folder { path, problem })
+                }
+                None => Ok(None),
+            };
         }
         let file = sealed::read(&path)?;
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
@@ -160,6 +196,9 @@ impl Folder {
             .map_err(|e| wrong(format!("no state of this version: {e}")))?;
         if state.recipe != recipe {
             return Err(wrong("it is of another recipe: run with the recipe it was begun with, or --overwrite".into()));
+        }
+        if state.data != data {
+            return Err(wrong("the data has changed since it was saved: number or labels of the pictures".into()));
         }
         Ok(Some((state, file.tensors)))
     }

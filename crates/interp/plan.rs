@@ -17,6 +17,8 @@ pub struct Plan {
     pub hash: String,
     /// The data, with validation cut from train.
     pub data: Divided,
+    /// SHA-256 of the splits' sizes and labels.
+    pub data_hash: String,
     info: Info,
     /// The network's structure.
     pub graph: Graph,
@@ -65,7 +67,8 @@ impl Plan {
         let claims = priors.iter().flat_map(|p| p.prior.claims(&p.scope)).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
-        Ok(Self { text, hash, data, info, graph, priors, claims, common: recipe.common, class_weights })
+        let data_hash = data_hash(&data);
+        Ok(Self { text, hash, data, data_hash, info, graph, priors, claims, common: recipe.common, class_weights })
     }
 
     /// What is said of the data in files and reports.
@@ -74,12 +77,13 @@ impl Plan {
     }
 
     /// The description that goes into the network's file.
-    pub fn meta(&self, claims: &[Claim]) -> Meta {
+    pub fn meta(&self, claims: &[Claim], epoch: usize) -> Meta {
         let info = self.info();
         let normalization = Normalization { mean: info.mean.clone(), std: info.std.clone() };
         let mut meta = Meta::new(self.graph.clone(), info.classes.clone(), normalization);
         meta.data = info.name.clone();
-        meta.recipe = self.hash.clone();
+        meta.recipe = self.text.clone();
+        meta.epoch = epoch;
         meta.claims = claims.to_vec();
         meta
     }
@@ -125,6 +129,13 @@ fn check_patterns(common: &crate::recipe::Common, graph: &Graph, priors: &[Steer
 
 fn misfit(section: &str, error: &dyn std::fmt::Display) -> Error {
     Error::Plan { section: section.to_owned(), problem: error.to_string() }
+}
+
+/// What tells one state of a folder of pictures from another: sizes and labels of the splits.
+fn data_hash(data: &Divided) -> String {
+    let all = data.examining();
+    let labels = |split| (0..all.len(split)).map(|i| all.label(split, i).to_string()).collect::<Vec<_>>().join(" ");
+    interp_net::sealed::digest(&[Split::Train, Split::Validation, Split::Test].map(labels).join("\n"))
 }
 
 /// Pictures in train, validation and test.

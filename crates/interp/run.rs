@@ -42,8 +42,9 @@ pub enum Outcome {
 /// # Errors
 /// If the folder holds a state of another recipe, training fails, or the disk refuses.
 pub fn run(plan: &Plan, folder: &Folder, resume: bool, options: &Options<'_>, screen: &mut Screen) -> Result<Outcome> {
+    let _lock = folder.lock()?;
     folder.tidy()?;
-    let saved = if resume { folder.load(&plan.hash)? } else { None };
+    let saved = if resume { folder.load(&plan.hash, &plan.data_hash)? } else { None };
     if saved.is_none() {
         folder.begin(&plan.text)?;
     }
@@ -117,8 +118,8 @@ impl Sitting<'_> {
         })?;
         match fitted {
             Fitted::Stopped => Ok(false),
-            Fitted::Done { network, .. } => {
-                Checkpoint::write(&self.folder.model(stage), &network.params, &plan.meta(claims))?;
+            Fitted::Done { network, epoch } => {
+                Checkpoint::write(&self.folder.model(stage), &network.params, &plan.meta(claims, epoch))?;
                 Ok(true)
             }
         }
@@ -150,7 +151,8 @@ impl Sitting<'_> {
     fn save(&mut self, stage: Stage, trainer: &Trainer, task: &Task<'_>) -> Result<()> {
         let (snapshot, tensors) = trainer.save(task)?;
         let (recipe, log) = (self.plan.hash.clone(), self.log.synced()?);
-        let state = State { state: folder::VERSION, recipe, stage, snapshot, log, seconds: self.seconds() };
+        let (state, data, seconds) = (folder::VERSION, self.plan.data_hash.clone(), self.seconds());
+        let state = State { state, recipe, data, stage, snapshot, log, seconds };
         self.folder.save(&state, &tensors)
     }
 
@@ -161,7 +163,7 @@ impl Sitting<'_> {
         let twin = self.plan.common.twin.then(|| self.examine(Stage::Twin)).transpose()?;
         let difference = twin.as_ref().map(|twin| paired(&main.test.correct, &twin.test.correct));
         let twin_summary = twin.as_ref().zip(difference).map(|(twin, difference)| {
-            let epoch = chosen(&events, Stage::Twin);
+            let epoch = twin.epoch;
             Twin { test: scores(&twin.test), validation: scores(&twin.validation), epoch, size: twin.size, difference }
         });
         let summary = Summary {
@@ -171,7 +173,7 @@ impl Sitting<'_> {
             recipe: self.plan.hash.clone(),
             test: scores(&main.test),
             validation: scores(&main.validation),
-            epoch: chosen(&events, Stage::Main),
+            epoch: main.epoch,
             size: main.size,
             claims: main.claims.clone(),
             twin: twin_summary,
@@ -190,7 +192,7 @@ impl Sitting<'_> {
         let file = Checkpoint::read(&path)?;
         let info = self.plan.info();
         let network = file.network(&path, None, [info.height, info.width])?;
-        let claims = file.meta.map(|meta| meta.claims).unwrap_or_default();
+        let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
         let on = |split: Split| -> Result<Evaluation> {
             let loader =
                 Loader::new(self.plan.data.examining(), split, 256, self.options.workers, Augment::default(), 0)?;
@@ -198,7 +200,7 @@ impl Sitting<'_> {
         };
         let (test, validation) = (on(Split::Test)?, on(Split::Validation)?);
         let claims = interp_audit::measure(&network, &claims)?;
-        Ok(Examined { size: size(&network)?, test, validation, claims, network })
+        Ok(Examined { size: size(&network)?, test, validation, claims, epoch, network })
     }
 }
 
@@ -208,19 +210,12 @@ struct Examined {
     test: Evaluation,
     validation: Evaluation,
     claims: Vec<Measured>,
+    epoch: usize,
     size: Size,
 }
 
 fn scores(found: &Evaluation) -> Scores {
     Scores { accuracy: found.accuracy, loss: found.loss, count: found.correct.len() }
-}
-
-/// The epoch whose network was saved: the last that was the best so far, or the last of all where none
-/// met the claims.
-fn chosen(events: &[serde_json::Value], stage: Stage) -> usize {
-    let of_stage = || events.iter().filter(|e| e["stage"] == json!(stage));
-    let event = of_stage().rfind(|e| e["chosen"] == json!(true)).or_else(|| of_stage().next_back());
-    event.and_then(|e| e["epoch"].as_u64()).unwrap_or(0) as usize
 }
 
 /// Parameters and multiply-adds of a network.
@@ -266,6 +261,10 @@ impl Options<'_> {
 /// If a run is there and neither `resume` nor `overwrite` was given, or there is none to go on with.
 pub fn check_folder(folder: &Folder, resume: bool, overwrite: bool) -> Result<()> {
     let wrong = |problem: &str| Err(Error::Folder { path: folder.root().to_owned(), problem: problem.to_owned() });
+    if let Some(file) = folder.foreign().filter(|_| !overwrite) {
+        let problem = format!("there is a {} in it that no run here has left: choose another --out", file.display());
+        return wrong(&problem);
+    }
     match (folder.is_begun(), resume, overwrite) {
         (true, false, false) => wrong(
             "a run is already there: go on with it by --resume, replace it by --overwrite, or choose another --out",

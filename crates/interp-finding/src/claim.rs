@@ -38,9 +38,12 @@ impl Quantity {
     }
 }
 
-/// Percent with as many decimals as keep the number from being rounded up to a bound it misses.
+/// Percent to three decimals, rounded down, so that no value looks as if it met a bound that it misses;
+/// what is off by no more than the rounding of numbers is taken for what was meant (0.58 is 58 %).
 fn percent(share: f64) -> String {
-    format!("{} %", (share * 1e5).floor() / 1e3)
+    let (scaled, nearest) = (share * 1e5, (share * 1e5).round());
+    let shown = if (scaled - nearest).abs() < 1e-6 { nearest } else { scaled.floor() };
+    format!("{} %", shown / 1e3)
 }
 
 /// How the measured value must stand to the bound.
@@ -123,6 +126,9 @@ mod tests {
     fn a_share_is_never_rounded_up_to_its_bound() {
         let measured = claim(Relation::AtLeast, 0.9).judge(0.899_999_9);
         assert_eq!(measured.shown, "89.999 %");
+        for (share, shown) in [(0.58, "58 %"), (0.29, "29 %"), (0.999, "99.9 %"), (1.0, "100 %")] {
+            assert_eq!(percent(share), shown);
+        }
         assert_eq!(measured.statement, "share of the weights of features.* that are exactly zero ≥ 90 %");
     }
 }

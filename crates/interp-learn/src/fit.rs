@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use interp_data::{Augment, Dataset, Learning, Loader, Split};
+use interp_data::{Augment, Dataset, Info, Learning, Loader, Split};
 use interp_net::{Grads, Keep, Mode, Network, Params};
 
-use crate::prior::{Now, Prior, Scope, State};
+use crate::prior::{Prior, Scope, State};
 use crate::trainer::Frame;
-use crate::{Evaluation, Result, Train, Trainer, evaluate, to_tensor};
+use crate::{Evaluation, LearnError, Result, Train, Trainer, evaluate, to_tensor};
 
 /// A prior in a recipe.
 pub struct Steering {
@@ -108,29 +108,31 @@ pub fn fit(
     let train = Loader::new(data.clone(), Split::Train, settings.batch, task.workers, task.augment, task.seed)?;
     let validation = Loader::new(data, Split::Validation, 256, task.workers, Augment::default(), task.seed)?;
     let steps = train.steps().div_ceil(settings.accumulate);
-    let all_steps = (steps * settings.epochs()) as f64;
 
     while let Some((phase, within)) = settings.phase_of(trainer.clock.epoch) {
-        let frame = Frame::new(task, &trainer.network, phase)?;
+        let frame = Frame::new(task, &trainer.network, phase, within)?;
         let rate = |step: usize| settings.phase[phase].rate(within as f64 + step as f64 / steps as f64);
         let mut sum = Sum::default();
         for batch in train.epoch(trainer.clock.epoch as u64, trainer.clock.batch) {
-            let progress = (trainer.clock.steps + 1) as f64 / all_steps;
-            let now = Now { rate: rate(trainer.clock.batch / settings.accumulate), progress };
-            sum.add(&trainer.gradients(task, &frame, &batch?, &info, now)?, &trainer.network.params)?;
+            let step = trainer.clock.batch / settings.accumulate;
+            let moment = frame.moment(rate(step), (step + 1) as f64 / steps as f64);
+            sum.add(&trainer.gradients(task, &moment, &batch?, &info)?, &trainer.network.params)?;
             if sum.batches == settings.accumulate || trainer.clock.batch == train.steps() {
-                trainer.step(task, &frame, &sum.grads, sum.batches, now)?;
+                trainer.step(task, &moment, &sum.grads, sum.batches)?;
                 sum = Sum::default();
-                if observe(&Event::Step { of: steps, rate: now.rate }, trainer)? == Flow::Stop {
+                if observe(&Event::Step { of: steps, rate: rate(step) }, trainer)? == Flow::Stop {
                     return Ok(Fitted::Stopped);
                 }
             }
         }
         let mut candidate = trainer.candidate(task)?;
         if settings.ema > 0.0 {
-            recalibrate(&mut candidate, &train, trainer.clock.epoch as u64, &info)?;
+            recalibrate(&mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
         }
         let found = evaluate(&candidate, &info, validation.in_order(None))?;
+        if !found.loss.is_finite() {
+            return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
+        }
         let meets = (task.meets)(&candidate)?;
         trainer.consider(&candidate, &found, meets);
         let event = epoch_event(trainer, phase, rate(steps.saturating_sub(1)), found, meets);
@@ -168,9 +170,9 @@ const RECALIBRATION: usize = 50;
 
 /// Batch-norm statistics of averaged parameters: the plain mean over some training batches
 /// (Izmailov et al. 2018, arXiv 1803.05407, section 3.2).
-fn recalibrate(net: &mut Network, train: &Loader, epoch: u64, info: &interp_data::Info) -> Result<()> {
-    for (i, batch) in train.epoch(epoch, 0).take(RECALIBRATION).enumerate() {
-        let mode = Mode::Train { frozen: vec![] };
+fn recalibrate(net: &mut Network, train: &Loader, epoch: usize, info: &Info, frame: &Frame) -> Result<()> {
+    for (i, batch) in train.epoch(epoch as u64, 0).take(RECALIBRATION).enumerate() {
+        let mode = Mode::Train { frozen: frame.frozen.clone() };
         let tape = net.forward(&to_tensor(&batch?, info)?, mode, &Keep::Output)?;
         net.average_statistics(&tape, 1.0 / (i + 1) as f64)?;
     }
@@ -185,15 +187,16 @@ fn epoch_event(trainer: &Trainer, phase: usize, rate: f64, validation: Evaluatio
 }
 
 /// The best network that met its claims, or the last where none did.
-fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &interp_data::Info) -> Result<Fitted> {
+fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Result<Fitted> {
     let epochs = task.settings.epochs();
     if let Some(best) = &trainer.best {
         let network = Network { graph: trainer.network.graph.clone(), params: best.params.clone() };
         return Ok(Fitted::Done { network: Box::new(network), epoch: best.epoch });
     }
     let mut network = trainer.candidate(task)?;
-    if task.settings.ema > 0.0 {
-        recalibrate(&mut network, train, epochs as u64 - 1, info)?;
+    if let (true, Some((phase, within))) = (task.settings.ema > 0.0, task.settings.phase_of(epochs.saturating_sub(1))) {
+        let frame = Frame::new(task, &network, phase, within)?;
+        recalibrate(&mut network, train, epochs - 1, info, &frame)?;
     }
     Ok(Fitted::Done { network: Box::new(network), epoch: epochs })
 }

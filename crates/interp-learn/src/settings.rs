@@ -59,6 +59,9 @@ pub struct Group {
     pub weight_decay: Option<f64>,
 }
 
+/// More epochs than anyone has time for.
+const MOST_EPOCHS: usize = 1_000_000;
+
 fn one() -> f64 {
     1.0
 }
@@ -138,7 +141,8 @@ impl Train {
         ];
         for (i, phase) in self.phase.iter().enumerate() {
             let at = |key: &str| format!("train.phase[{i}].{key}");
-            checks.push((phase.epochs > 0, format!("{} must be at least 1", at("epochs"))));
+            let some = (1..=MOST_EPOCHS).contains(&phase.epochs);
+            checks.push((some, format!("{} must be 1 to {MOST_EPOCHS}, not {}", at("epochs"), phase.epochs)));
             checks.push((
                 finite(phase.learning_rate),
                 format!("{} must be 0 or more, not {}", at("learning_rate"), phase.learning_rate),
@@ -146,9 +150,14 @@ impl Train {
             let fits = finite(phase.warmup) && phase.warmup < phase.epochs.max(1) as f64;
             checks.push((fits, format!("{} must be shorter than the phase, not {}", at("warmup"), phase.warmup)));
             if let Schedule::Step { at: shares, factor } = &phase.schedule {
-                let in_order = shares.iter().all(|&s| s > 0.0 && s < 1.0) && factor.is_finite();
-                checks
-                    .push((in_order, format!("{} takes shares of the phase between 0 and 1", at("schedule.step.at"))));
+                let in_order = shares.iter().all(|&s| s > 0.0 && s < 1.0) && finite(*factor);
+                checks.push((
+                    in_order,
+                    format!(
+                        "{} takes shares of the phase between 0 and 1, and a factor of 0 or more",
+                        at("schedule.step.at")
+                    ),
+                ));
             }
         }
         checks.extend(self.optimizer.checks());

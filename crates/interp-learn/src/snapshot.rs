@@ -17,6 +17,8 @@ pub struct Snapshot {
     best: Option<(usize, f64, f64)>,
     /// Numbers that the priors remember.
     numbers: Vec<BTreeMap<String, f64>>,
+    /// Optimizer steps of each parameter.
+    counts: Vec<u64>,
 }
 
 type Tensors = BTreeMap<String, Tensor>;
@@ -48,7 +50,8 @@ impl Trainer {
         }
         let best = self.best.as_ref().map(|best| (best.epoch, best.accuracy, best.loss));
         let numbers = self.states.iter().map(|state| state.numbers.clone()).collect();
-        Ok((Snapshot { clock: self.clock.clone(), best, numbers }, tensors))
+        let (clock, counts) = (self.clock.clone(), self.counts.clone());
+        Ok((Snapshot { clock, best, numbers, counts }, tensors))
     }
 
     /// A trainer as it was saved. `network` gives the structure.
@@ -57,8 +60,8 @@ impl Trainer {
     /// If something is missing or of another shape: the state is of another recipe.
     pub fn load(network: Network, task: &Task<'_>, snapshot: Snapshot, tensors: &Tensors) -> Result<Self> {
         let mut trainer = Self::new(network, task)?;
-        if snapshot.numbers.len() != trainer.states.len() {
-            return Err(LearnError::State("it has other priors".into()));
+        if snapshot.numbers.len() != trainer.states.len() || snapshot.counts.len() != trainer.counts.len() {
+            return Err(LearnError::State("it has other priors or parameters".into()));
         }
         take(tensors, "params", &mut trainer.network.params)?;
         if let Some((epoch, accuracy, loss)) = snapshot.best {
@@ -81,7 +84,7 @@ impl Trainer {
                 *tensor = find(tensors, &format!("prior.{index}/{name}"))?.clone();
             }
         }
-        trainer.clock = snapshot.clock;
+        (trainer.clock, trainer.counts) = (snapshot.clock, snapshot.counts);
         Ok(trainer)
     }
 }

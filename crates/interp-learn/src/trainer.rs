@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use interp_data::{Batch, Info};
 use interp_net::ops::{Targets, cross_entropy};
-use interp_net::{Grads, Keep, Mode, Network, NodeId, Params, Want};
+use interp_net::{Grads, Keep, Mode, Network, NodeId, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::hits;
 use crate::prior::{Now, State, Step, values};
-use crate::{Evaluation, LearnError, Result, Task, to_tensor};
+use crate::{Evaluation, LearnError, Phase, Result, Task, Train, to_tensor};
 
 /// Where training stands. Sums are over the present epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,16 +61,42 @@ pub struct Trainer {
     pub(crate) average: Vec<Vec<f32>>,
     /// What each prior remembers.
     pub(crate) states: Vec<State>,
+    /// Optimizer steps of each parameter, by position: fewer where it was frozen for a while.
+    pub(crate) counts: Vec<u64>,
 }
 
 /// What is the same for all steps of an epoch.
 pub(crate) struct Frame {
     /// Nodes that do not change.
     pub(crate) frozen: Vec<bool>,
-    /// What is trained: position, factor of the rate, decay.
-    pub(crate) rates: Vec<(usize, f64, f64)>,
-    /// Which priors steer.
-    pub(crate) steering: Vec<bool>,
+    /// By position: what the learning rate is multiplied with; 0 for what is not trained.
+    factors: Vec<f64>,
+    /// By position: weight decay.
+    decays: Vec<f64>,
+    /// For each prior that steers: in how many epochs it did before, and does in all.
+    steering: Vec<Option<(usize, usize)>>,
+}
+
+/// A step of an epoch.
+pub(crate) struct Moment<'a> {
+    frame: &'a Frame,
+    /// Learning rates by position.
+    rates: Vec<f64>,
+    /// Share of the epoch that is done after the step.
+    done: f64,
+}
+
+impl Moment<'_> {
+    /// What the prior at `index` is told, if it steers.
+    fn now(&self, index: usize) -> Option<Now<'_>> {
+        let (before, all) = self.frame.steering[index]?;
+        Some(Now { rates: &self.rates, progress: (before as f64 + self.done) / all as f64 })
+    }
+
+    /// Positions of what is trained.
+    fn trained(&self) -> impl Iterator<Item = usize> {
+        (0..self.frame.factors.len()).filter(|&position| self.frame.factors[position] > 0.0)
+    }
 }
 
 impl Trainer {
@@ -83,9 +109,11 @@ impl Trainer {
             task.priors.iter().map(|p| p.prior.prepare(&mut network, &p.scope)).collect::<Result<_>>()?;
         let per_param = task.settings.optimizer.buffers().len();
         let list = network.params.list();
-        let trained = |p: &interp_net::Param| if p.role.is_trained() { p.value.elem_count() } else { 0 };
+        let trained = |p: &Param| if p.role.is_trained() { p.value.elem_count() } else { 0 };
         let buffers = list.iter().map(|p| vec![vec![0.0; trained(p)]; per_param]).collect();
-        let mut trainer = Self { network, clock: Clock::default(), best: None, buffers, average: vec![], states };
+        let counts = vec![0; list.len()];
+        let (clock, average) = (Clock::default(), vec![]);
+        let mut trainer = Self { network, clock, best: None, buffers, average, states, counts };
         task.enforce(&mut trainer.network.params, &trainer.states)?;
         if task.settings.ema > 0.0 {
             let count = trainer.network.params.list().len();
@@ -94,24 +122,24 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// One batch: forward, loss, penalties, backward. Gives the gradients; `share` of a step is this batch.
+    /// One batch: forward, loss, penalties, backward. Gives the gradients.
     pub(crate) fn gradients(
         &mut self,
         task: &Task<'_>,
-        frame: &Frame,
+        moment: &Moment<'_>,
         batch: &Batch,
         info: &Info,
-        now: Now,
     ) -> Result<Grads> {
         let x = to_tensor(batch, info)?;
-        let tape = self.network.forward(&x, Mode::Train { frozen: frame.frozen.clone() }, &Keep::All)?;
+        let tape = self.network.forward(&x, Mode::Train { frozen: moment.frame.frozen.clone() }, &Keep::All)?;
         let logits = tape.output(&self.network.graph)?;
         let targets = Targets::Classes(&batch.labels);
         let loss = cross_entropy(logits, targets, task.settings.label_smoothing, task.class_weights)?;
         self.note(batch, loss.loss, &hits(logits, &batch.labels)?)?;
         let mut seeds = vec![(self.network.graph.output(), loss.grad)];
         let mut extra = vec![];
-        for (p, _) in task.priors.iter().zip(&frame.steering).filter(|(_, steering)| **steering) {
+        for (index, p) in task.priors.iter().enumerate() {
+            let Some(now) = moment.now(index) else { continue };
             let step = Step { net: &self.network, tape: &tape, now };
             if let Some(term) = p.prior.penalty(&step, &p.scope)? {
                 self.clock.penalty += term.value * batch.labels.len() as f64;
@@ -119,7 +147,7 @@ impl Trainer {
                 extra.extend(term.params);
             }
         }
-        let want = Want { nodes: vec![], params: frame.rates.iter().map(|r| r.0).collect() };
+        let want = Want { nodes: vec![], params: moment.trained().collect() };
         let mut grads = self.network.backward(&tape, &seeds, &want)?;
         for (position, more) in extra {
             grads.add_param(position, &more)?;
@@ -145,30 +173,33 @@ impl Trainer {
     pub(crate) fn step(
         &mut self,
         task: &Task<'_>,
-        frame: &Frame,
+        moment: &Moment<'_>,
         grads: &[Option<Tensor>],
         batches: usize,
-        now: Now,
     ) -> Result<()> {
         self.clock.steps += 1;
-        let mut flat: Vec<(usize, f64, f64, Vec<f32>)> = vec![];
-        for &(position, factor, decay) in &frame.rates {
+        let mut flat: Vec<(usize, Vec<f32>)> = vec![];
+        for position in moment.trained() {
             if let Some(grad) = &grads[position] {
-                flat.push((position, factor, decay, grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?));
+                flat.push((position, grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?));
             }
         }
         let scale = scale(&flat, batches, task.settings.clip);
-        for (position, factor, decay, mut grad) in flat {
+        for (position, mut grad) in flat {
             if scale != 1.0 {
                 grad.iter_mut().for_each(|g| *g *= scale);
             }
-            let (buffers, count) = (&mut self.buffers[position], self.clock.steps);
+            self.counts[position] += 1;
+            let (buffers, count) = (&mut self.buffers[position], self.counts[position]);
+            let (rate, decay) = (moment.rates[position], moment.frame.decays[position]);
             crate::prior::change(&mut self.network.params, position, |w| {
-                task.settings.optimizer.step(w, &grad, buffers, now.rate * factor, decay, count);
+                task.settings.optimizer.step(w, &grad, buffers, rate, decay, count);
             })?;
         }
-        for ((p, state), _) in task.priors.iter().zip(&mut self.states).zip(&frame.steering).filter(|(_, s)| **s) {
-            p.prior.after_step(&mut self.network.params, &p.scope, state, now)?;
+        for (index, (p, state)) in task.priors.iter().zip(&mut self.states).enumerate() {
+            if let Some(now) = moment.now(index) {
+                p.prior.after_step(&mut self.network.params, &p.scope, state, now)?;
+            }
         }
         task.enforce(&mut self.network.params, &self.states)?;
         self.average(task.settings.ema)
@@ -185,13 +216,15 @@ impl Trainer {
         Ok(())
     }
 
-    /// The network that would be saved now: as trained, or of averaged parameters, with what priors
-    /// enforce applied again. Its batch-norm statistics are then to be measured anew.
+    /// The network that would be saved now: as trained, or of averaged parameters, zero where training has
+    /// an exact zero, and with what priors enforce applied again. Its batch-norm statistics are then to be
+    /// measured anew.
     pub(crate) fn candidate(&self, task: &Task<'_>) -> Result<Network> {
         let mut network = self.network.clone();
         for (position, average) in self.average.iter().enumerate() {
-            let dims = network.params.list()[position].value.dims().to_vec();
-            network.params.set(position, Tensor::from_vec(average.clone(), dims, &Device::Cpu)?)?;
+            crate::prior::change(&mut network.params, position, |w| {
+                w.iter_mut().zip(average).filter(|(w, _)| **w != 0.0).for_each(|(w, average)| *w = *average);
+            })?;
         }
         task.enforce(&mut network.params, &self.states)?;
         Ok(network)
@@ -219,35 +252,48 @@ impl Trainer {
 }
 
 /// What gradients are multiplied with: the mean over batches, and clipping of the norm of all together.
-fn scale(grads: &[(usize, f64, f64, Vec<f32>)], batches: usize, clip: f64) -> f32 {
+fn scale(grads: &[(usize, Vec<f32>)], batches: usize, clip: f64) -> f32 {
     let mean = 1.0 / batches as f64;
     if clip == 0.0 {
         return mean as f32;
     }
-    let square: f64 = grads.iter().flat_map(|g| &g.3).map(|&g| f64::from(g) * f64::from(g)).sum();
+    let square: f64 = grads.iter().flat_map(|(_, g)| g).map(|&g| f64::from(g) * f64::from(g)).sum();
     let norm = square.sqrt() * mean;
     (mean * (clip / norm.max(clip))) as f32
 }
 
 impl Frame {
-    /// What holds in a phase.
-    pub(crate) fn new(task: &Task<'_>, net: &Network, phase: usize) -> Result<Self> {
+    /// What holds in an epoch of the phase number `phase`, the `within`-th of it.
+    pub(crate) fn new(task: &Task<'_>, net: &Network, phase: usize, within: usize) -> Result<Self> {
         let settings = &task.settings;
-        let phase = &settings.phase[phase];
         let nodes = net.graph.nodes().len();
         let mut frozen = vec![false; nodes];
-        net.graph.select(&phase.freeze, "node", |_| true)?.into_iter().for_each(|id| frozen[id] = true);
+        let freeze = &settings.phase[phase].freeze;
+        net.graph.select(freeze, "node", |_| true)?.into_iter().for_each(|id| frozen[id] = true);
         let mut own: Vec<(f64, f64)> = vec![(1.0, settings.optimizer.weight_decay()); nodes];
         for group in &settings.group {
             let set = |id: NodeId| own[id] = (group.rate, group.weight_decay.unwrap_or(own[id].1));
             net.graph.select(&group.nodes, "node", |_| true)?.into_iter().for_each(set);
         }
-        let list = net.params.list().iter().enumerate();
-        let rates = list.filter(|(_, p)| p.role.is_trained() && !frozen[p.node]).map(|(position, p)| {
-            let decays = p.role == interp_net::Role::Weight;
-            (position, own[p.node].0, if decays { own[p.node].1 } else { 0.0 })
-        });
-        let steers = |name: &String| phase.priors.as_ref().is_none_or(|names| names.contains(name));
-        Ok(Self { rates: rates.collect(), steering: task.priors.iter().map(|p| steers(&p.name)).collect(), frozen })
+        let list = net.params.list();
+        let factor = |p: &Param| if p.role.is_trained() && !frozen[p.node] { own[p.node].0 } else { 0.0 };
+        let decay = |p: &Param| if p.role == Role::Weight { own[p.node].1 } else { 0.0 };
+        let (factors, decays) = (list.iter().map(factor).collect(), list.iter().map(decay).collect());
+        let steering = task.priors.iter().map(|p| steering(settings, &p.name, phase, within)).collect();
+        Ok(Self { frozen, factors, decays, steering })
     }
+
+    /// The step after which the share `done` of the epoch is done, at the learning rate `rate`.
+    pub(crate) fn moment(&self, rate: f64, done: f64) -> Moment<'_> {
+        Moment { frame: self, rates: self.factors.iter().map(|factor| factor * rate).collect(), done }
+    }
+}
+
+/// If the prior called `name` steers in a phase: in how many epochs it did before the `within`-th of it,
+/// and does in all.
+fn steering(settings: &Train, name: &str, phase: usize, within: usize) -> Option<(usize, usize)> {
+    let steers = |p: &Phase| p.priors.as_ref().is_none_or(|names| names.iter().any(|n| n == name));
+    let epochs = |phases: &[Phase]| phases.iter().filter(|p| steers(p)).map(|p| p.epochs).sum::<usize>();
+    let all = epochs(&settings.phase);
+    steers(&settings.phase[phase]).then(|| (epochs(&settings.phase[..phase]) + within, all))
 }

@@ -39,8 +39,10 @@ pub struct Meta {
     pub normalization: Normalization,
     /// Name of the data set it was trained on.
     pub data: String,
-    /// SHA-256 of the resolved recipe.
+    /// The resolved recipe it was trained by.
     pub recipe: String,
+    /// The epoch it is from, counted from 1 over all phases.
+    pub epoch: usize,
     /// What the priors say is true of the network.
     pub claims: Vec<Claim>,
 }
@@ -63,6 +65,7 @@ impl Meta {
             normalization,
             data: String::new(),
             recipe: String::new(),
+            epoch: 0,
             claims: vec![],
         }
     }

@@ -76,6 +76,9 @@ impl Graph {
         if node.name.is_empty() || self.ids.contains_key(&node.name) {
             return Err("the name is empty or taken".into());
         }
+        if node.op.sizes().iter().any(|&size| size > LONGEST) {
+            return Err(format!("a size or step is over {LONGEST}"));
+        }
         if matches!(node.op, Op::Input { .. }) != self.nodes.is_empty() {
             return Err("the first node, and no other, must be the input".into());
         }

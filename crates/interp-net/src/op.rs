@@ -147,6 +147,21 @@ impl Op {
         Pool2d { kernel, stride, padding }
     }
 
+    /// Kernels, steps, padding and widths, to be held against a bound before they are computed with.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        match *self {
+            Self::Conv2d { out_channels, kernel, stride, padding, dilation, groups, .. } => {
+                [kernel, stride, padding, dilation, [out_channels, groups]].concat()
+            }
+            Self::MaxPool { kernel, stride, padding } | Self::AvgPool { kernel, stride, padding } => {
+                [kernel, stride, padding].concat()
+            }
+            Self::Linear { out_features, .. } => vec![out_features],
+            Self::PadShortcut { out_channels, stride } => vec![out_channels, stride],
+            Self::Input { .. } | Self::BatchNorm { .. } | Self::Relu | Self::GlobalAvgPool | Self::Add => vec![],
+        }
+    }
+
     /// Number of inputs that the operation takes: at least, at most.
     pub(crate) fn arity(&self) -> (usize, usize) {
         match self {

@@ -95,7 +95,9 @@ fn fields(graph: &Graph, at: NodeId, axis: usize) -> Vec<Axis> {
         let Window { stride, padding, extent } = window(graph, id, axis);
         let through = |&input: &NodeId| {
             let Axis { first, last, jump } = fields[input];
-            Axis { first: first - padding * jump, last: last + (extent - 1 - padding) * jump, jump: jump * stride }
+            let times = |cells: i64| cells.saturating_mul(jump);
+            let (before, behind) = (times(padding), times(extent - 1 - padding));
+            Axis { first: first.saturating_sub(before), last: last.saturating_add(behind), jump: times(stride) }
         };
         let union =
             |a: Axis, b: Axis| Axis { first: a.first.min(b.first), last: a.last.max(b.last), jump: a.jump.max(b.jump) };

@@ -1,14 +1,15 @@
 //! What the commands over checkpoints share: finding the file, building the network, opening data for it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use interp_data::{Dataset, Divide, Divided, Split};
+use interp_data::{Dataset, Divided, Split};
 use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::folder::{Folder, Stage};
 use crate::progress::Screen;
+use crate::recipe::Recipe;
 use crate::{Catalog, Error, Result};
 
 /// A network in a file.
@@ -41,10 +42,22 @@ impl Which {
         Self { checkpoint: checkpoint.into(), arch, mean: None, std: None }
     }
 
-    /// Reads the file. `size` is the pictures' height and width, for files that do not say.
-    pub(super) fn load(&self, size: [usize; 2]) -> Result<Loaded> {
+    /// Reads the file.
+    pub(super) fn read(&self) -> Result<(PathBuf, Checkpoint)> {
         let path = self.path()?;
         let file = Checkpoint::read(&path)?;
+        Ok((path, file))
+    }
+
+    /// Reads the file and builds the network. `size` is the pictures' height and width, for files that do
+    /// not say.
+    pub(super) fn load(&self, size: [usize; 2]) -> Result<Loaded> {
+        let (path, file) = self.read()?;
+        self.network(path, file, size)
+    }
+
+    /// Builds the network of a file that was read.
+    pub(super) fn network(&self, path: PathBuf, file: Checkpoint, size: [usize; 2]) -> Result<Loaded> {
         let network = file.network(&path, self.arch.as_deref(), size)?;
         let normalization = match (&self.mean, &self.std) {
             (Some(mean), Some(std)) => Some(Normalization { mean: mean.clone(), std: std.clone() }),
@@ -81,17 +94,41 @@ impl Which {
     }
 }
 
+/// The data that a network is to be measured on, as the network's own recipe treats it where it names the
+/// same data set: with its settings, its split, its seed. `spec` may replace the path, or name other data,
+/// which is then taken as it is, with no validation cut from train.
+pub(super) fn open_for(
+    file: &Checkpoint,
+    spec: Option<&str>,
+    catalog: &Catalog,
+    screen: &Screen,
+) -> Result<Arc<dyn Dataset>> {
+    let recipe = file.meta.as_ref().filter(|meta| !meta.recipe.is_empty());
+    let recipe = recipe.map(|meta| Recipe::parse("the checkpoint's recipe", &meta.recipe, catalog)).transpose()?;
+    let (name, path) = spec.map_or((None, None), |spec| {
+        let (name, path) = spec.split_once(':').map_or((spec, None), |(name, path)| (name, Some(path)));
+        (Some(name), path)
+    });
+    match (recipe, spec) {
+        (Some(recipe), _) if name.is_none_or(|name| name == recipe.data.kind) => {
+            let source = match path {
+                Some(path) => recipe.with_data_path(path, catalog)?,
+                None => recipe.data.object,
+            };
+            let bar = screen.units("data");
+            let data = source.open(&|done, all| bar.set(done, all))?;
+            Ok(Divided::new(data, &recipe.common.split, recipe.common.seed)?.examining())
+        }
+        (_, Some(spec)) => open_data(spec, catalog, screen),
+        (_, None) => Err(Error::Usage("the file does not say what data it was trained on: give --data".into())),
+    }
+}
+
 /// Opens the data of a SPEC, with a bar while it is made or read.
 pub(super) fn open_data(spec: &str, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
     let built = interp_data::from_spec(spec, catalog.data.iter().copied())?;
     let bar = screen.units("data");
     Ok(built.object.open(&|done, all| bar.set(done, all))?)
-}
-
-/// The data of a SPEC with validation cut from train as recipes do by default.
-pub(super) fn open_divided(spec: &str, catalog: &Catalog, screen: &Screen) -> Result<Divided> {
-    let data = open_data(spec, catalog, screen)?;
-    Ok(Divided::new(data, &Divide { allow_overlap: true, ..Divide::default() }, 0)?)
 }
 
 /// The split called so on the command line.
@@ -105,15 +142,24 @@ pub(super) fn split(name: &str) -> std::result::Result<Split, String> {
 }
 
 /// Says which of a network's needs a data set does not meet.
-pub(super) fn check_fit(network: &Network, info: &interp_data::Info, path: &Path) -> Result<()> {
+pub(super) fn check_fit(loaded: &Loaded, info: &interp_data::Info) -> Result<()> {
+    let (network, path) = (&loaded.network, &loaded.path);
+    let classes = loaded.file.meta.as_ref().map(|meta| &meta.classes);
     let wants = network.graph.shape(0);
     let has = [info.channels, info.height, info.width];
     let problem = if wants != has {
         format!("the network takes pictures of (channels, height, width) {wants:?}; {} has {has:?}", info.name)
     } else if network.graph.outputs() != info.classes.len() {
         format!("the network has {} outputs; {} has {} classes", network.graph.outputs(), info.name, info.classes.len())
+    } else if let Some(classes) = classes.filter(|classes| **classes != info.classes) {
+        format!(
+            "the network's classes are {}; those of {} are {}",
+            classes.join(", "),
+            info.name,
+            info.classes.join(", ")
+        )
     } else {
         return Ok(());
     };
-    Err(Error::Folder { path: path.to_owned(), problem })
+    Err(Error::Folder { path: path.clone(), problem })
 }

@@ -11,7 +11,7 @@ use interp_learn::logits;
 use interp_net::ops::{Targets, cross_entropy};
 use serde_json::json;
 
-use super::checkpoint::{Which, check_fit, open_divided, split};
+use super::checkpoint::{Which, check_fit, open_for, split};
 use super::{Ending, Machine, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
@@ -23,9 +23,9 @@ use crate::{Catalog, Error, Result};
 pub(super) struct Eval {
     #[command(flatten)]
     which: Which,
-    /// NAME[:PATH], such as concepts, cifar10:DIR, folder:DIR
+    /// NAME[:PATH], such as concepts, cifar10:DIR, folder:DIR; by default what the network was trained on
     #[arg(long, value_name = "SPEC")]
-    data: String,
+    data: Option<String>,
     /// train, val or test
     #[arg(long, default_value = "test", value_parser = split)]
     split: Split,
@@ -49,15 +49,19 @@ impl Eval {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let workers = self.machine.prepare()?;
         let screen = Screen::new(self.quiet);
-        let divided = open_divided(&self.data, catalog, &screen)?;
-        let info = divided.examining().info().clone();
-        let loaded = self.which.load([info.height, info.width])?;
-        check_fit(&loaded.network, &info, &loaded.path)?;
+        let (path, file) = self.which.read()?;
+        let data = open_for(&file, self.data.as_deref(), catalog, &screen)?;
+        let info = data.info().clone();
+        let loaded = self.which.network(path, file, [info.height, info.width])?;
+        check_fit(&loaded, &info)?;
+        if data.len(self.split) == 0 {
+            return Err(Error::Usage(format!("{} has no pictures in this split", info.name)));
+        }
         let Some(normalization) = &loaded.normalization else {
             let problem = "the file does not say how pictures are normalised: give --mean and --std".into();
             return Err(Error::Folder { path: loaded.path, problem });
         };
-        let data = renormalized(divided.examining(), &normalization.mean, &normalization.std);
+        let data = renormalized(data, &normalization.mean, &normalization.std);
         let loader = Loader::new(data, self.split, 256, workers, Augment::default(), 0)?;
         let began = Instant::now();
         let (mut rows, mut labels, mut indices, mut loss, mut right) = (vec![], vec![], vec![], 0.0, 0usize);
@@ -72,9 +76,6 @@ impl Eval {
             Ok(())
         })?;
         let (count, seconds) = (labels.len(), began.elapsed().as_secs_f64());
-        if count == 0 {
-            return Err(Error::Usage(format!("{} has no pictures in this split", self.data)));
-        }
         if let Some(path) = &self.logits {
             let cpu = candle_core::Device::Cpu;
             let tensors = BTreeMap::from([
@@ -82,11 +83,11 @@ impl Eval {
                 ("labels".to_owned(), Tensor::from_vec(labels, count, &cpu)?),
                 ("indices".to_owned(), Tensor::from_vec(indices, count, &cpu)?),
             ]);
-            interp_net::sealed::write(path, &tensors, &json!({ "data": self.data, "split": self.split }))?;
+            interp_net::sealed::write(path, &tensors, &json!({ "data": info.name, "split": self.split }))?;
         }
         let (accuracy, loss, rate) = (right as f64 / count as f64, loss / count as f64, count as f64 / seconds);
         let object = json!({
-            "version": 1, "checkpoint": loaded.path, "data": self.data, "split": self.split, "count": count,
+            "version": 1, "checkpoint": loaded.path, "data": info.name, "split": self.split, "count": count,
             "accuracy": accuracy, "loss": loss, "images_per_second": rate,
         });
         print(&if self.json {

@@ -36,7 +36,8 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        match Path::new(&self.what).exists() {
+        let name = self.what.split(':').next().unwrap_or_default();
+        match Path::new(&self.what).exists() && catalog.data.iter().all(|entry| entry.name != name) {
             true => self.layers(),
             false => self.sheet(catalog),
         }
@@ -67,7 +68,7 @@ impl Show {
         let loaded = Which::of(&self.what, self.arch.clone()).load([32, 32])?;
         print(&describe(&loaded.network))?;
         print(&match loaded.file.meta {
-            Some(meta) => format!("\ntrained on {}; recipe {}", meta.data, meta.recipe),
+            Some(meta) => format!("\ntrained on {}; by this recipe:\n\n{}", meta.data, meta.recipe),
             None => format!("\n{} does not say what it was trained on", loaded.path.display()),
         })?;
         Ok(Ending::Fine)

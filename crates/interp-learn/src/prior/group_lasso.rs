@@ -5,7 +5,7 @@ use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
+use super::target::{Target, unless_frozen};
 use super::{Now, Prior, Scope, State, change, values};
 use crate::Result;
 
@@ -34,7 +34,8 @@ pub struct GroupLasso {
     /// Share of groups to make exactly zero, and to claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
-    /// Share of training by which the target is reached; after it zeros stay, and nothing is shrunk.
+    /// Share of the steps in which the prior steers by which the target is reached; after it zeros stay, and
+    /// nothing is shrunk.
     pub reached_at: f64,
 }
 
@@ -130,18 +131,23 @@ impl Prior for GroupLasso {
         self.aim().start(&net.params, scope)
     }
 
-    fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now) -> Result<()> {
+    fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
         let aim = self.aim();
         if !aim.is_shrinking(state) {
             return Ok(());
         }
-        let threshold = (now.rate * aim.strength(state)) as f32;
         for &position in &scope.positions {
+            let threshold = (now.rates[position] * aim.strength(state)) as f32;
             let layout = self.layout(params, position);
             change(params, position, |w| layout.shrink(w, threshold))?;
         }
-        let norms =
-            || scope.positions.iter().map(|&p| Ok(self.layout(params, p).spared(&values(params, p)?))).collect();
+        let norms = || {
+            scope
+                .positions
+                .iter()
+                .map(|&p| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p])))
+                .collect()
+        };
         aim.control(state, now, norms)
     }
 

@@ -5,7 +5,7 @@ use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
+use super::target::{Target, unless_frozen};
 use super::{Now, Prior, Scope, State, change, values};
 use crate::Result;
 
@@ -21,7 +21,8 @@ pub struct L1 {
     /// Share of exact zeros to reach, and to claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
-    /// Share of training by which the target is reached; after it zeros stay, and nothing is shrunk.
+    /// Share of the steps in which the prior steers by which the target is reached; after it zeros stay, and
+    /// nothing is shrunk.
     pub reached_at: f64,
 }
 
@@ -54,15 +55,18 @@ impl Prior for L1 {
         self.aim().start(&net.params, scope)
     }
 
-    fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now) -> Result<()> {
+    fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
         let aim = self.aim();
         let magnitudes = |params: &Params| -> Result<Vec<Vec<f32>>> {
-            let all = scope.positions.iter().map(|&p| values(params, p));
-            all.map(|w| Ok(w?.into_iter().map(f32::abs).collect())).collect()
+            let size = |&p: &usize| {
+                let sizes = values(params, p)?.into_iter().map(f32::abs).collect();
+                Ok(unless_frozen(sizes, now.rates[p]))
+            };
+            scope.positions.iter().map(size).collect()
         };
         if aim.is_shrinking(state) {
-            let threshold = (now.rate * aim.strength(state)) as f32;
             for &position in &scope.positions {
+                let threshold = (now.rates[position] * aim.strength(state)) as f32;
                 change(params, position, |w| soft_threshold(w, threshold))?;
             }
             aim.control(state, now, || magnitudes(params))?;

@@ -65,12 +65,13 @@ pub struct State {
     pub tensors: BTreeMap<String, Tensor>,
 }
 
-/// Where training stands after a step.
+/// Where training stands after a step, for one prior.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// The learning rate of the step.
-    pub rate: f64,
-    /// Share of all steps done, in (0, 1]; 1 after the last.
+pub struct Now<'a> {
+    /// The learning rate of the step for each parameter by position, the factors of groups included; 0 for
+    /// what is not trained.
+    pub rates: &'a [f64],
+    /// Share done of the steps in which the prior steers, in (0, 1]; 1 after the last.
     pub progress: f64,
 }
 
@@ -81,7 +82,7 @@ pub struct Step<'a> {
     /// All its activations.
     pub tape: &'a Tape,
     /// Where training stands.
-    pub now: Now,
+    pub now: Now<'a>,
 }
 
 /// A penalty's value and its gradients, which are added to those of the loss.
@@ -130,7 +131,7 @@ pub trait Prior: Send + Sync {
     ///
     /// # Errors
     /// If parameters cannot be changed.
-    fn after_step(&self, _params: &mut Params, _scope: &Scope, _state: &mut State, _now: Now) -> Result<()> {
+    fn after_step(&self, _params: &mut Params, _scope: &Scope, _state: &mut State, _now: Now<'_>) -> Result<()> {
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::{Now, Scope, State, share};
 use crate::{LearnError, Result};
 
 /// Controls the strength of a sparsity prior so that the share of zeros follows
-/// `target (1 - (1 - t)^3)`, t from 0 to 1 over the first `reached_at` of training (the cubic schedule
+/// `target (1 - (1 - t)^3)`, t from 0 to 1 over the first `reached_at` of the steps in which the prior steers (the cubic schedule
 /// of Zhu and Gupta 2017, arXiv 1710.01878, eq. 1). Then what is still missing is made up by zeroing
 /// the smallest, zeros are held from then on, and nothing is shrunk any more, so that the rest can
 /// recover (as the relaxed lasso refits; Meinshausen 2007).
@@ -17,6 +17,15 @@ pub(super) struct Target {
     pub(super) strength: f64,
     pub(super) target: Option<f64>,
     pub(super) reached_at: f64,
+}
+
+/// The sizes of one parameter's things as [`Target::control`] takes them: what is not trained at present
+/// (learning rate 0) and not zero is never to be zeroed.
+pub(super) fn unless_frozen(mut sizes: Vec<f32>, rate: f64) -> Vec<f32> {
+    if rate == 0.0 {
+        sizes.iter_mut().filter(|size| **size != 0.0).for_each(|size| *size = f32::INFINITY);
+    }
+    sizes
 }
 
 /// How fast the logarithm of the strength follows the error in the share of zeros.
@@ -59,7 +68,7 @@ impl Target {
     pub(super) fn control(
         &self,
         state: &mut State,
-        now: Now,
+        now: Now<'_>,
         sizes: impl FnOnce() -> Result<Vec<Vec<f32>>>,
     ) -> Result<()> {
         let Some(target) = self.target else { return Ok(()) };
