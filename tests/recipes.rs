@@ -60,11 +60,8 @@ fn every_line_of_the_tables_reads_its_example_and_refuses_unknown_keys() {
 fn the_schema_in_the_docs_is_current() {
     let path = root().join("docs").join("recipe.schema.json");
     let present: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(
-        present,
-        schema(&Catalog::default()),
-        "run: cargo run --bin interp-train -- schema > docs/recipe.schema.json"
-    );
+    let current = present == schema(&Catalog::default());
+    assert!(current, "run: cargo run --bin interp-train -- schema > docs/recipe.schema.json");
 }
 
 /// What a person sees who runs this recipe.

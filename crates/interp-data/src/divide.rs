@@ -24,13 +24,15 @@ pub struct Divide {
     /// of them where it is below 1, a number of them from 1 on. Nearly the same pictures and those of one
     /// group stay on one side, so that the number may differ a little.
     pub validation: f64,
+    /// As `validation`, for a test split where the data set has none: cut off first.
+    pub test: f64,
     /// Accept that identical pictures, or pictures of one group, stand in two splits.
     pub allow_overlap: bool,
 }
 
 impl Default for Divide {
     fn default() -> Self {
-        Self { validation: 0.1, allow_overlap: false }
+        Self { validation: 0.1, test: 0.1, allow_overlap: false }
     }
 }
 
@@ -41,8 +43,8 @@ pub struct Divided {
 }
 
 impl Divided {
-    /// Checks the splits of `dataset`, and cuts validation from train where it has none: the same cut for
-    /// the same `seed`.
+    /// Checks the splits of `dataset`, and cuts test and validation from train where it has none: the same
+    /// cut for the same `seed`.
     ///
     /// # Errors
     /// [`DataError::Overlap`] where pictures stand in two splits; a train split too small for the cut;
@@ -51,13 +53,11 @@ impl Divided {
         if !settings.allow_overlap {
             refuse_overlap(&*dataset)?;
         }
-        let cut = if dataset.len(Split::Validation) == 0 {
-            let clusters = similar::clusters(&*dataset, Split::Train)?;
-            Some(cut::cut(&*dataset, &clusters, settings.validation, seed)?)
-        } else {
-            None
+        let dataset = match dataset.len(Split::Test) {
+            0 => Arc::new(View::cut_off(dataset, Split::Test, settings.test, seed)?),
+            _ => dataset,
         };
-        Ok(Self { view: Arc::new(View { dataset, cut }) })
+        Ok(Self { view: Arc::new(View::cut_off(dataset, Split::Validation, settings.validation, seed)?) })
     }
 
     /// Train and validation, for whoever trains and chooses.
@@ -80,18 +80,29 @@ pub struct Learning {
     view: Arc<View>,
 }
 
-/// A data set whose train split may have been cut.
+/// A data set whose train split may have been cut in two.
 struct View {
     dataset: Arc<dyn Dataset>,
-    cut: Option<cut::Cut>,
+    /// The split that was cut off, and where.
+    cut: Option<(Split, cut::Cut)>,
 }
 
 impl View {
+    /// Cuts `amount` off train for the split `off`, if there is none.
+    fn cut_off(dataset: Arc<dyn Dataset>, off: Split, amount: f64, seed: u64) -> Result<Self> {
+        if dataset.len(off) > 0 {
+            return Ok(Self { dataset, cut: None });
+        }
+        let clusters = similar::clusters(&*dataset, Split::Train)?;
+        let cut = cut::cut(&*dataset, &clusters, amount, seed, name(off))?;
+        Ok(Self { dataset, cut: Some((off, cut)) })
+    }
+
     /// Where the data set has the picture.
     fn locate(&self, split: Split, index: usize) -> (Split, usize) {
         match (&self.cut, split) {
-            (Some(cut), Split::Train) => (Split::Train, cut.train[index]),
-            (Some(cut), Split::Validation) => (Split::Train, cut.validation[index]),
+            (Some((_, cut)), Split::Train) => (Split::Train, cut.train[index]),
+            (Some((off, cut)), split) if split == *off => (Split::Train, cut.off[index]),
             _ => (split, index),
         }
     }
@@ -104,8 +115,8 @@ impl Dataset for View {
 
     fn len(&self, split: Split) -> usize {
         match (&self.cut, split) {
-            (Some(cut), Split::Train) => cut.train.len(),
-            (Some(cut), Split::Validation) => cut.validation.len(),
+            (Some((_, cut)), Split::Train) => cut.train.len(),
+            (Some((off, cut)), split) if split == *off => cut.off.len(),
             _ => self.dataset.len(split),
         }
     }

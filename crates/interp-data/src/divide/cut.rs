@@ -1,4 +1,4 @@
-//! Cutting validation from train.
+//! Cutting a split from train.
 
 use std::collections::BTreeMap;
 
@@ -10,45 +10,45 @@ use crate::{DataError, Dataset, Result, Split};
 /// Indices in train of the two parts, in rising order.
 pub(super) struct Cut {
     pub(super) train: Vec<usize>,
-    pub(super) validation: Vec<usize>,
+    pub(super) off: Vec<usize>,
 }
 
 /// Cuts `amount` (a share below 1, else a number) of train, each class in proportion, no cluster in two.
 ///
 /// `clusters` names for each picture the first one of its cluster.
-pub(super) fn cut(dataset: &dyn Dataset, clusters: &[usize], amount: f64, seed: u64) -> Result<Cut> {
+pub(super) fn cut(dataset: &dyn Dataset, clusters: &[usize], amount: f64, seed: u64, key: &str) -> Result<Cut> {
     let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     clusters.iter().enumerate().for_each(|(index, &first)| members.entry(first).or_default().push(index));
-    let total = number(amount, clusters.len())?;
+    let total = number(amount, clusters.len(), key)?;
     let label = |&index: &usize| dataset.label(Split::Train, index) as usize;
     let classes = dataset.info().classes.len();
     let mut missing = quotas((0..clusters.len()).map(|index| label(&index)), classes, total);
     let mut members: Vec<Vec<usize>> = members.into_values().collect();
     shuffle(&mut stream(seed, "divide", 0, 0), &mut members);
-    let mut validation = Vec::new();
+    let mut off = Vec::new();
     for cluster in members.iter().filter(|cluster| cluster.len() < clusters.len()) {
         let counts = counts(cluster.iter().map(label), classes);
-        if gain(&missing, &counts) > 0 && validation.len() + cluster.len() < clusters.len() {
+        if gain(&missing, &counts) > 0 && off.len() + cluster.len() < clusters.len() {
             missing.iter_mut().zip(counts).for_each(|(missing, count)| *missing -= count);
-            validation.extend(cluster);
+            off.extend(cluster);
         }
     }
-    if validation.is_empty() {
-        validation = smallest(&members, clusters.len())?;
+    if off.is_empty() {
+        off = smallest(&members, clusters.len())?;
     }
-    validation.sort_unstable();
-    let train = (0..clusters.len()).filter(|index| validation.binary_search(index).is_err()).collect();
-    Ok(Cut { train, validation })
+    off.sort_unstable();
+    let train = (0..clusters.len()).filter(|index| off.binary_search(index).is_err()).collect();
+    Ok(Cut { train, off })
 }
 
 /// The number of pictures that `amount` asks for.
-fn number(amount: f64, pictures: usize) -> Result<usize> {
+fn number(amount: f64, pictures: usize, key: &str) -> Result<usize> {
     let number = if amount < 1.0 { amount * pictures as f64 } else { amount }.round();
     if amount > 0.0 && number < pictures as f64 {
         return Ok((number as usize).max(1));
     }
     Err(DataError::Settings(format!(
-        "validation = {amount}: expected a share above 0 and below 1, or a number of pictures below the {pictures} of train"
+        "{key} = {amount}: expected a share above 0 and below 1, or a number of pictures below the {pictures} of train"
     )))
 }
 

@@ -35,29 +35,34 @@ fn dataset(train: Part, validation: Part, test: Part) -> Arc<dyn Dataset> {
     Arc::new(InMemory::new(info(), "test", train, validation, test).unwrap())
 }
 
-/// Only train, with as many noise pictures of each class as told.
+/// A test split of one picture that is like no other.
+fn one_to_test() -> Part {
+    part(&[noise(1 << 20)], vec![0], vec![])
+}
+
+/// Train, with as many noise pictures of each class as told.
 fn classes(counts: [usize; 3]) -> Arc<dyn Dataset> {
     let labels: Vec<u32> = (0..3).flat_map(|class| vec![class as u32; counts[class]]).collect();
     let pictures: Vec<_> = (0..labels.len()).map(noise).collect();
-    dataset(part(&pictures, labels, vec![]), Part::empty(), Part::empty())
+    dataset(part(&pictures, labels, vec![]), Part::empty(), one_to_test())
 }
 
-/// Only train: pictures of one class in groups of the given sizes.
+/// Train: pictures of one class in groups of the given sizes.
 fn groups(sizes: &[usize]) -> Arc<dyn Dataset> {
     let groups: Vec<String> =
         sizes.iter().enumerate().flat_map(|(group, &size)| vec![group.to_string(); size]).collect();
     let pictures: Vec<_> = (0..groups.len()).map(noise).collect();
-    dataset(part(&pictures, vec![0; groups.len()], groups), Part::empty(), Part::empty())
+    dataset(part(&pictures, vec![0; groups.len()], groups), Part::empty(), one_to_test())
 }
 
 fn divided(dataset: &Arc<dyn Dataset>, validation: f64, seed: u64) -> Divided {
-    Divided::new(Arc::clone(dataset), &Divide { validation, allow_overlap: false }, seed).unwrap()
+    Divided::new(Arc::clone(dataset), &Divide { validation, ..Divide::default() }, seed).unwrap()
 }
 
 /// The indices of the cut, train and validation.
 fn indices(divided: &Divided) -> (Vec<usize>, Vec<usize>) {
-    let cut = divided.view.cut.as_ref().unwrap();
-    (cut.train.clone(), cut.validation.clone())
+    let (_, cut) = divided.view.cut.as_ref().unwrap();
+    (cut.train.clone(), cut.off.clone())
 }
 
 fn label_counts(dataset: &dyn Dataset, split: Split) -> [usize; 3] {
@@ -91,7 +96,7 @@ fn nearly_the_same_pictures_stay_together() {
     // 100 pictures in 4 versions each, apart in order; a change by at most 10 of 255 has the deviation 0.024.
     let pictures: Vec<_> = (0..400).map(|at| disturbed(&noise(at % 100), 10, at as u64)).collect();
     let labels = (0..400).map(|at| at % 3).collect();
-    let dataset = dataset(part(&pictures, labels, vec![]), Part::empty(), Part::empty());
+    let dataset = dataset(part(&pictures, labels, vec![]), Part::empty(), one_to_test());
     assert_eq!(similar::clusters(&*dataset, Split::Train).unwrap(), (0..400).map(|at| at % 100).collect::<Vec<_>>());
     for seed in 0..5 {
         let (train, validation) = indices(&divided(&dataset, 0.2, seed));
@@ -220,4 +225,24 @@ fn real_data_has_no_overlap_and_is_cut() {
         assert_eq!(divided(&dataset, 5000.0, 1).learning().len(Split::Validation), 5000);
         println!("MNIST checked and cut in {:?}", start.elapsed());
     }
+}
+
+#[test]
+fn where_there_is_no_test_split_one_is_cut_first() {
+    let labels: Vec<u32> = (0..200).map(|index| index % 2).collect();
+    let pictures: Vec<_> = (0..200).map(noise).collect();
+    let data = dataset(part(&pictures, labels, vec![]), Part::empty(), Part::empty());
+    let whole = divided(&data, 0.1, 1).examining();
+    let sizes = [Split::Train, Split::Validation, Split::Test].map(|split| whole.len(split));
+    assert_eq!(sizes, [162, 18, 20]);
+    let mut seen = std::collections::BTreeSet::new();
+    for (split, size) in [Split::Train, Split::Validation, Split::Test].into_iter().zip(sizes) {
+        for index in 0..size {
+            let mut picture = vec![0.0; whole.info().pixels()];
+            whole.image(split, index, &mut picture).unwrap();
+            seen.insert(picture.iter().map(|value| (value * 255.0) as u8).collect::<Vec<u8>>());
+        }
+    }
+    assert_eq!(seen.len(), 200, "every picture is in exactly one split");
+    assert_eq!(divided(&data, 0.1, 1).learning().len(Split::Test), 0);
 }
