@@ -4,6 +4,7 @@
 //! the [`Catalog`] that their `kind` names; the rest is [`Common`].
 
 use std::path::Path;
+use std::sync::Arc;
 
 use interp_data::{Augment, Divide, Source};
 use interp_finding::{Built, Entry, Section, find, nearest};
@@ -183,7 +184,7 @@ impl Reader<'_> {
         // A span at the end of the text has no line to show.
         let span = span.filter(|s| s.start < self.text.len()).map(|s| (s.start, s.len()).into());
         let help = near.map(|near| format!("did you mean `{near}`?"));
-        Error::Recipe { message, source_code: NamedSource::new(self.name, self.text.to_owned()), span, help }
+        Error::Recipe { message, source_code: Arc::new(NamedSource::new(self.name, self.text.to_owned())), span, help }
     }
 
     fn error(&self, error: toml::de::Error) -> Error {

@@ -33,16 +33,16 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
     };
     let zero = |row: &Vec<f64>| row.iter().all(|w| *w == 0.0);
     match quantity {
-        Quantity::ZeroWeights => share(
-            tensors(&[Role::Weight]),
-            |w| rows(w, 0).map(|r| r.concat().into_iter().map(|w| vec![w]).collect()),
-            zero,
-        ),
+        Quantity::ZeroWeights => {
+            share(tensors(&[Role::Weight]), |w| Ok(values(w)?.into_iter().map(|w| vec![w]).collect()), zero)
+        }
         Quantity::ZeroFilters => share(tensors(&[Role::Weight]), |w| rows(w, 0), zero),
         Quantity::ZeroInputs => share(tensors(&[Role::Weight]), |w| rows(w, 1), zero),
         Quantity::NegativeWeights => {
             let all = tensors(&[Role::Weight, Role::Gain]);
-            let counts = all.iter().map(|w| Ok(rows(w, 0)?.concat().iter().filter(|w| !(**w >= 0.0)).count()));
+            // What is not a number is not known to be zero or above.
+            let below = |w: &&f64| **w < 0.0 || w.is_nan();
+            let counts = all.iter().map(|w| Ok(values(w)?.iter().filter(below).count()));
             let count = counts.collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
             Ok((!all.is_empty()).then_some(count as f64))
         }
@@ -64,8 +64,64 @@ fn share(
     Ok((all > 0).then(|| count as f64 / all as f64))
 }
 
-/// The values of a tensor, sliced along the axis `axis`.
+/// The values of a tensor, in f64.
+fn values(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// The values of a weight, sliced along the axis `axis`.
 fn rows(tensor: &Tensor, axis: usize) -> Result<Vec<Vec<f64>>> {
     let first = if axis == 0 { tensor.clone() } else { tensor.transpose(0, axis)?.contiguous()? };
     Ok(first.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2()?) // (D, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+    use interp_net::finding::Relation;
+    use interp_net::{Graph, Op};
+
+    use super::*;
+
+    /// Two filters of two inputs and one tap, [[0, 0], [0, -3]], and gains [1, -1].
+    fn network() -> Network {
+        let mut graph = Graph::new(2, 1, 1).unwrap();
+        graph.then("conv", Op::conv(2, 1, 1, 0, false)).unwrap();
+        graph.then("bn", Op::batch_norm()).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let weight = Tensor::from_vec(vec![0f32, 0.0, 0.0, -3.0], (2, 2, 1, 1), &Device::Cpu).unwrap();
+        net.params.set(0, weight).unwrap();
+        net.params.set(1, Tensor::from_vec(vec![1f32, -1.0], 2, &Device::Cpu).unwrap()).unwrap();
+        net
+    }
+
+    fn value(net: &Network, what: Quantity) -> Option<f64> {
+        quantity(net, what, &[1, 2]).unwrap()
+    }
+
+    #[test]
+    fn quantities_by_hand() {
+        let net = network();
+        assert_eq!(value(&net, Quantity::ZeroWeights), Some(0.75));
+        assert_eq!(value(&net, Quantity::ZeroFilters), Some(0.5));
+        assert_eq!(value(&net, Quantity::ZeroInputs), Some(0.5));
+        assert_eq!(value(&net, Quantity::NegativeWeights), Some(2.0));
+        assert_eq!(quantity(&net, Quantity::ZeroWeights, &[2]).unwrap(), None, "a norm has no weights to count");
+    }
+
+    #[test]
+    fn a_claim_that_cannot_be_measured_is_an_error() {
+        let claim = |nodes: &[&str]| Claim {
+            quantity: Quantity::ZeroWeights,
+            nodes: nodes.iter().map(|n| (*n).to_owned()).collect(),
+            scope: "conv".into(),
+            relation: Relation::AtLeast,
+            bound: 0.75,
+        };
+        let net = network();
+        assert!(measure(&net, &[claim(&["conv"])]).unwrap()[0].holds);
+        for nodes in [&["bn"] as &[&str], &[], &["cnov"]] {
+            assert!(measure(&net, &[claim(nodes)]).is_err(), "{nodes:?}");
+        }
+    }
 }

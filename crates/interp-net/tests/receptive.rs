@@ -1,5 +1,7 @@
 //! Receptive fields against published values, and against what gradients really reach.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use candle_core::{DType, Tensor};
 use interp_net::zoo::{self, Architecture};
 use interp_net::{Graph, Keep, Mode, Network, NodeId, Op, Role, Want};

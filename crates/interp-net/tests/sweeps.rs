@@ -1,5 +1,7 @@
 //! Forward and backward sweeps over graphs with branches.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Want};
 

@@ -66,7 +66,7 @@ impl Which {
         };
         if let Some(n) = &normalization {
             let channels = network.graph.shape(0)[0];
-            if n.mean.len() != channels || n.std.len() != channels || n.std.iter().any(|s| !(*s > 0.0)) {
+            if n.mean.len() != channels || n.std.len() != channels || !n.std.iter().all(|s| *s > 0.0) {
                 let given = format!("mean {:?} and std {:?}", n.mean, n.std);
                 return Err(Error::Usage(format!("{given}: {channels} channel(s) need as many values, std above 0")));
             }

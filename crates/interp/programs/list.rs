@@ -44,7 +44,7 @@ impl List {
         }
         for (name, lines) in wanted {
             let width = lines.iter().map(|l| l.0.len()).max().unwrap_or(0);
-            print(&format!("{name}"))?;
+            print(name)?;
             for (name, summary, _) in lines {
                 print(&format!("  {name:width$}  {summary}"))?;
             }
