@@ -56,7 +56,7 @@ impl Keep {
 }
 
 impl Network {
-    /// Runs the network on images `x`, (N, C, H, W), normalised.
+    /// Runs the network on images `x`, (N, C, H, W), normalized.
     ///
     /// # Errors
     /// If `x` does not fit, a pattern of `keep` matches nothing, or an operation fails; the node is named.

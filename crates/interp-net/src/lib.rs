@@ -7,7 +7,7 @@
 //! batch statistics come back in the [`Tape`].
 //!
 //! Conventions: activations are `(N, C, H, W)` or `(N, F)`, in channels-last memory; shapes inside
-//! the graph leave out `N`. Images enter normalised. Node names are torchvision's where it has the
+//! the graph leave out `N`. Images enter normalized. Node names are torchvision's where it has the
 //! network, else the reference implementation's.
 
 pub use interp_finding as finding;

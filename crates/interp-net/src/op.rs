@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
-    /// The images, normalised: `(channels, height, width)`. Exactly the first node.
+    /// The images, normalized: `(channels, height, width)`. Exactly the first node.
     Input {
         /// 1 or 3 for pictures.
         channels: usize,
@@ -34,7 +34,7 @@ pub enum Op {
         /// Whether a bias is added.
         bias: bool,
     },
-    /// Batch normalisation over N, H, W, with gain and shift per channel.
+    /// Batch normalization over N, H, W, with gain and shift per channel.
     BatchNorm {
         /// Added to the variance.
         eps: f64,
@@ -101,7 +101,7 @@ impl Op {
         }
     }
 
-    /// Batch normalisation with PyTorch's defaults.
+    /// Batch normalization with PyTorch's defaults.
     pub fn batch_norm() -> Self {
         Self::BatchNorm { eps: 1e-5, momentum: 0.1 }
     }

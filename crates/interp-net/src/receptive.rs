@@ -1,6 +1,6 @@
 //! Receptive fields, exact with padding, stride, dilation and branches.
 //!
-//! Coordinates are pixels of the input, counted from 0; pixel 0 covers 0.0 to 1.0, so its centre is 0.5.
+//! Coordinates are pixels of the input, counted from 0; pixel 0 covers 0.0 to 1.0, so its center is 0.5.
 
 use crate::{Graph, Network, NodeId, Op};
 
@@ -18,9 +18,9 @@ struct Axis {
 pub struct Field {
     /// Pixels seen by one cell.
     pub size: [usize; 2],
-    /// Pixels between the fields of neighbouring cells; 0 where one cell sees the whole image.
+    /// Pixels between the fields of neighboring cells; 0 where one cell sees the whole image.
     pub jump: [usize; 2],
-    /// Centre of the first cell's field.
+    /// Center of the first cell's field.
     pub start: [f64; 2],
 }
 
@@ -48,11 +48,11 @@ impl Network {
     pub fn receptive_field(&self, at: NodeId) -> Field {
         let [rows, columns] = [0, 1].map(|axis| fields(&self.graph, at, axis)[at]);
         let size = |a: Axis| (a.last - a.first + 1).max(0) as usize;
-        let centre = |a: Axis| (a.first + a.last + 1) as f64 / 2.0;
+        let center = |a: Axis| (a.first + a.last + 1) as f64 / 2.0;
         Field {
             size: [size(rows), size(columns)],
             jump: [rows.jump as usize, columns.jump as usize],
-            start: [centre(rows), centre(columns)],
+            start: [center(rows), center(columns)],
         }
     }
 

@@ -69,7 +69,7 @@ pub(crate) fn multiply_over<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [
 /// `out += a b`, row r of the result at `r * step` of `out`.
 pub(crate) fn multiply_add<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [T], step: usize) {
     check(&a, &b, out.len(), step);
-    // SAFETY: `check` has shown that every element of the product lies within `out`, which is initialised.
+    // SAFETY: `check` has shown that every element of the product lies within `out`, which is initialized.
     unsafe { multiply_blocks(a, b, out.as_mut_ptr(), step, true) }
 }
 
@@ -139,13 +139,13 @@ unsafe fn multiply_block<T: Real>(a: View<'_, T>, b: View<'_, T>, out: *mut T, s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::initialised;
+    use crate::memory::initialized;
 
     fn product(a: View<'_, f64>, b: View<'_, f64>) -> Vec<f64> {
         let mut out = vec![MaybeUninit::uninit(); a.rows * b.columns];
         multiply(a, b, &mut out, b.columns);
         // SAFETY: the product writes every element; under Miri or a sanitiser a missing one shows here.
-        unsafe { initialised(&mut out) }.to_vec()
+        unsafe { initialized(&mut out) }.to_vec()
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) fn rounded<T: Real>(numbers: &[f64], shape: &[usize]) -> Result<Tenso
 ///
 /// # Safety
 /// Every element must have been written.
-pub(crate) unsafe fn initialised<T>(slice: &mut [MaybeUninit<T>]) -> &mut [T] {
+pub(crate) unsafe fn initialized<T>(slice: &mut [MaybeUninit<T>]) -> &mut [T] {
     // SAFETY: `MaybeUninit<T>` has the layout of `T`, and the caller vouches for the values.
     unsafe { &mut *(std::ptr::from_mut(slice) as *mut [T]) }
 }

@@ -37,7 +37,7 @@ pub(super) struct Loaded {
 }
 
 impl Which {
-    /// A checkpoint that says how its pictures are normalised, or does not need to.
+    /// A checkpoint that says how its pictures are normalized, or does not need to.
     pub(super) fn of(checkpoint: &str, arch: Option<String>) -> Self {
         Self { checkpoint: checkpoint.into(), arch, mean: None, std: None }
     }

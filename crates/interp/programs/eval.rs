@@ -58,7 +58,7 @@ impl Eval {
             return Err(Error::Usage(format!("{} has no pictures in this split", info.name)));
         }
         let Some(normalization) = &loaded.normalization else {
-            let problem = "the file does not say how pictures are normalised: give --mean and --std".into();
+            let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
             return Err(Error::Folder { path: loaded.path, problem });
         };
         let data = renormalized(data, &normalization.mean, &normalization.std);

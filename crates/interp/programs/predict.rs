@@ -35,7 +35,7 @@ impl Predict {
         self.machine.prepare()?;
         let loaded = self.which.load([32, 32])?;
         let Some(normalization) = &loaded.normalization else {
-            let problem = "the file does not say how pictures are normalised: give --mean and --std".into();
+            let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
             return Err(Error::Folder { path: loaded.path, problem });
         };
         let names = loaded.file.meta.as_ref().map(|m| m.classes.clone()).unwrap_or_default();

@@ -92,7 +92,7 @@ fn against_twin(summary: &Summary) -> Finding {
     let table = Figure::Table {
         title: "Interpretable network and twin".into(),
         caption: "Both were trained on the same pictures, in the same order, for as long; the twin without priors. Each is the \
-                  network of the epoch with the best validation accuracy among those that meet the claims. One seed: the \
+                  network of the epoch with the best validation accuracy among those that meet the claims, or the last where none does. One seed: the \
                   interval is over test pictures, not over trainings."
             .into(),
         columns: ["", "this network", "twin"].map(str::to_owned).to_vec(),
@@ -154,7 +154,7 @@ fn curves(summary: &Summary, events: &[Value]) -> Finding {
     }
 }
 
-/// The first convolution's filters as pictures, if it sees gray or colour.
+/// The first convolution's filters as pictures, if it sees gray or color.
 fn first_filters(network: &Network) -> Result<Option<Finding>> {
     let is_conv = |op: &Op| matches!(op, Op::Conv2d { .. });
     let Some(id) = network.graph.nodes().iter().position(|n| is_conv(&n.op)) else { return Ok(None) };
@@ -183,7 +183,7 @@ fn first_filters(network: &Network) -> Result<Option<Finding>> {
     let picture = Figure::Picture {
         title: format!("Filters of {}", network.graph.nodes()[id].name),
         caption: "One scale for all filters: middle gray is a weight of 0, the brightest and darkest shade is the largest weight. \
-                  In colour, the red, green and blue of a pixel are the weights that read red, green and blue. It shows what the \
+                  In color, the red, green and blue of a pixel are the weights that read red, green and blue. It shows what the \
                   first layer looks for, not what the network decides by."
             .into(),
         width: sheet_w,

@@ -5,7 +5,7 @@ use super::geometry::Geometry;
 use super::patches::patches;
 use super::weights::Packed;
 use crate::gemm::{View, multiply};
-use crate::memory::initialised;
+use crate::memory::initialized;
 use crate::real::{Real, add_to, simd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -20,7 +20,7 @@ pub(super) fn forward<T: Real>(x: &[T], weight: &Packed<T>, bias: Option<&[T]>, 
         T::with_buffer(|buffer| compute_tile(x, weight, geometry, pixels, buffer, out));
         if let Some(bias) = bias {
             // SAFETY: `compute_tile` has written every channel of every pixel of the tile.
-            add_bias(unsafe { initialised(out) }, bias);
+            add_bias(unsafe { initialized(out) }, bias);
         }
     });
     // SAFETY: every tile has been written, and the tiles cover `out`.
