@@ -1,7 +1,7 @@
 //! Non-negativity by projection.
 
 use interp_net::finding::{Claim, Entry, Quantity, Relation, build};
-use interp_net::{Network, Params, Role};
+use interp_net::{Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +9,9 @@ use super::{Prior, Scope, State, change};
 use crate::Result;
 
 /// No weight of a convolution or linear map and no gain of a batch norm is below zero: after every
-/// step `w = max(w, 0)`, the Euclidean projection (the proximal map of the indicator). The first values
-/// are made absolute, so that no weight starts at the wall.
+/// step `w = max(w, 0)`, the Euclidean projection (the proximal map of the indicator). Of the first values
+/// half become zero by it, which keeps filters different from each other; their absolute values would
+/// nearly all be averages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NonNegative {}
@@ -26,13 +27,6 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
 impl Prior for NonNegative {
     fn roles(&self) -> &'static [Role] {
         &[Role::Weight, Role::Gain]
-    }
-
-    fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
-        for &position in &scope.positions {
-            change(&mut net.params, position, |w| w.iter_mut().for_each(|w| *w = w.abs()))?;
-        }
-        Ok(State::default())
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, _state: &State) -> Result<()> {
