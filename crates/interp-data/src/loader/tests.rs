@@ -157,7 +157,7 @@ fn no_batch_of_no_pictures() {
 
 /// Prints what an augmented batch costs; `cargo test --release -p interp-data -- --ignored --nocapture cost`.
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement, to be read: cargo test --release -p interp-data -- --ignored --nocapture"]
 fn cost_of_a_batch_of_cifar() {
     use crate::Source;
     let Some(path) = crate::shared::shared("cifar10") else { return };
