@@ -75,20 +75,26 @@ fn complaint(text: &str) -> String {
 
 #[test]
 fn errors_name_place_value_and_nearest_key() {
-    // What is replaced, by what, the column that is named (0: no place is named), and what else is said.
+    // What is replaced, by what, the column that is named, and what else is said.
     let cases: &[(&str, &str, usize, &[&str])] = &[
         ("batch = 32", "bach = 32", 1, &["bach", "did you mean `batch`"]),
         ("batch = 32", "batch = \"many\"", 9, &["many"]),
         ("kind = \"l1\"", "kind = \"l2\"", 8, &["`l2` is no kind of prior", "did you mean `l1`"]),
         ("target = 0.5", "targte = 0.5", 1, &["did you mean `target`"]),
-        ("target = 0.5", "target = 1.5", 0, &["[[prior]] l1", "between 0 and 1", "1.5"]),
+        ("target = 0.5", "target = 1.5", 10, &["`prior.0.target` must be between 0 and 1, not 1.5"]),
         ("[augment]", "[augmnt]", 2, &["augmnt", "did you mean `augment`"]),
-        ("\"features.*\"", "\"feature.*\"", 0, &["[[prior]] l1", "`feature.*` matches no", "did you mean `features."]),
-        ("depth = 8", "depth = 9", 0, &["[model]", "[8, 11, 13, 16, 19]", "9"]),
+        ("\"features.*\"", "\"feature.*\"", 10, &["`feature.*` matches no", "did you mean `features."]),
+        ("depth = 8", "depth = 9", 9, &["`model.depth` must be one of [8, 11, 13, 16, 19], not 9"]),
+        ("width = 0.125", "width = -1", 9, &["`model.width` must be above 0"]),
+        ("train = 160", "size = 8", 8, &["`data.size` must be 16 to 224, not 8"]),
+        ("pad_crop = 2", "pad_crop = 32", 12, &["`augment.pad_crop` must be below 32, not 32"]),
         ("schedule = \"constant\"", "schedule = \"constnt\"", 12, &["did you mean `constant`"]),
+        ("schedule = \"constant\"", "warmup = 2.0", 10, &["`train.phase.0.warmup`", "shorter than the phase"]),
+        ("schedule = \"constant\"", "freeze = [\"feature.0\"]", 11, &["`feature.0` matches no node", "`features.0`"]),
+        ("schedule = \"constant\"", "priors = [\"l2\"]", 11, &["no prior is called `l2`", "did you mean `l1`"]),
         ("kind = \"vgg\"", "", 0, &["[model] needs `kind`", "vgg, resnet"]),
-        ("name = \"tiny\"", "name = \"../tiny\"", 0, &["../tiny", "letters"]),
-        ("ema = 0.9", "ema = 1.0", 0, &["train.ema", "[0, 1)"]),
+        ("name = \"tiny\"", "name = \"../tiny\"", 8, &["../tiny", "letters"]),
+        ("ema = 0.9", "ema = 1.0", 7, &["`train.ema` must be in [0, 1)"]),
         ("ema = 0.9", "ema = ", 7, &["ema ="]),
     ];
     for (from, to, column, expected) in cases {
@@ -102,6 +108,7 @@ fn errors_name_place_value_and_nearest_key() {
         }
         let line = 1 + text.lines().position(|line| line.contains(to)).unwrap();
         let place = format!("recipe.toml:{line}:{column}");
+        // What is missing has no place.
         assert!(*column == 0 || flat.contains(&place), "{place} for `{to}` in:\n{stderr}");
     }
 }

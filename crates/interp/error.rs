@@ -24,15 +24,6 @@ pub enum Error {
         #[help]
         help: Option<String>,
     },
-    /// A recipe's settings do not fit the network or the data.
-    #[error("{section}: {problem}")]
-    #[diagnostic(help("`--dry-run` shows the layers and their names"))]
-    Plan {
-        /// The section of the recipe.
-        section: String,
-        /// What does not fit.
-        problem: String,
-    },
     /// A run folder is not as it should be.
     #[error("{path}: {problem}")]
     Folder {

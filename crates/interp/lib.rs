@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod compare;
 mod error;
 pub mod folder;
+mod origin;
 pub mod plan;
 pub mod programs;
 mod progress;
@@ -27,3 +28,4 @@ pub mod summary;
 
 pub use catalog::Catalog;
 pub use error::{Error, Result};
+pub use origin::Origin;

@@ -1,13 +1,13 @@
 //! Plans: a recipe held against its data and its network, before the first step.
 
-use interp_data::{Divided, Info, Split, class_weights};
-use interp_finding::Claim;
-use interp_learn::Steering;
+use interp_data::{DataError, Divided, Info, Split, class_weights};
+use interp_finding::{Claim, nearest};
 use interp_learn::prior::Scope;
+use interp_learn::{LearnError, Steering};
 use interp_net::{Graph, Meta, Network, Normalization, describe};
 
-use crate::recipe::Recipe;
-use crate::{Error, Result};
+use crate::recipe::{Common, Recipe};
+use crate::{Origin, Result};
 
 /// All that a run needs; nothing in it can fail for a reason that the recipe could have told.
 pub struct Plan {
@@ -27,7 +27,7 @@ pub struct Plan {
     /// What they claim.
     pub claims: Vec<Claim>,
     /// The recipe's other sections.
-    pub common: crate::recipe::Common,
+    pub common: Common,
     /// Weights of the classes in the loss, where the recipe asks for them.
     pub class_weights: Option<Vec<f64>>,
 }
@@ -40,30 +40,33 @@ impl Plan {
     pub fn new(recipe: Recipe, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Self> {
         let text = recipe.resolved()?;
         let hash = interp_net::sealed::digest(&text);
-        recipe.common.train.check().map_err(|e| misfit("[train]", &e))?;
-        let data = recipe.data.object.open(progress)?;
+        let origin = recipe.origin;
+        recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
+        let data = recipe.data.object.open(progress).map_err(|e| origin.blame("data", e))?;
         let info = data.info().clone();
-        let data = Divided::new(data, &recipe.common.split, recipe.common.seed)?;
+        let data =
+            Divided::new(data, &recipe.common.split, recipe.common.seed).map_err(|e| origin.blame("split", e))?;
         let sizes = sizes(&data);
         if sizes.contains(&0) {
             let [train, val, test] = sizes;
             let problem =
                 format!("{train} pictures to train, {val} to choose by, {test} to test: each split needs some");
-            return Err(Error::Plan { section: "[data]".into(), problem });
+            return Err(origin.at_key("data", problem));
         }
-        recipe.common.augment.check(&info)?;
+        recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
         let graph = recipe.model.object.graph([info.channels, info.height, info.width], info.classes.len());
-        let graph = graph.map_err(|e| misfit("[model]", &e))?;
+        let graph = graph.map_err(|e| origin.blame("model", e))?;
         let network = Network::new(graph.clone(), recipe.common.seed)?;
         let mut priors = vec![];
-        for prior in recipe.priors {
-            let section = format!("[[prior]] {}", prior.name);
-            prior.part.object.check().map_err(|e| misfit(&section, &e))?;
-            let scope =
-                Scope::new(&network, &prior.nodes, prior.part.object.roles()).map_err(|e| misfit(&section, &e))?;
+        for (i, prior) in recipe.priors.into_iter().enumerate() {
+            let key = format!("prior.{i}");
+            let scope = Scope::new(&network, &prior.nodes, prior.part.object.roles());
+            let scope = scope.map_err(|e| origin.blame(&format!("{key}.nodes"), e))?;
+            let fits = prior.part.object.check(&network, &scope);
+            fits.map_err(|e| origin.blame(&key, LearnError::from(e)))?;
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
-        check_patterns(&recipe.common, &graph, &priors)?;
+        check_patterns(&recipe.common, &graph, &priors, &origin)?;
         let claims = priors.iter().flat_map(|p| p.prior.claims(&p.scope)).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
@@ -110,25 +113,25 @@ impl Plan {
 }
 
 /// Patterns and names that are used only later in training are checked now.
-fn check_patterns(common: &crate::recipe::Common, graph: &Graph, priors: &[Steering]) -> Result<()> {
+fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &Origin) -> Result<()> {
+    let select = |patterns: &[String], key: &str| {
+        graph.select(patterns, "node", |_| true).map(|_| ()).map_err(|e| origin.blame(key, e))
+    };
     for (i, group) in common.train.group.iter().enumerate() {
-        graph.select(&group.nodes, "node", |_| true).map_err(|e| misfit(&format!("train.group[{i}]"), &e))?;
+        select(&group.nodes, &format!("train.group.{i}.nodes"))?;
     }
     for (i, phase) in common.train.phase.iter().enumerate() {
-        let section = format!("train.phase[{i}]");
-        graph.select(&phase.freeze, "node", |_| true).map_err(|e| misfit(&section, &e))?;
-        let unknown = phase.priors.iter().flatten().find(|name| priors.iter().all(|p| p.name != **name));
-        if let Some(name) = unknown {
-            let near = interp_finding::nearest(name, priors.iter().map(|p| p.name.as_str()));
-            let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            return Err(Error::Plan { section, problem: format!("no prior is called `{name}`{hint}") });
+        select(&phase.freeze, &format!("train.phase.{i}.freeze"))?;
+        for (j, name) in phase.priors.iter().flatten().enumerate() {
+            if priors.iter().all(|p| p.name != *name) {
+                let near = nearest(name, priors.iter().map(|p| p.name.as_str()));
+                let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+                let key = format!("train.phase.{i}.priors.{j}");
+                return Err(origin.at_key(&key, format!("`{key}`: no prior is called `{name}`{hint}")));
+            }
         }
     }
     Ok(())
-}
-
-fn misfit(section: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::Plan { section: section.to_owned(), problem: error.to_string() }
 }
 
 /// What tells one state of a folder of pictures from another: sizes and labels of the splits.

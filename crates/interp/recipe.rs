@@ -4,19 +4,18 @@
 //! the [`Catalog`] that their `kind` names; the rest is [`Common`].
 
 use std::path::Path;
-use std::sync::Arc;
 
 use interp_data::{Augment, Divide, Source};
 use interp_finding::{Built, Entry, Section, find, nearest};
 use interp_learn::Train;
 use interp_learn::prior::Prior;
 use interp_net::zoo::Architecture;
-use miette::NamedSource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::origin::Origin;
 use crate::{Catalog, Error, Result};
 
 /// The sections that have one form only.
@@ -76,6 +75,8 @@ pub struct Recipe {
     pub model: Part<dyn Architecture>,
     /// The priors, in the order in which they act.
     pub priors: Vec<PriorPart>,
+    /// What it was read from.
+    pub origin: Origin,
 }
 
 /// Keys of a recipe that are read by entries.
@@ -104,13 +105,14 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(name: &str, text: &str, catalog: &Catalog) -> Result<Self> {
-        let reader = Reader { name, text };
-        let mut root = DeTable::parse(text).map_err(|e| reader.error(e))?;
+        let origin = Origin::new(name, text);
+        let reader = Reader { origin: &origin };
+        let mut root = DeTable::parse(text).map_err(|e| origin.toml(e))?;
         for key in root.get_ref().keys() {
             let known = || KINDED.into_iter().chain(PLAIN);
             if !known().any(|k| k == key.get_ref()) {
                 let message = format!("unknown key `{}`", key.get_ref());
-                return Err(reader.at(Some(key.span()), message, nearest(key.get_ref(), known())));
+                return Err(origin.at(Some(key.span()), message, nearest(key.get_ref(), known())));
             }
         }
         let whole = root.span();
@@ -118,13 +120,13 @@ impl Recipe {
         let model = reader.kinded("model", root.get_mut().remove("model"), &catalog.models)?;
         let priors = reader.priors(root.get_mut().remove("prior"), &catalog.priors)?;
         let common = Common::deserialize(toml::Deserializer::from(Spanned::new(whole, root.into_inner())));
-        let common = common.map_err(|e| reader.error(e))?;
+        let common = common.map_err(|e| origin.toml(e))?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if common.name.is_empty() || !common.name.chars().all(plain) || common.name.starts_with('.') {
             let message = format!("`name` becomes a folder: letters, digits, `-`, `_` and `.`, not `{}`", common.name);
-            return Err(reader.at(None, message, None));
+            return Err(origin.at_key("name", message));
         }
-        Ok(Self { common, data, model, priors })
+        Ok(Self { common, data, model, priors, origin })
     }
 
     /// The recipe's data at another path.
@@ -173,26 +175,12 @@ impl Recipe {
     }
 }
 
-/// Turns TOML into parts, and its errors into ours.
+/// Turns TOML into parts.
 struct Reader<'a> {
-    name: &'a str,
-    text: &'a str,
+    origin: &'a Origin,
 }
 
 impl Reader<'_> {
-    fn at(&self, span: Option<std::ops::Range<usize>>, message: String, near: Option<&str>) -> Error {
-        // A span at the end of the text has no line to show.
-        let span = span.filter(|s| s.start < self.text.len()).map(|s| (s.start, s.len()).into());
-        let help = near.map(|near| format!("did you mean `{near}`?"));
-        Error::Recipe { message, source_code: Arc::new(NamedSource::new(self.name, self.text.to_owned())), span, help }
-    }
-
-    fn error(&self, error: toml::de::Error) -> Error {
-        let message = error.message().to_owned();
-        let near = suggestion(&message);
-        self.at(error.span(), message, near.as_deref())
-    }
-
     /// Reads a section by the entry that its `kind` names.
     fn kinded<T: ?Sized>(
         &self,
@@ -202,7 +190,7 @@ impl Reader<'_> {
     ) -> Result<Part<T>> {
         let kinds = || entries.iter().map(|e| e.name).collect::<Vec<_>>().join(", ");
         let Some(value) = value else {
-            return Err(self.at(
+            return Err(self.origin.at(
                 None,
                 format!("the recipe needs a section [{key}] with `kind` one of: {}", kinds()),
                 None,
@@ -210,17 +198,21 @@ impl Reader<'_> {
         };
         let span = value.span();
         let DeValue::Table(mut table) = value.into_inner() else {
-            return Err(self.at(Some(span), format!("`{key}` must be a table with `kind` one of: {}", kinds()), None));
+            return Err(self.origin.at(
+                Some(span),
+                format!("`{key}` must be a table with `kind` one of: {}", kinds()),
+                None,
+            ));
         };
         let Some(kind) = table.remove("kind") else {
-            return Err(self.at(Some(span), format!("[{key}] needs `kind`, one of: {}", kinds()), None));
+            return Err(self.origin.at(Some(span), format!("[{key}] needs `kind`, one of: {}", kinds()), None));
         };
         let name = kind.get_ref().as_str().unwrap_or_default();
         let entry = find(entries, name).map_err(|near| {
-            self.at(Some(kind.span()), format!("`{name}` is no kind of {key}; there are: {}", kinds()), near)
+            self.origin.at(Some(kind.span()), format!("`{name}` is no kind of {key}; there are: {}", kinds()), near)
         })?;
         let section: Section<'_> = Spanned::new(span, table);
-        let Built { settings, object } = (entry.build)(section).map_err(|e| self.error(e))?;
+        let Built { settings, object } = (entry.build)(section).map_err(|e| self.origin.toml(e))?;
         Ok(Part { kind: entry.name, settings, object })
     }
 
@@ -232,7 +224,7 @@ impl Reader<'_> {
         let Some(value) = value else { return Ok(vec![]) };
         let span = value.span();
         let DeValue::Array(array) = value.into_inner() else {
-            return Err(self.at(Some(span), "priors are a list: write [[prior]]".into(), None));
+            return Err(self.origin.at(Some(span), "priors are a list: write [[prior]]".into(), None));
         };
         let mut priors: Vec<PriorPart> = vec![];
         for value in array {
@@ -240,7 +232,7 @@ impl Reader<'_> {
             let prior = self.prior(value, entries)?;
             if priors.iter().any(|other| other.name == prior.name) {
                 let message = format!("two priors are called `{}`: give one a `name` of its own", prior.name);
-                return Err(self.at(Some(span), message, None));
+                return Err(self.origin.at(Some(span), message, None));
             }
             priors.push(prior);
         }
@@ -260,20 +252,13 @@ impl Reader<'_> {
         let part = self.kinded("prior", Some(Spanned::new(span.clone(), value)), entries)?;
         let read = |value: Spanned<DeValue<'_>>| Vec::<String>::deserialize(toml::de::ValueDeserializer::from(value));
         let Some(nodes) = nodes else {
-            return Err(self.at(Some(span), "a prior needs `nodes`, such as [\"features.*\"]".into(), None));
+            return Err(self.origin.at(Some(span), "a prior needs `nodes`, such as [\"features.*\"]".into(), None));
         };
-        let nodes = read(nodes).map_err(|e| self.error(e))?;
+        let nodes = read(nodes).map_err(|e| self.origin.toml(e))?;
         let name = name.map(|n| String::deserialize(toml::de::ValueDeserializer::from(n))).transpose();
-        let name = name.map_err(|e| self.error(e))?.unwrap_or_else(|| part.kind.to_owned());
+        let name = name.map_err(|e| self.origin.toml(e))?.unwrap_or_else(|| part.kind.to_owned());
         Ok(PriorPart { name, nodes, part })
     }
-}
-
-/// The key that an "unknown field" message of serde may have meant.
-fn suggestion(message: &str) -> Option<String> {
-    let mut quoted = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
-    let unknown = quoted.next()?;
-    nearest(unknown, quoted.collect::<Vec<_>>()).map(str::to_owned)
 }
 
 /// The recipe's text with `a.b=c` applied; values are TOML, or else plain strings.

@@ -1,11 +1,12 @@
 //! Random changes of training pictures that leave the class as it is, and normalization.
 
+use interp_finding::Unfit;
 use interp_finding::random::{Stream, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Info;
 use crate::random::below;
-use crate::{DataError, Info, Result};
 
 /// What is changed at random in each training picture; nothing by default.
 ///
@@ -28,15 +29,12 @@ impl Augment {
     ///
     /// # Errors
     /// A shift or a square as large as the picture.
-    pub fn check(&self, info: &Info) -> Result<()> {
+    pub fn check(&self, info: &Info) -> Result<(), Unfit> {
         let side = info.height.min(info.width);
         for (name, value) in [("pad_crop", self.pad_crop), ("cutout", self.cutout)] {
-            if value >= side {
-                return Err(DataError::Settings(format!(
-                    "augment: {name} = {value}, but the pictures have {} x {} pixels (expected less than {side})",
-                    info.width, info.height
-                )));
-            }
+            let Info { width, height, .. } = info;
+            let problem = format!("must be below {side}, not {value}: the pictures have {width} x {height} pixels");
+            Unfit::unless(value < side, name, problem)?;
         }
         Ok(())
     }

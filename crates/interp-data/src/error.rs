@@ -22,6 +22,9 @@ pub enum DataError {
         /// What was found, what was expected, what to do.
         problem: String,
     },
+    /// A setting that cannot be used.
+    #[error(transparent)]
+    Setting(#[from] interp_finding::Unfit),
     /// Settings that contradict each other or the data.
     #[error("{0}")]
     Settings(String),
@@ -67,4 +70,4 @@ impl DataError {
 }
 
 /// Result with a [`DataError`].
-pub type Result<T> = std::result::Result<T, DataError>;
+pub type Result<T, E = DataError> = std::result::Result<T, E>;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{DataError, Dataset, Info, Result, Split};
+use interp_finding::Unfit;
+
+use crate::{Dataset, Info, Result, Split};
 
 /// More than any network here can use.
 const WIDEST: usize = 512;
@@ -12,9 +14,7 @@ const WIDEST: usize = 512;
 /// # Errors
 /// A border of more than 512 pixels.
 pub(crate) fn padded(data: Arc<dyn Dataset>, pad: usize) -> Result<Arc<dyn Dataset>> {
-    if pad > WIDEST {
-        return Err(DataError::Settings(format!("pad = {pad}; expected at most {WIDEST} pixels")));
-    }
+    Unfit::unless(pad <= WIDEST, "pad", format!("must be at most {WIDEST} pixels, not {pad}"))?;
     if pad == 0 {
         return Ok(data);
     }

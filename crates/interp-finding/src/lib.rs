@@ -4,6 +4,7 @@
 //! - [`Claim`]: what a prior says will be true of a trained network; the audit measures it.
 //! - [`Entry`]: one line of a table of extensions (priors, data sets, ...), from which listings,
 //!   documentation, the recipe schema and the tests over all entries are made.
+//! - [`Unfit`]: a setting that cannot be used, with its key.
 //! - [`random`]: counter-based random streams, the only randomness of the whole project.
 //!
 //! This crate uses no other part of the project, and no tensors.
@@ -12,7 +13,9 @@ mod claim;
 mod entry;
 mod finding;
 pub mod random;
+mod unfit;
 
 pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
 pub use finding::{Better, Figure, Finding, Number, Series};
+pub use unfit::Unfit;

@@ -36,9 +36,9 @@ pub enum LearnError {
     /// A tensor operation of candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
-    /// Settings that contradict each other or the network.
-    #[error("{0}")]
-    Settings(String),
+    /// A setting that cannot be used.
+    #[error(transparent)]
+    Setting(#[from] interp_net::finding::Unfit),
     /// The loss is not a number any more.
     #[error("the loss is {loss} in epoch {epoch}, step {step}: lower the learning rate, or clip gradients")]
     Diverged {
@@ -58,4 +58,4 @@ pub enum LearnError {
 }
 
 /// Result with a [`LearnError`].
-pub type Result<T> = std::result::Result<T, LearnError>;
+pub type Result<T, E = LearnError> = std::result::Result<T, E>;

@@ -1,5 +1,6 @@
 //! Optimizers: stochastic gradient descent and AdamW, with state that can be saved.
 
+use interp_net::finding::Unfit;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,19 +72,11 @@ impl Optimizer {
         }
     }
 
-    pub(crate) fn checks(&self) -> Vec<(bool, String)> {
-        let share = |x: f64| (0.0..1.0).contains(&x);
-        let decay = self.weight_decay();
-        let decay =
-            (decay >= 0.0 && decay.is_finite(), format!("the optimizer's weight_decay must be 0 or more, not {decay}"));
-        let own = match self {
-            Self::Sgd(sgd) => (share(sgd.momentum), format!("sgd.momentum must be in [0, 1), not {}", sgd.momentum)),
-            Self::AdamW(adam) => {
-                let fine = adam.betas.into_iter().all(share) && adam.eps > 0.0;
-                (fine, format!("adamw.betas must be in [0, 1) and eps above 0, not {:?} and {}", adam.betas, adam.eps))
-            }
-        };
-        vec![decay, own]
+    pub(crate) fn check(&self) -> Result<(), Unfit> {
+        match self {
+            Self::Sgd(sgd) => sgd.check().map_err(|unfit| unfit.within("sgd")),
+            Self::AdamW(adam) => adam.check().map_err(|unfit| unfit.within("adamw")),
+        }
     }
 
     /// Step number `count` (from 1) of the values `w`, in place; `buffers` are those of
@@ -130,6 +123,32 @@ impl Optimizer {
             // `buffers` are made by `Optimizer::buffers`, and saved states are checked against it.
             _ => {}
         }
+    }
+}
+
+fn share(x: f64) -> bool {
+    (0.0..1.0).contains(&x)
+}
+
+fn check_decay(decay: f64) -> Result<(), Unfit> {
+    let natural = decay.is_finite() && decay >= 0.0;
+    Unfit::unless(natural, "weight_decay", format!("must be 0 or more, not {decay}"))
+}
+
+impl Sgd {
+    fn check(&self) -> Result<(), Unfit> {
+        let momentum = self.momentum;
+        Unfit::unless(share(momentum), "momentum", format!("must be in [0, 1), not {momentum}"))?;
+        check_decay(self.weight_decay)
+    }
+}
+
+impl AdamW {
+    fn check(&self) -> Result<(), Unfit> {
+        let Self { betas, eps, .. } = self;
+        Unfit::unless(betas.iter().all(|&beta| share(beta)), "betas", format!("must be in [0, 1), not {betas:?}"))?;
+        Unfit::unless(*eps > 0.0 && eps.is_finite(), "eps", format!("must be above 0, not {eps}"))?;
+        check_decay(self.weight_decay)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The `[train]` section of a recipe; its defaults are written here and nowhere else.
 
+use interp_net::finding::Unfit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{LearnError, Optimizer, Result, Schedule, Sgd};
+use crate::{Optimizer, Schedule, Sgd};
 
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,53 +122,98 @@ impl Train {
         None
     }
 
-    /// Says what is out of range, with the key.
+    /// Says which setting is out of range.
     ///
     /// # Errors
     /// The first key whose value cannot be used.
-    pub fn check(&self) -> Result<()> {
-        let finite = |x: f64| x.is_finite() && x >= 0.0;
-        let share = |x: f64| (0.0..1.0).contains(&x);
-        let mut checks = vec![
-            (self.batch > 0, "train.batch must be at least 1".to_owned()),
-            (self.accumulate > 0, "train.accumulate must be at least 1".to_owned()),
-            (
-                share(self.label_smoothing),
-                format!("train.label_smoothing must be in [0, 1), not {}", self.label_smoothing),
-            ),
-            (finite(self.clip), format!("train.clip must be 0 or more, not {}", self.clip)),
-            (share(self.ema), format!("train.ema must be in [0, 1), not {}", self.ema)),
-            (!self.phase.is_empty(), "train.phase needs at least one phase".to_owned()),
-        ];
+    pub fn check(&self) -> Result<(), Unfit> {
+        Unfit::unless(self.batch > 0, "batch", "must be at least 1, not 0")?;
+        Unfit::unless(self.accumulate > 0, "accumulate", "must be at least 1, not 0")?;
+        let smoothing = self.label_smoothing;
+        Unfit::unless(share(smoothing), "label_smoothing", format!("must be in [0, 1), not {smoothing}"))?;
+        Unfit::unless(natural(self.clip), "clip", format!("must be 0 or more, not {}", self.clip))?;
+        Unfit::unless(share(self.ema), "ema", format!("must be in [0, 1), not {}", self.ema))?;
+        Unfit::unless(!self.phase.is_empty(), "phase", "needs at least one phase")?;
         for (i, phase) in self.phase.iter().enumerate() {
-            let at = |key: &str| format!("train.phase[{i}].{key}");
-            let some = (1..=MOST_EPOCHS).contains(&phase.epochs);
-            checks.push((some, format!("{} must be 1 to {MOST_EPOCHS}, not {}", at("epochs"), phase.epochs)));
-            checks.push((
-                finite(phase.learning_rate),
-                format!("{} must be 0 or more, not {}", at("learning_rate"), phase.learning_rate),
-            ));
-            let fits = finite(phase.warmup) && phase.warmup < phase.epochs.max(1) as f64;
-            checks.push((fits, format!("{} must be shorter than the phase, not {}", at("warmup"), phase.warmup)));
-            if let Schedule::Step { at: shares, factor } = &phase.schedule {
-                let in_order = shares.iter().all(|&s| s > 0.0 && s < 1.0) && finite(*factor);
-                checks.push((
-                    in_order,
-                    format!(
-                        "{} takes shares of the phase between 0 and 1, and a factor of 0 or more",
-                        at("schedule.step.at")
-                    ),
-                ));
-            }
+            phase.check().map_err(|unfit| unfit.within(&format!("phase.{i}")))?;
         }
-        checks.extend(self.optimizer.checks());
+        self.optimizer.check().map_err(|unfit| unfit.within("optimizer"))?;
         for (i, group) in self.group.iter().enumerate() {
-            let fits = finite(group.rate) && group.weight_decay.is_none_or(finite);
-            checks.push((fits, format!("train.group[{i}]: rate and weight_decay must be 0 or more")));
+            group.check().map_err(|unfit| unfit.within(&format!("group.{i}")))?;
         }
-        match checks.into_iter().find(|(fine, _)| !fine) {
-            Some((_, problem)) => Err(LearnError::Settings(problem)),
-            None => Ok(()),
+        Ok(())
+    }
+}
+
+/// A finite number, 0 or above.
+fn natural(x: f64) -> bool {
+    x.is_finite() && x >= 0.0
+}
+
+fn share(x: f64) -> bool {
+    (0.0..1.0).contains(&x)
+}
+
+impl Group {
+    fn check(&self) -> Result<(), Unfit> {
+        Unfit::unless(natural(self.rate), "rate", format!("must be 0 or more, not {}", self.rate))?;
+        let decay = self.weight_decay.unwrap_or(0.0);
+        Unfit::unless(natural(decay), "weight_decay", format!("must be 0 or more, not {decay}"))
+    }
+}
+
+impl Phase {
+    fn check(&self) -> Result<(), Unfit> {
+        let Self { epochs, learning_rate, warmup, .. } = self;
+        let some = (1..=MOST_EPOCHS).contains(epochs);
+        Unfit::unless(some, "epochs", format!("must be 1 to {MOST_EPOCHS}, not {epochs}"))?;
+        let rate = natural(*learning_rate);
+        Unfit::unless(rate, "learning_rate", format!("must be 0 or more, not {learning_rate}"))?;
+        let shorter = natural(*warmup) && *warmup < *epochs as f64;
+        Unfit::unless(shorter, "warmup", format!("must be 0 or more and shorter than the phase, not {warmup}"))?;
+        if let Schedule::Step { at, factor } = &self.schedule {
+            let shares = at.iter().all(|&share| share > 0.0 && share < 1.0);
+            Unfit::unless(shares, "schedule.step.at", format!("takes shares of the phase in (0, 1), not {at:?}"))?;
+            Unfit::unless(natural(*factor), "schedule.step.factor", format!("must be 0 or more, not {factor}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_grow_over_the_warm_up_and_then_follow_the_schedule() {
+        let phase = Phase { epochs: 5, learning_rate: 0.2, warmup: 1.0, ..Phase::default() };
+        // Cosine over the four epochs after the first: 1, 3/4 after a third of them, 1/2 half-way.
+        let expected =
+            [(0.0, 0.0), (0.25, 0.05), (0.5, 0.1), (1.0, 0.2), (1.0 + 4.0 / 3.0, 0.15), (3.0, 0.1), (5.0, 0.0)];
+        for (done, rate) in expected {
+            assert!((phase.rate(done) - rate).abs() < 1e-12, "{} after {done}", phase.rate(done));
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named_by_its_key() {
+        assert_eq!(Train::default().check(), Ok(()));
+        let long = Phase { warmup: 10.0, ..Phase::default() };
+        let step = Phase { schedule: Schedule::Step { at: vec![1.5], factor: 0.1 }, ..Phase::default() };
+        let adam = Optimizer::AdamW(crate::AdamW { eps: 0.0, ..crate::AdamW::default() });
+        let group = Group { nodes: vec![], rate: -1.0, weight_decay: None };
+        let cases = [
+            ("batch", Train { batch: 0, ..Train::default() }),
+            ("ema", Train { ema: 1.0, ..Train::default() }),
+            ("clip", Train { clip: f64::NAN, ..Train::default() }),
+            ("phase", Train { phase: vec![], ..Train::default() }),
+            ("phase.1.warmup", Train { phase: vec![Phase::default(), long], ..Train::default() }),
+            ("phase.0.schedule.step.at", Train { phase: vec![step], ..Train::default() }),
+            ("optimizer.adamw.eps", Train { optimizer: adam, ..Train::default() }),
+            ("group.0.rate", Train { group: vec![group], ..Train::default() }),
+        ];
+        for (key, train) in cases {
+            assert_eq!(train.check().unwrap_err().key, key);
         }
     }
 }

@@ -113,9 +113,12 @@ impl Sweep<'_> {
             Op::Conv2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
             Op::BatchNorm { eps, .. } => self.batch_norm(id, eps, &grad),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
-            Op::Relu | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool | Op::PadShortcut { .. } => {
-                self.plain(id, &grad)
-            }
+            Op::Relu
+            | Op::OnOff
+            | Op::MaxPool { .. }
+            | Op::AvgPool { .. }
+            | Op::GlobalAvgPool
+            | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
     }
 
@@ -134,6 +137,7 @@ impl Sweep<'_> {
                 ops::avg_pool2d_backward(grad, &shape, &Op::pool_geometry(kernel, stride, padding))
             }
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
+            (Op::OnOff, _) => ops::on_off_backward(grad),
             (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
             _ => ops::relu_backward(self.tape.at(&self.network.graph, id)?, grad),
         };

@@ -35,7 +35,10 @@ pub enum NetError {
     /// An activation is needed that the tape did not keep.
     #[error("the activation of `{0}` is needed but was not kept: name it in `Keep`")]
     NotKept(String),
-    /// Settings of an architecture that make no network.
+    /// A setting of an architecture that makes no network.
+    #[error(transparent)]
+    Setting(#[from] interp_finding::Unfit),
+    /// What makes no network.
     #[error("{0}")]
     Architecture(String),
     /// An operation failed at a node.
@@ -72,4 +75,4 @@ fn hint(nearest: &Option<String>) -> String {
 }
 
 /// Result with a [`NetError`].
-pub type Result<T> = std::result::Result<T, NetError>;
+pub type Result<T, E = NetError> = std::result::Result<T, E>;

@@ -200,6 +200,7 @@ impl Network {
                 }
                 Ok(sum)
             }
+            Op::OnOff => ops::on_off(x),
             Op::PadShortcut { out_channels, stride } => ops::pad_shortcut(x, out_channels, stride),
         };
         Ok((self.named(id, output)?, Saved::Nothing))

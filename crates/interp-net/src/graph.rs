@@ -224,6 +224,7 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
             Ok(vec![channels, h, w])
         }
         Op::BatchNorm { .. } => image().map(|_| inputs[0].to_vec()),
+        Op::OnOff => image().map(|(channels, [h, w])| vec![2 * channels, h, w]),
         Op::Relu => Ok(inputs[0].to_vec()),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),
         &Op::Linear { out_features, .. } if inputs[0].len() == 1 && out_features > 0 => Ok(vec![out_features]),

@@ -43,6 +43,9 @@ pub enum Op {
     },
     /// `max(x, 0)`, with derivative 0 at 0.
     Relu,
+    /// The input and its negative, channel after channel: what is there and what is not, for layers without
+    /// negative weights.
+    OnOff,
     /// Maximum over windows.
     MaxPool {
         /// Height and width of a window.
@@ -123,6 +126,7 @@ impl Op {
             Self::Conv2d { kernel, stride, .. } => window("conv", kernel, stride),
             Self::BatchNorm { .. } => "batch norm".into(),
             Self::Relu => "relu".into(),
+            Self::OnOff => "on and off".into(),
             Self::MaxPool { kernel, stride, .. } => window("max pool", kernel, stride),
             Self::AvgPool { kernel, stride, .. } => window("avg pool", kernel, stride),
             Self::GlobalAvgPool => "global avg pool".into(),
@@ -158,7 +162,12 @@ impl Op {
             }
             Self::Linear { out_features, .. } => vec![out_features],
             Self::PadShortcut { out_channels, stride } => vec![out_channels, stride],
-            Self::Input { .. } | Self::BatchNorm { .. } | Self::Relu | Self::GlobalAvgPool | Self::Add => vec![],
+            Self::Input { .. }
+            | Self::BatchNorm { .. }
+            | Self::Relu
+            | Self::OnOff
+            | Self::GlobalAvgPool
+            | Self::Add => vec![],
         }
     }
 

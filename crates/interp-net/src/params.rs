@@ -158,6 +158,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
             .to_vec(),
         Op::Input { .. }
         | Op::Relu
+        | Op::OnOff
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool

@@ -83,7 +83,7 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Window {
         }
         Op::GlobalAvgPool | Op::Linear { .. } => (0, 0, whole()),
         Op::PadShortcut { stride, .. } => (stride, 0, 1),
-        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::Add => (1, 0, 1),
+        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::OnOff | Op::Add => (1, 0, 1),
     };
     Window { stride: stride as i64, padding: padding as i64, extent: extent as i64 }
 }

@@ -160,7 +160,7 @@ fn the_gradients_support_is_the_region() {
 
 #[test]
 fn pixels_outside_the_region_change_nothing() {
-    let graph = zoo::Vgg { depth: 8, width: 0.125, batch_norm: true }.graph([3, 32, 32], 4).unwrap();
+    let graph = zoo::Vgg { depth: 8, width: 0.125, batch_norm: true, on_off: false }.graph([3, 32, 32], 4).unwrap();
     let net = network(graph);
     let at = net.graph.id("features.6").unwrap(); // second block's convolution and norm, before pooling
     let (row, column) = (2, 9);

@@ -8,6 +8,7 @@ use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Want};
 /// Every operation, with two branches that join twice.
 fn branched() -> Network {
     let mut graph = Graph::new(2, 9, 8).unwrap();
+    graph.then("both", Op::OnOff).unwrap();
     graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
     graph.then("bn1", Op::batch_norm()).unwrap();
     let stem = graph.then("relu1", Op::Relu).unwrap();
@@ -48,8 +49,8 @@ fn moved(x: &Tensor, index: usize, by: f64) -> Tensor {
 }
 
 fn modes() -> [Mode; 3] {
-    let mut frozen = vec![false; 13];
-    frozen[2] = true;
+    let mut frozen = vec![false; 14];
+    frozen[3] = true;
     [Mode::Eval, Mode::Train { frozen: vec![] }, Mode::Train { frozen }]
 }
 

@@ -21,6 +21,7 @@ mod error;
 mod gemm;
 mod linear;
 mod memory;
+mod on_off;
 mod pad_shortcut;
 mod pool;
 mod real;
@@ -36,6 +37,7 @@ pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
 pub use elementwise::{add, channels_last, relu, relu_backward};
 pub use error::{OpError, Result};
 pub use linear::{linear, linear_backward};
+pub use on_off::{on_off, on_off_backward};
 pub use pad_shortcut::{pad_shortcut, pad_shortcut_backward};
 pub use pool::{
     MaxPooled, Pool2d, avg_pool2d, avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d,

@@ -1,5 +1,6 @@
 //! Faults that are planted on request, so that an audit has something to find.
 
+use interp_finding::Unfit;
 use interp_finding::random::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::classes::CLASSES;
 use super::color::{Rgb, rgb};
 use super::factors::{Draw, Hue};
-use crate::{DataError, Result, Split};
+use crate::Split;
 
 /// Where a shortcut is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +41,7 @@ impl Default for Shortcut {
 }
 
 impl Shortcut {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<(), Unfit> {
         check_share("shortcut.strength", self.strength)?;
         check_share("shortcut.test_strength", self.test_strength)
     }
@@ -122,9 +123,6 @@ pub(super) fn flip(class: u32, share: f64, random: &mut Stream) -> u32 {
 }
 
 /// Refuses what is not a share.
-pub(super) fn check_share(key: &str, value: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    Err(DataError::Settings(format!("concepts: `{key}` is {value}, but a share lies between 0 and 1")))
+pub(super) fn check_share(key: &str, value: f64) -> Result<(), Unfit> {
+    Unfit::unless((0.0..=1.0).contains(&value), key, format!("must be a share between 0 and 1, not {value}"))
 }

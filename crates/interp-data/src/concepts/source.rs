@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use interp_finding::Unfit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::faults::{self, Shortcut};
 use super::{Concepts, SPLITS};
-use crate::{DataError, Dataset, Result, Source, Split};
+use crate::{Dataset, Result, Source, Split};
 
 /// Pictures are made once and kept where all of them fit into this many bytes.
 const KEEP: usize = 512 << 20;
@@ -59,14 +60,10 @@ impl Source for ConceptsSource {
 }
 
 impl ConceptsSource {
-    pub(super) fn check(&self) -> Result<()> {
-        if !(16..=224).contains(&self.size) {
-            return Err(DataError::Settings(format!("concepts: `size` is {}, but it must be 16 to 224", self.size)));
-        }
-        if !(0.0..=4.0).contains(&self.difficulty) {
-            let given = self.difficulty;
-            return Err(DataError::Settings(format!("concepts: `difficulty` is {given}, but it must be 0 to 4")));
-        }
+    pub(super) fn check(&self) -> Result<(), Unfit> {
+        let Self { size, difficulty, .. } = self;
+        Unfit::unless((16..=224).contains(size), "size", format!("must be 16 to 224, not {size}"))?;
+        Unfit::unless((0.0..=4.0).contains(difficulty), "difficulty", format!("must be 0 to 4, not {difficulty}"))?;
         faults::check_share("flipped_labels", self.flipped_labels)?;
         self.shortcut.as_ref().map_or(Ok(()), Shortcut::check)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use interp_finding::Unfit;
 use interp_finding::random::stream;
 
 use crate::random::shuffle;
@@ -47,9 +48,9 @@ fn number(amount: f64, pictures: usize, key: &str) -> Result<usize> {
     if amount > 0.0 && number < pictures as f64 {
         return Ok((number as usize).max(1));
     }
-    Err(DataError::Settings(format!(
-        "{key} = {amount}: expected a share above 0 and below 1, or a number of pictures below the {pictures} of train"
-    )))
+    let problem =
+        format!("must be a share in (0, 1), or a number of pictures below the {pictures} of train, not {amount}");
+    Err(Unfit::new(key, problem).into())
 }
 
 fn counts(labels: impl Iterator<Item = usize>, classes: usize) -> Vec<i64> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use interp_finding::{Entry, build};
+use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,9 +72,7 @@ pub struct Cifar10Jpeg {
 
 impl Source for Cifar10Jpeg {
     fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>> {
-        if self.path.as_os_str().is_empty() {
-            return Err(DataError::Settings("cifar10-jpeg needs a path, as in cifar10-jpeg:DIR".into()));
-        }
+        Unfit::unless(!self.path.as_os_str().is_empty(), "path", "must name a folder, as in cifar10-jpeg:DIR")?;
         Ok(Arc::new(from_folder(&self.path, "cifar10-jpeg", true, progress)?))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use image::DynamicImage;
-use interp_finding::{Entry, build};
+use interp_finding::{Entry, Unfit, build};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,14 +87,10 @@ impl Source for Folder {
 }
 
 impl Folder {
-    fn check(&self) -> Result<()> {
-        if self.path.as_os_str().is_empty() {
-            return Err(DataError::Settings("folder needs a path, as in folder:DIR".into()));
-        }
-        if !(1..=4096).contains(&self.size) {
-            return Err(DataError::Settings(format!("folder: size = {} (expected 1 to 4096 pixels)", self.size)));
-        }
-        Ok(())
+    fn check(&self) -> Result<(), Unfit> {
+        Unfit::unless(!self.path.as_os_str().is_empty(), "path", "must name a folder, as in folder:DIR")?;
+        let size = self.size;
+        Unfit::unless((1..=4096).contains(&size), "size", format!("must be 1 to 4096 pixels, not {size}"))
     }
 
     fn info(&self, classes: Vec<String>, channels: usize) -> Result<Info> {

@@ -1,6 +1,6 @@
 //! Group lasso: whole filters or input channels become zero.
 
-use interp_net::finding::{Claim, Entry, Quantity, Relation, build};
+use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
 use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -123,8 +123,17 @@ impl GroupLasso {
 }
 
 impl Prior for GroupLasso {
-    fn check(&self) -> Result<()> {
-        self.aim().check("group_lasso")
+    fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
+        self.aim().check()?;
+        let groups: usize = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).sum();
+        let most = (groups - scope.positions.len()) as f64 / groups as f64;
+        let reachable = self.target.is_none_or(|target| target <= most);
+        let target = self.target.unwrap_or_default();
+        Unfit::unless(
+            reachable,
+            "target",
+            format!("must be at most {most:.4}, as a group of each layer stays, not {target}"),
+        )
     }
 
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
@@ -148,7 +157,7 @@ impl Prior for GroupLasso {
                 .map(|&p| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p])))
                 .collect()
         };
-        aim.control(state, now, norms)
+        aim.control(scope, state, now, norms)
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {

@@ -1,6 +1,6 @@
 //! L1 on weights, by proximal step.
 
-use interp_net::finding::{Claim, Entry, Quantity, Relation, build};
+use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
 use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,8 +47,8 @@ impl L1 {
 }
 
 impl Prior for L1 {
-    fn check(&self) -> Result<()> {
-        self.aim().check("l1")
+    fn check(&self, _net: &Network, _scope: &Scope) -> Result<(), Unfit> {
+        self.aim().check()
     }
 
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
@@ -69,7 +69,7 @@ impl Prior for L1 {
                 let threshold = (now.rates[position] * aim.strength(state)) as f32;
                 change(params, position, |w| soft_threshold(w, threshold))?;
             }
-            aim.control(state, now, || magnitudes(params))?;
+            aim.control(scope, state, now, || magnitudes(params))?;
         }
         Ok(())
     }

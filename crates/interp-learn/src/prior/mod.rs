@@ -11,10 +11,10 @@ mod target;
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::finding::{Claim, Entry};
+use interp_net::finding::{Claim, Entry, Unfit};
 use interp_net::{Network, NodeId, Params, Role, Tape};
 
-use crate::{LearnError, Result};
+use crate::Result;
 
 pub use group_lasso::{GroupLasso, Grouping};
 pub use l1::L1;
@@ -103,11 +103,11 @@ pub trait Prior: Send + Sync {
         &[Role::Weight]
     }
 
-    /// Says which of its settings are out of range.
+    /// Says which of its settings is out of range, or cannot be had of this network.
     ///
     /// # Errors
     /// The first key whose value cannot be used.
-    fn check(&self) -> Result<()> {
+    fn check(&self, _net: &Network, _scope: &Scope) -> Result<(), Unfit> {
         Ok(())
     }
 
@@ -162,9 +162,6 @@ pub(crate) fn change(params: &mut Params, position: usize, change: impl FnOnce(&
 }
 
 /// A share strictly between 0 and 1, or an error that names the key.
-fn share(key: &str, value: f64) -> Result<()> {
-    match value > 0.0 && value < 1.0 {
-        true => Ok(()),
-        false => Err(LearnError::Settings(format!("{key} must be between 0 and 1, not {value}"))),
-    }
+fn share(key: &str, value: f64) -> Result<(), Unfit> {
+    Unfit::unless(value > 0.0 && value < 1.0, key, format!("must be between 0 and 1, not {value}"))
 }

@@ -2,10 +2,10 @@
 
 use candle_core::{DType, Device, Tensor};
 use interp_net::Params;
-use interp_net::finding::{Claim, Quantity, Relation};
+use interp_net::finding::{Claim, Quantity, Relation, Unfit};
 
 use super::{Now, Scope, State, share};
-use crate::{LearnError, Result};
+use crate::Result;
 
 /// Controls the strength of a sparsity prior so that the share of zeros follows
 /// `target (1 - (1 - t)^3)`, t from 0 to 1 over the first `reached_at` of the steps in which the prior steers (the cubic schedule
@@ -32,12 +32,11 @@ pub(super) fn unless_frozen(mut sizes: Vec<f32>, rate: f64) -> Vec<f32> {
 const GAIN: f64 = 0.5;
 
 impl Target {
-    pub(super) fn check(&self, kind: &str) -> Result<()> {
-        if !(self.strength > 0.0 && self.strength.is_finite()) {
-            return Err(LearnError::Settings(format!("{kind}: strength must be above 0, not {}", self.strength)));
-        }
-        self.target.map_or(Ok(()), |target| share(&format!("{kind}: target"), target))?;
-        share(&format!("{kind}: reached_at"), self.reached_at)
+    pub(super) fn check(&self) -> Result<(), Unfit> {
+        let usable = self.strength > 0.0 && self.strength.is_finite();
+        Unfit::unless(usable, "strength", format!("must be above 0, not {}", self.strength))?;
+        self.target.map_or(Ok(()), |target| share("target", target))?;
+        share("reached_at", self.reached_at)
     }
 
     /// The first state.
@@ -67,6 +66,7 @@ impl Target {
     /// parameter the size of each thing that can be zero.
     pub(super) fn control(
         &self,
+        scope: &Scope,
         state: &mut State,
         now: Now<'_>,
         sizes: impl FnOnce() -> Result<Vec<Vec<f32>>>,
@@ -81,7 +81,7 @@ impl Target {
         let count = sizes.iter().map(Vec::len).sum::<usize>().max(1);
         let zeros = sizes.iter().flatten().filter(|size| **size == 0.0).count();
         let error = wanted - zeros as f64 / count as f64;
-        let strength = self.strength(state) * (GAIN * error).exp();
+        let strength = self.strength(state) * (GAIN * error * weight_of(now, scope, state)).exp();
         state.numbers.insert("strength".into(), strength.clamp(1e-12, 1e12));
         Ok(())
     }
@@ -100,6 +100,15 @@ impl Target {
         let claim = |bound| Claim { quantity, nodes: scope.names.clone(), scope: scope.label.clone(), relation, bound };
         self.target.map(claim).into_iter().collect()
     }
+}
+
+/// The learning rate as a share of the highest so far. Where it is low, the strength has little effect on
+/// the zeros and so little to learn from them; it would run away, and be far too high in the next phase.
+fn weight_of(now: Now<'_>, scope: &Scope, state: &mut State) -> f64 {
+    let rate = scope.positions.iter().map(|&position| now.rates[position]).fold(0.0, f64::max);
+    let peak = state.numbers.get("peak").copied().unwrap_or(0.0).max(rate);
+    state.numbers.insert("peak".into(), peak);
+    if peak > 0.0 { rate / peak } else { 0.0 }
 }
 
 fn key(index: usize) -> String {
@@ -141,5 +150,30 @@ mod tests {
         assert_eq!(Target::kept(&state, 1).unwrap().unwrap(), [0, 1, 1]);
         hold(&mut state, 0.9, &[vec![f32::INFINITY, 1.0]]).unwrap();
         assert_eq!(Target::kept(&state, 0).unwrap().unwrap(), [1, 0]);
+    }
+
+    fn scope() -> Scope {
+        Scope { label: String::new(), nodes: vec![], names: vec![], positions: vec![0] }
+    }
+
+    // Half-way up the ramp the share should be 0.8 (1 - 0.5^3) = 0.7; a quarter of the things are zero, so
+    // that the logarithm of the strength grows by GAIN * 0.45.
+    #[test]
+    fn the_strength_follows_the_cubic_ramp() {
+        let aim = Target { strength: 2.0, target: Some(0.8), reached_at: 0.5 };
+        let mut state = State::default();
+        let sizes = || Ok(vec![vec![0.0, 1.0], vec![1.0, 1.0]]);
+        aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.25 }, sizes).unwrap();
+        assert!((aim.strength(&state) - 2.0 * (0.5f64 * 0.45).exp()).abs() < 1e-12);
+        assert!(aim.is_shrinking(&state));
+        // At a tenth of the highest rate it grows by a tenth; at none, not at all.
+        for (rate, expected) in [(0.01, 1.1), (0.0, 1.1)] {
+            aim.control(&scope(), &mut state, Now { rates: &[rate], progress: 0.25 }, sizes).unwrap();
+            assert!((aim.strength(&state) - 2.0 * (0.5f64 * 0.45 * expected).exp()).abs() < 1e-12);
+        }
+        aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.5 }, sizes).unwrap();
+        assert!(!aim.is_shrinking(&state));
+        // ceil(0.8 * 4) = 4: all, and in the order of their positions among equals.
+        assert_eq!(Target::kept(&state, 1).unwrap().unwrap(), [0, 0]);
     }
 }

@@ -3,7 +3,7 @@
 mod resnet;
 mod vgg;
 
-use interp_finding::{Entry, nearest};
+use interp_finding::{Entry, Unfit, nearest};
 
 use crate::{Graph, NetError, Result};
 
@@ -46,6 +46,11 @@ pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
     let hint =
         nearest(name, names.iter().map(String::as_str)).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
     Err(NetError::Architecture(format!("`{name}` is no known architecture ({}){hint}", names.join(", "))))
+}
+
+/// Refuses a width multiplier that makes no network, or one for no computer.
+fn check_width(width: f64) -> Result<(), Unfit> {
+    Unfit::unless(width > 0.0 && width <= 16.0, "width", format!("must be above 0 and up to 16, not {width}"))
 }
 
 /// A width scaled by a factor: to the nearest integer, at least 1.

@@ -1,11 +1,11 @@
 //! Residual networks for small pictures (He et al. 2016, arXiv 1512.03385, section 4.2).
 
-use interp_finding::{Entry, build};
+use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, scaled};
-use crate::{Graph, NetError, NodeId, Op, Result};
+use super::{Architecture, check_width, scaled};
+use crate::{Graph, NodeId, Op, Result};
 
 /// Depths that exist.
 pub(super) const DEPTHS: &[usize] = &[20, 32, 56];
@@ -76,14 +76,9 @@ impl ResNet {
 impl Architecture for ResNet {
     fn graph(&self, [channels, height, width]: [usize; 3], classes: usize) -> Result<Graph> {
         if !DEPTHS.contains(&self.depth) {
-            return Err(NetError::Architecture(format!("resnet has depths {DEPTHS:?}, not {}", self.depth)));
+            return Err(Unfit::new("depth", format!("must be one of {DEPTHS:?}, not {}", self.depth)).into());
         }
-        if !(self.width > 0.0 && self.width <= 16.0) {
-            return Err(NetError::Architecture(format!(
-                "resnet needs a width above 0 and up to 16, not {}",
-                self.width
-            )));
-        }
+        check_width(self.width)?;
         let mut graph = Graph::new(channels, height, width)?;
         graph.then("conv1", Op::conv3x3(scaled(16, self.width), 1))?;
         graph.then("bn1", Op::batch_norm())?;

@@ -1,10 +1,10 @@
 //! VGG (Simonyan and Zisserman 2015, arXiv 1409.1556, table 1) for small pictures.
 
-use interp_finding::{Entry, build};
+use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, scaled};
+use super::{Architecture, check_width, scaled};
 use crate::{Graph, NetError, Op, Result};
 
 /// Depths that exist.
@@ -22,11 +22,14 @@ pub struct Vgg {
     pub width: f64,
     /// Whether a batch norm follows every convolution; without, convolutions have biases.
     pub batch_norm: bool,
+    /// Whether the first convolution sees the picture and its negative, each a channel of its own: so that
+    /// filters without negative weights can ask for what is not there.
+    pub on_off: bool,
 }
 
 impl Default for Vgg {
     fn default() -> Self {
-        Self { depth: 11, width: 1.0, batch_norm: true }
+        Self { depth: 11, width: 1.0, batch_norm: true, on_off: false }
     }
 }
 
@@ -47,7 +50,7 @@ impl Vgg {
             13 => Ok([2, 2, 2, 2, 2]),
             16 => Ok([2, 2, 3, 3, 3]),
             19 => Ok([2, 2, 4, 4, 4]),
-            other => Err(NetError::Architecture(format!("vgg has depths {DEPTHS:?}, not {other}"))),
+            other => Err(Unfit::new("depth", format!("must be one of {DEPTHS:?}, not {other}")).into()),
         }
     }
 }
@@ -58,10 +61,11 @@ impl Architecture for Vgg {
             let problem = format!("vgg halves the picture five times and needs 32x32 or more, not {height}x{width}");
             return Err(NetError::Architecture(problem));
         }
-        if !(self.width > 0.0 && self.width <= 16.0) {
-            return Err(NetError::Architecture(format!("vgg needs a width above 0 and up to 16, not {}", self.width)));
-        }
+        check_width(self.width)?;
         let mut graph = Graph::new(channels, height, width)?;
+        if self.on_off {
+            graph.then("on_off", Op::OnOff)?;
+        }
         let mut next = 0..;
         let mut name = || format!("features.{}", next.next().unwrap_or(0));
         for (count, filters) in self.blocks()?.into_iter().zip([64, 128, 256, 512, 512]) {

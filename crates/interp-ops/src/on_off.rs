@@ -1,0 +1,52 @@
+//! Two channels for one: what is above zero, and what is below, each with a sign of its own.
+
+use candle_core::Tensor;
+
+use crate::{OpError, Result, channels_last};
+
+/// `x` (N, C, H, W) and `-x`, channel after channel: (N, 2 C, H, W). Layers without negative weights need
+/// it to see that something is not there, as the ON and OFF cells of a retina tell them; the input
+/// `[x, 1 - x]` of B-cos networks (Böhle et al. 2022, arXiv 2205.10268), up to a shift.
+///
+/// # Errors
+/// If `x` is no batch of maps.
+pub fn on_off(x: &Tensor) -> Result<Tensor> {
+    x.dims4()?;
+    channels_last(&Tensor::cat(&[x, &x.neg()?], 1)?)
+}
+
+/// The gradient with respect to the input.
+///
+/// # Errors
+/// If `grad` is no batch of maps with an even number of channels.
+pub fn on_off_backward(grad: &Tensor) -> Result<Tensor> {
+    let (_, channels, _, _) = grad.dims4()?;
+    if channels % 2 != 0 {
+        let given = format!("a gradient of {channels} channels");
+        return Err(OpError::Shape { op: "on_off_backward", given, expected: "an even number of them".into() });
+    }
+    let half = channels / 2;
+    channels_last(&(grad.narrow(1, 0, half)? - grad.narrow(1, half, half)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    // The operation is linear, so that <y(x), g> = <x, backward(g)> for every g is the whole check.
+    #[test]
+    fn gives_both_signs_and_backward_is_the_transpose() {
+        let x = Tensor::arange(0.0f64, 12.0, &Device::Cpu).unwrap().reshape((1, 2, 3, 2)).unwrap();
+        let y = on_off(&x).unwrap();
+        assert_eq!(y.dims(), [1, 4, 3, 2]);
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        assert_eq!(values(&y)[..12], values(&x));
+        assert!(values(&y)[12..].iter().zip(values(&x)).all(|(y, x)| *y == -x));
+        let g = y.sin().unwrap();
+        let dot = |a: &Tensor, b: &Tensor| (a * b).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
+        assert!((dot(&y, &g) - dot(&x, &on_off_backward(&g).unwrap())).abs() < 1e-12);
+        assert!(on_off_backward(&x.narrow(1, 0, 1).unwrap()).is_err());
+    }
+}

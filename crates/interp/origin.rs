@@ -1,0 +1,96 @@
+//! The text that a recipe came from, and places in it, for messages.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use interp_data::DataError;
+use interp_finding::{Unfit, nearest};
+use interp_learn::LearnError;
+use interp_net::NetError;
+use miette::NamedSource;
+use toml::de::{DeTable, DeValue};
+
+use crate::Error;
+
+/// A recipe's file by name, and its text.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    name: String,
+    text: String,
+}
+
+impl Origin {
+    /// The text of the file called `name`.
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned() }
+    }
+
+    /// An error at a place in the text, with the word that may have been meant.
+    pub(crate) fn at(&self, span: Option<Range<usize>>, message: String, near: Option<&str>) -> Error {
+        // A span at the end of the text has no line to show.
+        let span = span.filter(|s| s.start < self.text.len()).map(|s| (s.start, s.len()).into());
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        let source_code = Arc::new(NamedSource::new(&self.name, self.text.clone()));
+        Error::Recipe { message, source_code, span, help }
+    }
+
+    /// An error at the value of a dotted key, or of the nearest section around it that is written out.
+    pub(crate) fn at_key(&self, key: &str, message: String) -> Error {
+        self.at(self.span(key, None), message, None)
+    }
+
+    /// What TOML and serde said.
+    pub(crate) fn toml(&self, error: toml::de::Error) -> Error {
+        let message = error.message().to_owned();
+        let near = suggestion(&message);
+        self.at(error.span(), message, near.as_deref())
+    }
+
+    /// An error that the section at `key` is to blame for, with its place: the setting that does not fit,
+    /// or the pattern in the list that matches nothing. Others stay as they are.
+    pub(crate) fn blame(&self, key: &str, error: impl Into<Error>) -> Error {
+        let setting = |unfit: Unfit| {
+            let unfit = unfit.within(key);
+            self.at_key(&unfit.key, unfit.to_string())
+        };
+        match error.into() {
+            Error::Data(DataError::Setting(unfit)) | Error::Learn(LearnError::Setting(unfit)) => setting(unfit),
+            Error::Net(error) | Error::Learn(LearnError::Net(error)) => match error {
+                NetError::Setting(unfit) => setting(unfit),
+                NetError::NoMatch { ref pattern, .. } => {
+                    self.at(self.span(key, Some(pattern)), format!("{key}: {error}"), None)
+                }
+                other => self.at_key(key, format!("{key}: {other}")),
+            },
+            other => other,
+        }
+    }
+
+    /// The place of the value at a dotted key, or of the nearest value around it; of a list, the item that
+    /// is the string `item`, if one is given and there.
+    fn span(&self, key: &str, item: Option<&str>) -> Option<Range<usize>> {
+        let root = DeTable::parse(&self.text).ok()?;
+        let mut keys = key.split('.');
+        let mut found = root.get_ref().get(keys.next()?)?;
+        for key in keys {
+            let below = match found.get_ref() {
+                DeValue::Table(table) => table.get(key),
+                DeValue::Array(array) => key.parse::<usize>().ok().and_then(|index| array.get(index)),
+                _ => None,
+            };
+            let Some(below) = below else { break };
+            found = below;
+        }
+        if let (DeValue::Array(items), Some(_)) = (found.get_ref(), item) {
+            found = items.iter().find(|i| i.get_ref().as_str() == item).unwrap_or(found);
+        }
+        Some(found.span())
+    }
+}
+
+/// The key that an "unknown field" message of serde may have meant.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    nearest(unknown, quoted.collect::<Vec<_>>()).map(str::to_owned)
+}
