@@ -1,0 +1,317 @@
+//! The training loop, held against what its settings mean: closed forms, and runs that must be equal.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
+use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope};
+use interp_learn::{
+    AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
+};
+use interp_net::{Graph, Network, Op, Params, Role};
+
+/// Pictures of one channel, each a wave of its own; three classes.
+struct Waves(Info);
+
+impl Waves {
+    fn divided() -> Divided {
+        let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let (mean, std) = (vec![0.5], vec![0.25]);
+        let info = Info { name: "waves".into(), classes, channels: 1, height: 4, width: 4, mean, std };
+        Divided::new(Arc::new(Self(info)), &Divide::default(), 0).unwrap()
+    }
+}
+
+impl Dataset for Waves {
+    fn info(&self) -> &Info {
+        &self.0
+    }
+
+    fn len(&self, split: Split) -> usize {
+        if split == Split::Train { 40 } else { 12 }
+    }
+
+    fn label(&self, _split: Split, index: usize) -> u32 {
+        (index % 3) as u32
+    }
+
+    fn image(&self, split: Split, index: usize, out: &mut [f32]) -> Result<(), DataError> {
+        let step = 0.3 + 0.7 * (index % 3) as f32 + 0.011 * index as f32 + 0.003 * split as u8 as f32;
+        out.iter_mut().enumerate().for_each(|(i, value)| *value = 0.5 + 0.5 * (i as f32 * step).sin());
+        Ok(())
+    }
+}
+
+/// A convolution, a batch norm if asked for, and a linear map.
+fn network(batch_norm: bool) -> Network {
+    let mut graph = Graph::new(1, 4, 4).unwrap();
+    graph.then("conv", Op::conv(6, 3, 1, 1, !batch_norm)).unwrap();
+    if batch_norm {
+        graph.then("norm", Op::batch_norm()).unwrap();
+    }
+    graph.then("relu", Op::Relu).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    Network::new(graph, 5).unwrap()
+}
+
+/// Steps that are the gradient times the rate, and nothing else.
+fn plain() -> Optimizer {
+    Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 })
+}
+
+fn phase(epochs: usize, learning_rate: f64) -> Phase {
+    Phase { epochs, learning_rate, schedule: Schedule::Constant, ..Phase::default() }
+}
+
+/// Two steps of 20 pictures each, in one epoch.
+fn two_steps() -> Train {
+    Train { batch: 20, optimizer: plain(), phase: vec![phase(1, 0.1)], ..Train::default() }
+}
+
+fn steering(net: &Network, name: &str, prior: impl Prior + 'static, nodes: &str) -> Steering {
+    let scope = Scope::new(net, &[nodes.to_owned()], prior.roles()).unwrap();
+    Steering { name: name.into(), prior: Box::new(prior), scope }
+}
+
+fn task<'a>(
+    settings: &'a Train,
+    priors: &'a [Steering],
+    meets: &'a dyn Fn(&Network) -> interp_learn::Result<bool>,
+) -> Task<'a> {
+    let data = Arc::new(Waves::divided().learning());
+    Task { settings, data, augment: Augment::default(), priors, class_weights: None, meets, seed: 1, workers: 0 }
+}
+
+/// The values of all parameters, by position.
+fn values(params: &Params) -> Vec<Vec<f32>> {
+    params.list().iter().map(|p| p.value.flatten_all().unwrap().to_vec1().unwrap()).collect()
+}
+
+/// All parameters before the first step and after each, and those of the network that training gave.
+fn train(settings: &Train, net: Network, priors: &[Steering]) -> (Vec<Vec<Vec<f32>>>, Vec<Vec<f32>>) {
+    let meets = |_: &Network| Ok(true);
+    let task = task(settings, priors, &meets);
+    let mut trainer = Trainer::new(net, &task).unwrap();
+    let mut path = vec![values(&trainer.network.params)];
+    let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
+        if let Event::Step { .. } = event {
+            path.push(values(&trainer.network.params));
+        }
+        Ok(Flow::Continue)
+    });
+    let Fitted::Done { network, .. } = fitted.unwrap() else { panic!("stopped") };
+    (path, values(&network.params))
+}
+
+fn position(net: &Network, node: &str, role: Role) -> usize {
+    net.params.position(net.graph.id(node).unwrap(), role).unwrap()
+}
+
+/// `b - a`, all parameters after one another.
+fn moved(a: &[Vec<f32>], b: &[Vec<f32>]) -> Vec<f32> {
+    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| b - a).collect()
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+}
+
+fn close(a: &[f32], b: &[f32], within: f64) {
+    assert_eq!(a.len(), b.len());
+    let worst = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+    assert!(worst <= within, "off by {worst}");
+}
+
+#[test]
+fn accumulated_batches_make_the_step_of_one_large_batch() {
+    let small = Train { batch: 10, accumulate: 2, ..two_steps() };
+    let (one, _) = train(&two_steps(), network(false), &[]);
+    let (two, _) = train(&small, network(false), &[]);
+    assert_eq!((one.len(), two.len()), (3, 3));
+    assert!(norm(&moved(&one[0], &one[2])) > 0.01);
+    close(&one[2].concat(), &two[2].concat(), 1e-6);
+}
+
+#[test]
+fn clipping_shortens_the_step_and_keeps_its_direction() {
+    let (free, _) = train(&two_steps(), network(true), &[]);
+    let long = moved(&free[0], &free[1]);
+    let clip = norm(&long) / 0.1 / 4.0;
+    // Statistics of the batch norm move alike; they are no part of the gradient.
+    let trained: Vec<bool> = network(true).params.list().iter().map(|p| p.role.is_trained()).collect();
+    let only = |path: &[Vec<Vec<f32>>]| {
+        let keep = |values: &[Vec<f32>]| {
+            values.iter().zip(&trained).filter(|(_, t)| **t).map(|(v, _)| v.clone()).collect::<Vec<_>>()
+        };
+        moved(&keep(&path[0]), &keep(&path[1]))
+    };
+    let long = only(&free);
+    let (short, _) = train(&Train { clip, ..two_steps() }, network(true), &[]);
+    let short = only(&short);
+    assert!((norm(&short) - 0.1 * clip).abs() < 1e-6, "{} for {}", norm(&short), 0.1 * clip);
+    let scale = (0.1 * clip / norm(&long)) as f32;
+    close(&short, &long.iter().map(|v| v * scale).collect::<Vec<_>>(), 1e-6);
+    let (loose, _) = train(&Train { clip: 1e3, ..two_steps() }, network(true), &[]);
+    close(&only(&loose), &long, 0.0);
+}
+
+#[test]
+fn warm_up_starts_from_nothing() {
+    let warm = Phase { warmup: 0.5, ..phase(1, 0.1) };
+    let (path, _) = train(&Train { phase: vec![warm], ..two_steps() }, network(false), &[]);
+    assert_eq!(path[0], path[1], "the first step is at rate 0");
+    let (free, _) = train(&two_steps(), network(false), &[]);
+    assert!(norm(&moved(&path[1], &path[2])) > 0.2 * norm(&moved(&free[0], &free[1])), "the second at the full rate");
+}
+
+#[test]
+fn the_average_is_exponential() {
+    let keep = 0.75;
+    let (path, last) = train(&Train { ema: keep, ..two_steps() }, network(false), &[]);
+    let [w0, w1, w2] = [0, 1, 2].map(|i| path[i].concat());
+    let expected: Vec<f32> = (0..w0.len())
+        .map(|i| {
+            (keep * keep * f64::from(w0[i]) + keep * (1.0 - keep) * f64::from(w1[i]) + (1.0 - keep) * f64::from(w2[i]))
+                as f32
+        })
+        .collect();
+    close(&last.concat(), &expected, 1e-7);
+}
+
+#[test]
+fn what_is_frozen_does_not_change_and_its_statistics_neither() {
+    let frozen = Phase { freeze: vec!["conv".into(), "norm".into()], ..phase(1, 0.1) };
+    let (path, _) = train(&Train { phase: vec![frozen, phase(1, 0.1)], ..two_steps() }, network(true), &[]);
+    let names: Vec<String> = network(true).params.list().iter().map(|p| p.name.clone()).collect();
+    for (position, name) in names.iter().enumerate() {
+        let is_frozen = !name.starts_with("head");
+        assert_eq!(path[0][position] == path[2][position], is_frozen, "{name} in the first phase");
+        assert!(path[2][position] != path[4][position], "{name} in the second");
+    }
+}
+
+#[test]
+fn groups_have_their_rate_and_decay() {
+    let group = |rate, weight_decay| Group { nodes: vec!["head".into()], rate, weight_decay };
+    let with = |group| train(&Train { group: vec![group], ..two_steps() }, network(false), &[]).0;
+    let net = network(false);
+    let [weight, bias, conv] = [("head", Role::Weight), ("head", Role::Bias), ("conv", Role::Weight)]
+        .map(|(node, role)| position(&net, node, role));
+    let (free, half, decayed) = (with(group(1.0, None)), with(group(0.5, None)), with(group(1.0, Some(0.2))));
+    let step = |path: &[Vec<Vec<f32>>], at: usize| moved(&path[0][at..=at], &path[1][at..=at]);
+    close(&step(&half, weight), &step(&free, weight).iter().map(|v| 0.5 * v).collect::<Vec<_>>(), 1e-7);
+    assert_eq!(step(&half, conv), step(&free, conv));
+    // rate * decay * w = 0.1 * 0.2 * w more, on weights only.
+    let expected: Vec<f32> = step(&free, weight).iter().zip(&free[0][weight]).map(|(v, w)| v - 0.02 * w).collect();
+    close(&step(&decayed, weight), &expected, 1e-7);
+    assert_eq!(step(&decayed, bias), step(&free, bias));
+    assert_eq!(with(group(0.0, None))[2][weight], free[0][weight]);
+}
+
+fn zeros(values: &[f32]) -> usize {
+    values.iter().filter(|v| **v == 0.0).count()
+}
+
+#[test]
+fn priors_steer_in_their_phases_and_hold_in_all() {
+    let net = network(true);
+    let conv = position(&net, "conv", Role::Weight);
+    let l1 = L1 { target: Some(0.5), reached_at: 0.6, ..L1::default() };
+    let priors = [steering(&net, "few", l1, "conv")];
+    let off = |rate| Phase { priors: Some(vec![]), ..phase(1, rate) };
+    let phases = vec![off(0.1), phase(2, 0.1), off(0.1)];
+    let (path, last) = train(&Train { batch: 4, phase: phases, ..two_steps() }, net, &priors);
+    let count: Vec<usize> = path.iter().map(|values| zeros(&values[conv])).collect();
+    let all = path[0][conv].len();
+    assert_eq!(count[10], 0, "not in the first phase");
+    // 20 steps in which it steers: held from the 12th on.
+    assert!(count[21] < count[22] || count[21] >= all / 2, "{count:?}");
+    assert!(count[22..].iter().all(|&zeros| zeros == count[22] && zeros >= all / 2), "{count:?}");
+    let held: Vec<usize> = (0..all).filter(|&i| path[22][conv][i] == 0.0).collect();
+    assert!(held.iter().all(|&i| path[40][conv][i] == 0.0 && last[conv][i] == 0.0), "the same ones to the end");
+}
+
+#[test]
+fn non_negative_weights_are_so_at_every_step_and_in_the_average() {
+    let net = network(true);
+    let scope = steering(&net, "signs", NonNegative::default(), "*");
+    let positions = scope.scope.positions.clone();
+    let settings = Train { ema: 0.5, phase: vec![phase(2, 0.5)], ..two_steps() };
+    let (path, last) = train(&settings, net, &[scope]);
+    for values in path.iter().chain([&last]) {
+        assert!(positions.iter().all(|&p| values[p].iter().all(|&w| w >= 0.0)));
+    }
+    assert!(positions.iter().any(|&p| zeros(&last[p]) > 0), "some would be negative");
+}
+
+#[test]
+fn the_best_is_chosen_among_those_that_meet_the_claims() {
+    let settings = Train { phase: vec![phase(5, 0.3)], ..two_steps() };
+    // Of five epochs, the second and third meet the claims.
+    let epoch = Cell::new(0);
+    let meets = |_: &Network| {
+        epoch.set(epoch.get() + 1);
+        Ok([2, 3].contains(&epoch.get()))
+    };
+    let task = task(&settings, &[], &meets);
+    let mut trainer = Trainer::new(network(false), &task).unwrap();
+    let (mut scores, mut kept) = (vec![], vec![]);
+    let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
+        if let Event::Epoch { validation, .. } = event {
+            scores.push((validation.accuracy, -validation.loss));
+            kept.push(values(&trainer.network.params));
+        }
+        Ok(Flow::Continue)
+    });
+    let Fitted::Done { network, epoch } = fitted.unwrap() else { panic!("stopped") };
+    let expected = if scores[2] > scores[1] { 3 } else { 2 };
+    assert_eq!(epoch, expected, "{scores:?}");
+    assert_eq!(values(&network.params), kept[expected - 1]);
+}
+
+/// Everything that has a state: average, held zeros, groups of zeros, buffers of either optimizer.
+#[test]
+fn saved_and_loaded_after_any_step_training_ends_the_same() {
+    for optimizer in [Optimizer::Sgd(Sgd::default()), Optimizer::AdamW(AdamW::default())] {
+        let settings = Train {
+            batch: 5,
+            accumulate: 2,
+            ema: 0.8,
+            clip: 1.0,
+            optimizer,
+            phase: vec![phase(1, 0.02), Phase { freeze: vec!["head".into()], ..phase(1, 0.02) }],
+            ..Train::default()
+        };
+        let priors = || {
+            let net = network(true);
+            let groups =
+                GroupLasso { groups: Grouping::Filters, target: Some(0.4), reached_at: 0.5, ..GroupLasso::default() };
+            let l1 = L1 { target: Some(0.5), reached_at: 0.7, ..L1::default() };
+            [steering(&net, "groups", groups, "conv"), steering(&net, "l1", l1, "head")]
+        };
+        let (path, whole) = train(&settings, network(true), &priors());
+        let steps = path.len() - 1;
+        assert_eq!(steps, 8);
+        let (priors, meets) = (priors(), |_: &Network| Ok(true));
+        let task = task(&settings, &priors, &meets);
+        for stop in 1..steps {
+            let mut trainer = Trainer::new(network(true), &task).unwrap();
+            let mut done = 0;
+            let mut until = |event: &Event, _: &Trainer| {
+                done += usize::from(matches!(event, Event::Step { .. }));
+                Ok(if done == stop { Flow::Stop } else { Flow::Continue })
+            };
+            assert!(matches!(fit(&task, &mut trainer, &mut until).unwrap(), Fitted::Stopped));
+            let (snapshot, tensors) = trainer.save(&task).unwrap();
+            let text = serde_json::to_string(&snapshot).unwrap();
+            let snapshot = serde_json::from_str(&text).unwrap();
+            let mut again = Trainer::load(network(true), &task, snapshot, &tensors).unwrap();
+            let fitted = fit(&task, &mut again, &mut |_, _| Ok(Flow::Continue)).unwrap();
+            let Fitted::Done { network, .. } = fitted else { panic!("stopped") };
+            assert!(values(&network.params) == whole, "stopped after {stop} steps");
+        }
+    }
+}
