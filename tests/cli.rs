@@ -5,7 +5,7 @@ use std::process::Command;
 use candle_core::{Device, Tensor};
 use interp::net::{Checkpoint, Role};
 
-use crate::common::{TINY, folder, program, run};
+use crate::common::{TINY, folder, program, run, skipped};
 
 /// A finished tiny run in `run` of a fresh folder.
 fn finished() -> tempfile::TempDir {
@@ -229,19 +229,24 @@ fn listings_schema_completions_and_sheets() {
     assert!(fs::read(folder.path().join("sheet.png")).unwrap().starts_with(b"\x89PNG"));
 }
 
-/// A file system of 1 MiB at `at`; false where the system does not let us have one.
-fn small_disk(at: &Path) -> bool {
-    fs::create_dir(at).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1M", "tmpfs"]).arg(at).output();
+/// A file system of `bytes` at `at`, or one that is there made to have as many; false where the system
+/// does not let us.
+fn small_disk(at: &Path, bytes: u64, remount: bool) -> bool {
+    let options = format!("{}size={bytes}", if remount { "remount," } else { "" });
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();
     mounted.is_ok_and(|output| output.status.success())
 }
 
 #[test]
 fn a_full_disk_ends_with_a_message_and_loses_nothing() {
-    let folder = folder(TINY);
+    let folder = finished();
+    let expected = fs::read(folder.path().join("run/model.safetensors")).unwrap();
+    let state = fs::metadata(folder.path().join("run/state.safetensors")).unwrap().len();
     let disk = folder.path().join("disk");
-    if !small_disk(&disk) {
-        eprintln!("skipped: this system does not let the test mount a small disk");
+    fs::create_dir(&disk).unwrap();
+    // Room for a first state, but not for another beside it.
+    if !small_disk(&disk, state + state / 4, false) {
+        skipped("this system does not let the test mount a small disk");
         return;
     }
     let out = disk.join("run");
@@ -250,20 +255,17 @@ fn a_full_disk_ends_with_a_message_and_loses_nothing() {
         command.args(["recipe.toml", "--quiet", "--save-every", "0", "--out"]).arg(&out).args(more);
         run(&mut command)
     };
-    // Room for a first state, then none.
-    let ballast = disk.join("ballast");
-    fs::write(&ballast, vec![0u8; 200 << 10]).unwrap();
-    let (status, _, stderr) = train(&[]);
+    let (status, _, full) = train(&[]);
     let left: Vec<_> = fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    let state = out.join("state.safetensors");
-    let whole = !state.exists() || interp::net::sealed::read(&state).is_ok();
-    fs::remove_file(&ballast).unwrap();
-    let unmounted = Command::new("umount").arg(&disk).status().is_ok_and(|s| s.success());
-    assert_eq!(status, 2, "{stderr}");
-    assert!(
-        stderr.contains("No space left") && stderr.contains("safetensors") && !stderr.contains("panicked"),
-        "{stderr}"
-    );
+    let saved = interp::net::sealed::read(&out.join("state.safetensors")).is_ok();
+    let larger = small_disk(&disk, 8 * state, true);
+    let resumed = train(&["--resume"]);
+    let model = fs::read(out.join("model.safetensors"));
+    assert!(Command::new("umount").arg(&disk).status().is_ok_and(|s| s.success()));
+    assert_eq!(status, 2, "{full}");
+    assert!(full.contains("No space left") && full.contains("safetensors") && !full.contains("panicked"), "{full}");
     assert!(left.iter().all(|name| !name.starts_with(".partial-")), "{left:?}");
-    assert!(whole && unmounted);
+    assert!(saved && larger, "a state was saved before the disk was full: {left:?}");
+    assert_eq!(resumed.0, 0, "{}", resumed.2);
+    assert!(model.unwrap() == expected, "gone on with, it ends as if nothing had happened");
 }

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -62,14 +63,22 @@ pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
     (status.code().unwrap_or(-1), text(stdout), text(stderr))
 }
 
-/// A file or folder of the shared data, or `None` with a line that says what is skipped.
+/// A file or folder of the shared data: in `INTERP_DATA`, where it must be, or else beside the project's
+/// root. Where it is missing there, says that the test is skipped, past the harness that hides what tests
+/// print.
 pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("INTERP_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared").join("data"), PathBuf::from);
-    let path = root.join(name);
-    if path.exists() {
-        return Some(path);
+    let given = std::env::var_os("INTERP_DATA").map(PathBuf::from);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared").join("data");
+    let path = given.clone().unwrap_or_else(beside).join(name);
+    assert!(path.exists() || given.is_none(), "INTERP_DATA has no {name}");
+    if !path.exists() {
+        skipped(&format!("{name} is not there: set INTERP_DATA to its folder"));
+        return None;
     }
-    eprintln!("skipped: {name} is not there (looked in INTERP_DATA, or ../shared/data)");
-    None
+    Some(path)
+}
+
+/// Says that a test is skipped, and why.
+pub(crate) fn skipped(why: &str) {
+    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
 }
