@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
 use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope};
 use interp_learn::{
@@ -54,7 +55,11 @@ fn network(batch_norm: bool) -> Network {
     graph.then("relu", Op::Relu).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
     graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
-    Network::new(graph, 5).unwrap()
+    let mut net = Network::new(graph, 5).unwrap();
+    // Not zero, so that it could decay.
+    let bias = position(&net, "head", Role::Bias);
+    net.params.set(bias, Tensor::new(&[0.3f32, -0.2, 0.1], &Device::Cpu).unwrap()).unwrap();
+    net
 }
 
 /// Steps that are the gradient times the rate, and nothing else.
@@ -219,7 +224,7 @@ fn zeros(values: &[f32]) -> usize {
 fn priors_steer_in_their_phases_and_hold_in_all() {
     let net = network(true);
     let conv = position(&net, "conv", Role::Weight);
-    let l1 = L1 { target: Some(0.5), reached_at: 0.6, ..L1::default() };
+    let l1 = L1 { strength: 0.5, target: Some(0.5), reached_at: 0.6 };
     let priors = [steering(&net, "few", l1, "conv")];
     let off = |rate| Phase { priors: Some(vec![]), ..phase(1, rate) };
     let phases = vec![off(0.1), phase(2, 0.1), off(0.1)];
