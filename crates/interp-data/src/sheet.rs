@@ -22,6 +22,8 @@ const SMALL: usize = 64;
 pub fn contact_sheet(data: &dyn Dataset, split: Split, rows: usize, columns: usize) -> Result<RgbImage> {
     let info = data.info();
     let rows = rows.min(info.classes.len());
+    // Those asked for beyond that cannot be there, and would make the sheet larger than memory.
+    let columns = columns.min(data.len(split));
     if rows == 0 || columns == 0 || data.len(split) == 0 {
         let count = data.len(split);
         let problem = format!("{split:?} has {count} pictures: none to show in {rows} rows of {columns}");

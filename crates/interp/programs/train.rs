@@ -71,7 +71,7 @@ struct Train {
     #[arg(long)]
     overwrite: bool,
     /// Seed, instead of the recipe's
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))] // TOML's integers
     seed: Option<u64>,
     /// Print the resolved recipe, the layers and the claims, and stop
     #[arg(long)]

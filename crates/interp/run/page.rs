@@ -159,6 +159,14 @@ fn first_filters(network: &Network) -> Result<Option<Finding>> {
     let is_conv = |op: &Op| matches!(op, Op::Conv2d { .. });
     let Some(id) = network.graph.nodes().iter().position(|n| is_conv(&n.op)) else { return Ok(None) };
     let Some(weight) = network.params.find(id, Role::Weight) else { return Ok(None) };
+    let below = &network.graph.nodes()[network.graph.nodes()[id].inputs[0]].op;
+    // On and off channels are the picture and its negative: what reads them is one linear filter.
+    let weight = if *below == Op::OnOff {
+        let half = weight.dim(1)? / 2;
+        (weight.narrow(1, 0, half)? - weight.narrow(1, half, half)?)?
+    } else {
+        weight.clone()
+    };
     let (count, channels, height, width) = weight.dims4()?;
     if channels != 1 && channels != 3 {
         return Ok(None);
@@ -183,7 +191,8 @@ fn first_filters(network: &Network) -> Result<Option<Finding>> {
     let picture = Figure::Picture {
         title: format!("Filters of {}", network.graph.nodes()[id].name),
         caption: "One scale for all filters: middle gray is a weight of 0, the brightest and darkest shade is the largest weight. \
-                  In color, the red, green and blue of a pixel are the weights that read red, green and blue. It shows what the \
+                  In color, the red, green and blue of a pixel are the weights that read red, green and blue. Of \
+                  on and off channels the difference is shown. It shows what the \
                   first layer looks for, not what the network decides by."
             .into(),
         width: sheet_w,
