@@ -97,6 +97,37 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
 }
 
 #[test]
+fn files_that_no_run_has_left_are_never_touched() {
+    let folder = folder(TINY);
+    let mine = fs::read(folder.path().join("recipe.toml")).unwrap();
+    for more in [&[][..], &["--resume"], &["--overwrite"]] {
+        let arguments: Vec<&str> = ["recipe.toml", "--out", "."].iter().chain(more).copied().collect();
+        fails(folder.path(), "interp-train", &arguments, &["recipe.toml", "no run here has left"]);
+    }
+    assert_eq!(fs::read(folder.path().join("recipe.toml")).unwrap(), mine);
+    fs::create_dir(folder.path().join("other")).unwrap();
+    fs::write(folder.path().join("other/model.safetensors"), "downloaded").unwrap();
+    fails(folder.path(), "interp-train", &["recipe.toml", "--out", "other", "--overwrite"], &["model.safetensors"]);
+    assert_eq!(fs::read(folder.path().join("other/model.safetensors")).unwrap(), b"downloaded");
+}
+
+#[test]
+fn a_run_is_replaced_when_asked() {
+    let folder = finished();
+    let model = || fs::read(folder.path().join("run/model.safetensors")).unwrap();
+    let before = model();
+    let with = |more: &[&str]| {
+        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--quiet"]).args(more))
+    };
+    let (status, _, stderr) = with(&["--overwrite", "--seed", "7"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(model() != before);
+    let (status, _, stderr) = with(&["--overwrite", "--set", "prior=[]"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(!folder.path().join("run/twin/model.safetensors").exists(), "without priors a twin would be the same");
+}
+
+#[test]
 fn a_claim_that_became_false_is_caught() {
     let folder = finished();
     let path = folder.path().join("run").join("model.safetensors");
@@ -156,6 +187,11 @@ fn arguments_that_make_no_sense_are_explained() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["missing.toml"], &["missing.toml", "No such file"]),
         (&["recipe.toml", "--device", "cuda:0"], &["cuda:0", "CPU"]),
+        (&["recipe.toml", "--set", "prior.0.nodes=[]"], &["needs at least one pattern"]),
+        (
+            &["recipe.toml", "--set", "train.phase.0.priors=[]", "--set", "train.phase.1.priors=[]"],
+            &["`l1` steers in no"],
+        ),
         (&["recipe.toml", "--device", "tpu"], &["tpu", "auto and cpu"]),
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
         (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),

@@ -1,7 +1,8 @@
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::{TINY, folder, program, run};
 
@@ -27,47 +28,57 @@ fn one_two_and_three_threads_give_the_same_bits() {
     }
 }
 
-/// When to kill: told how long the program has run, and what its folder looks like.
+/// When to kill a program; seen from when it was started.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Moment {
+    /// So long after its first saved state.
     After(Duration),
+    /// While it writes a file.
     DuringASave,
-    AtTheEpoch(usize),
+    /// When it has logged an epoch.
+    AtAnEpoch,
 }
 
-impl Moment {
-    fn has_come(&self, run: &Path, elapsed: Duration) -> bool {
-        match self {
-            Self::After(time) => elapsed >= *time,
-            Self::DuringASave => fs::read_dir(run).is_ok_and(|files| {
-                files.flatten().any(|file| file.file_name().to_string_lossy().starts_with(".partial-"))
-            }),
-            Self::AtTheEpoch(lines) => {
-                fs::read_to_string(run.join("log.jsonl")).is_ok_and(|log| log.lines().count() >= *lines)
-            }
+/// What a run's folder looks like.
+#[derive(Debug, Default)]
+struct Look {
+    partial: Vec<String>,
+    state: Option<SystemTime>,
+    lines: usize,
+}
+
+impl Look {
+    fn at(run: &Path) -> Self {
+        let names = fs::read_dir(run).into_iter().flatten().flatten();
+        let names = names.map(|file| file.file_name().to_string_lossy().into_owned());
+        Self {
+            partial: names.filter(|name| name.starts_with(".partial-")).collect(),
+            state: fs::metadata(run.join("state.safetensors")).and_then(|m| m.modified()).ok(),
+            lines: fs::read_to_string(run.join("log.jsonl")).map_or(0, |log| log.lines().count()),
         }
     }
-}
-
-fn start(folder: &Path, resume: bool) -> Child {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("interp-train"));
-    command.args(["recipe.toml", "--quiet", "--out", "killed", "--save-every", "0"]).current_dir(folder);
-    if resume {
-        command.arg("--resume");
-    }
-    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Kills at the moment; true if the program had not ended before.
-fn kill_at(moment: &Moment, mut child: Child, run: &Path) -> bool {
-    let began = Instant::now();
+fn kill_at(moment: Option<Moment>, mut child: Child, run: &Path, before: &Look) -> bool {
+    let mut first_save = None;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             let mut text = String::new();
-            std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut text).unwrap();
+            child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
             assert!(status.success(), "{text}");
             return false;
         }
-        if moment.has_come(run, began.elapsed()) {
+        let now = Look::at(run);
+        if now.state != before.state {
+            first_save = first_save.or(Some(Instant::now()));
+        }
+        let has_come = moment.is_some_and(|moment| match moment {
+            Moment::After(time) => first_save.is_some_and(|save| save.elapsed() >= time),
+            Moment::DuringASave => now.partial.iter().any(|name| !before.partial.contains(name)),
+            Moment::AtAnEpoch => now.lines > before.lines,
+        });
+        if has_come {
             child.kill().unwrap();
             child.wait().unwrap();
             return true;
@@ -76,41 +87,77 @@ fn kill_at(moment: &Moment, mut child: Child, run: &Path) -> bool {
     }
 }
 
+fn start(folder: &Path, run: &Path) -> Child {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("interp-train"));
+    command.args(["recipe.toml", "--quiet", "--out"]).arg(run).args(["--save-every", "0"]).current_dir(folder);
+    if run.join("recipe.toml").exists() {
+        command.arg("--resume");
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 #[test]
 fn killed_at_twenty_moments_and_resumed_ends_the_same() {
     let folder = folder(TINY);
     train(folder.path(), "whole", "2");
     let whole = results(&folder.path().join("whole"));
     let run: PathBuf = folder.path().join("killed");
-    // Four epochs in all: a change of phase after the first, the twin from the third on.
-    let mut moments: Vec<Moment> = vec![];
-    for lines in 1..=4 {
-        moments.extend([Moment::DuringASave, Moment::AtTheEpoch(lines), Moment::DuringASave]);
-        moments.extend([120, 330].map(|ms| Moment::After(Duration::from_millis(ms))));
-    }
-    let (mut kills, mut in_twin, mut during_a_save) = (0, 0, 0);
-    for moment in &moments {
+    // Four epochs in all, each a phase: two of the network, two of the twin.
+    let after = |ms| Moment::After(Duration::from_millis(ms));
+    let moments = [Moment::DuringASave, Moment::AtAnEpoch, after(20), Moment::DuringASave, after(120)].repeat(4);
+    let (mut kills, mut in_twin, mut half_written, mut at_a_change) = (0, 0, 0, 0);
+    for moment in moments {
         // A run that ended before its moment is begun anew.
         loop {
             if run.join("summary.json").exists() {
                 fs::remove_dir_all(&run).unwrap();
             }
-            if kill_at(moment, start(folder.path(), run.join("recipe.toml").exists()), &run) {
+            let before = Look::at(&run);
+            if kill_at(Some(moment), start(folder.path(), &run), &run, &before) {
+                let now = Look::at(&run);
                 kills += 1;
                 in_twin += usize::from(run.join("model.safetensors").exists());
-                during_a_save += usize::from(Moment::DuringASave.has_come(&run, Duration::ZERO));
+                half_written += usize::from(now.partial.iter().any(|name| !before.partial.contains(name)));
+                at_a_change += usize::from(moment == Moment::AtAnEpoch && [1, 3].contains(&now.lines));
                 break;
             }
         }
     }
-    println!("{kills} kills, {in_twin} of them in the twin, {during_a_save} with a half-written temporary file left");
-    assert!(kills == 20 && in_twin > 0 && during_a_save > 0);
-    let resume = run.join("recipe.toml").exists();
-    assert!(!kill_at(&Moment::After(Duration::from_secs(300)), start(folder.path(), resume), &run));
+    println!(
+        "{kills} kills: {in_twin} in the twin, {at_a_change} at a change of phase, {half_written} with a half-written file left"
+    );
+    assert!(kills == 20 && in_twin > 0 && half_written > 0 && at_a_change > 0);
+    assert!(!kill_at(None, start(folder.path(), &run), &run, &Look::default()));
     assert!(whole == results(&run));
-    assert!(!Moment::DuringASave.has_come(&run, Duration::ZERO), "what was half-written is gone");
+    assert!(Look::at(&run).partial.is_empty(), "what was half-written is gone");
+    assert_eq!(epochs(&run), [1, 2, 1, 2], "the log has every epoch once");
+}
+
+fn epochs(run: &Path) -> Vec<u64> {
     let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
-    let epochs: Vec<u64> =
-        log.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["epoch"].as_u64().unwrap()).collect();
-    assert_eq!(epochs, [1, 2, 1, 2], "the log has every epoch once");
+    log.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["epoch"].as_u64().unwrap()).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_it_saves_says_how_to_go_on_and_ends_the_same() {
+    let folder = folder(TINY);
+    train(folder.path(), "whole", "2");
+    let run = folder.path().join("stopped");
+    let mut child = start(folder.path(), &run);
+    while Look::at(&run).lines == 0 {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    // SIGINT is what Ctrl-C sends.
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("--resume"), "{said}");
+    assert!(Look::at(&run).partial.is_empty() && Look::at(&run).lines < 4);
+    assert!(!kill_at(None, start(folder.path(), &run), &run, &Look::default()));
+    assert!(results(&folder.path().join("whole")) == results(&run));
+    assert_eq!(epochs(&run), [1, 2, 1, 2]);
 }

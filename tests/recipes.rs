@@ -2,8 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use interp::Catalog;
+use interp::folder::Folder;
 use interp::recipe::{Recipe, schema};
-use interp::run::Options;
 
 use crate::common::{TINY, folder, program, run};
 
@@ -142,6 +142,6 @@ fn overrides_reach_into_lists_and_are_named_in_errors() {
 
 #[test]
 fn a_run_goes_where_it_is_told() {
-    assert_eq!(Options::folder("x", None).root(), Path::new("checkpoints/x"));
-    assert_eq!(Options::folder("x", Some("y".into())).root(), Path::new("y"));
+    assert_eq!(Folder::of_run("x", None).root(), Path::new("checkpoints/x"));
+    assert_eq!(Folder::of_run("x", Some("y".into())).root(), Path::new("y"));
 }

@@ -30,7 +30,7 @@ pub struct State {
     pub state: u32,
     /// SHA-256 of the resolved recipe.
     pub recipe: String,
-    /// SHA-256 of the splits' sizes and labels.
+    /// SHA-256 of the pictures and labels.
     pub data: String,
     /// Which network is trained.
     pub stage: Stage,
@@ -45,6 +45,9 @@ pub struct State {
 /// Version of [`State`].
 pub const VERSION: u32 = 1;
 
+/// First line of a run's `recipe.toml`, by which it is told from a recipe that a person wrote.
+const HEADER: &str = "# Resolved by interp-train: every default is written out.\n";
+
 /// The folder of a run.
 #[derive(Clone, Debug)]
 pub struct Folder {
@@ -57,19 +60,19 @@ impl Folder {
         Self { root: root.into() }
     }
 
+    /// The folder of the run called `name`, unless another is given.
+    pub fn of_run(name: &str, given: Option<PathBuf>) -> Self {
+        Self::new(given.unwrap_or_else(|| Path::new("checkpoints").join(name)))
+    }
+
     /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether a run was begun here.
+    /// Whether a run was begun here: its resolved recipe says by whom it was written.
     pub fn is_begun(&self) -> bool {
-        self.recipe().exists()
-    }
-
-    /// Whether a run was finished here.
-    pub fn is_finished(&self) -> bool {
-        self.summary().exists()
+        fs::read(self.recipe()).is_ok_and(|text| text.starts_with(HEADER.as_bytes()))
     }
 
     /// The resolved recipe.
@@ -114,7 +117,8 @@ impl Folder {
 
     /// The first file of the names that a run writes, in a folder where no run was begun.
     pub fn foreign(&self) -> Option<PathBuf> {
-        self.left().into_iter().find(|path| !self.is_begun() && path.exists())
+        let names = self.left().into_iter().chain([self.recipe()]);
+        names.into_iter().find(|path| !self.is_begun() && path.exists())
     }
 
     /// Keeps other programs out of the folder for as long as the result lives.
@@ -148,7 +152,7 @@ impl Folder {
                 _ => {}
             }
         }
-        Ok(files::write_atomically(&self.recipe(), recipe.as_bytes())?)
+        Ok(files::write_atomically(&self.recipe(), format!("{HEADER}{recipe}").as_bytes())?)
     }
 
     /// Removes what a run that was killed while writing has left.
@@ -194,11 +198,17 @@ impl Folder {
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
         let state: State = serde_json::from_value(file.content.unwrap_or_default())
             .map_err(|e| wrong(format!("no state of this version: {e}")))?;
+        if state.state != VERSION {
+            return Err(wrong(format!(
+                "it is of version {}; this program goes on from version {VERSION}",
+                state.state
+            )));
+        }
         if state.recipe != recipe {
             return Err(wrong("it is of another recipe: run with the recipe it was begun with, or --overwrite".into()));
         }
         if state.data != data {
-            return Err(wrong("the data has changed since it was saved: number or labels of the pictures".into()));
+            return Err(wrong("the data has changed since it was saved: pictures or their labels".into()));
         }
         Ok(Some((state, file.tensors)))
     }

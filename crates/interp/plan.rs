@@ -17,7 +17,7 @@ pub struct Plan {
     pub hash: String,
     /// The data, with validation cut from train.
     pub data: Divided,
-    /// SHA-256 of the splits' sizes and labels.
+    /// SHA-256 of the pictures and labels.
     pub data_hash: String,
     info: Info,
     /// The network's structure.
@@ -70,8 +70,13 @@ impl Plan {
         let claims = priors.iter().flat_map(|p| p.prior.claims(&p.scope)).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
-        let data_hash = data_hash(&data);
+        let data_hash = data.digest().to_owned();
         Ok(Self { text, hash, data, data_hash, info, graph, priors, claims, common: recipe.common, class_weights })
+    }
+
+    /// Whether a twin is trained: without priors it would be the same network.
+    pub fn has_twin(&self) -> bool {
+        self.common.twin && !self.priors.is_empty()
     }
 
     /// What is said of the data in files and reports.
@@ -120,7 +125,14 @@ fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &
     for (i, group) in common.train.group.iter().enumerate() {
         select(&group.nodes, &format!("train.group.{i}.nodes"))?;
     }
-    for (i, phase) in common.train.phase.iter().enumerate() {
+    let phases = &common.train.phase;
+    for (i, prior) in priors.iter().enumerate() {
+        if phases.iter().all(|p| p.priors.as_ref().is_some_and(|names| !names.contains(&prior.name))) {
+            let message = format!("prior `{}` steers in no phase: name it in the `priors` of one", prior.name);
+            return Err(origin.at_key(&format!("prior.{i}"), message));
+        }
+    }
+    for (i, phase) in phases.iter().enumerate() {
         select(&phase.freeze, &format!("train.phase.{i}.freeze"))?;
         for (j, name) in phase.priors.iter().flatten().enumerate() {
             if priors.iter().all(|p| p.name != *name) {
@@ -132,13 +144,6 @@ fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &
         }
     }
     Ok(())
-}
-
-/// What tells one state of a folder of pictures from another: sizes and labels of the splits.
-fn data_hash(data: &Divided) -> String {
-    let all = data.examining();
-    let labels = |split| (0..all.len(split)).map(|i| all.label(split, i).to_string()).collect::<Vec<_>>().join(" ");
-    interp_net::sealed::digest(&[Split::Train, Split::Validation, Split::Test].map(labels).join("\n"))
 }
 
 /// Pictures in train, validation and test.

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use interp_learn::{Event, Trainer};
+use interp_learn::{Event, Train, Trainer};
 
 use crate::folder::Stage;
 
@@ -41,10 +41,11 @@ impl Screen {
         Units { bar }
     }
 
-    /// Shows an event of training; `epochs` is how many there are in all.
-    pub fn training(&mut self, stage: Stage, event: &Event, trainer: &Trainer, epochs: usize) {
+    /// Shows an event of training by `settings`.
+    pub fn training(&mut self, stage: Stage, event: &Event, trainer: &Trainer, settings: &Train) {
+        let epochs = settings.epochs();
         match event {
-            Event::Step { of, rate } => self.step(stage, *of, *rate, trainer, epochs),
+            Event::Step { of, rate } => self.step(stage, *of, *rate, trainer, settings),
             Event::Epoch { epoch, train, validation, meets, .. } => {
                 self.bar.finish_and_clear();
                 self.bar = ProgressBar::hidden();
@@ -63,11 +64,11 @@ impl Screen {
         }
     }
 
-    fn step(&mut self, stage: Stage, of: usize, rate: f64, trainer: &Trainer, epochs: usize) {
+    fn step(&mut self, stage: Stage, of: usize, rate: f64, trainer: &Trainer, settings: &Train) {
         if self.quiet || !self.terminal {
             return;
         }
-        let clock = &trainer.clock;
+        let (clock, epochs, accumulate) = (&trainer.clock, settings.epochs(), settings.accumulate);
         if self.bar.is_hidden() {
             self.bar = ProgressBar::new(of as u64);
             if let Ok(style) =
@@ -81,7 +82,7 @@ impl Screen {
         let seen = clock.seen.max(1) as f64;
         let accuracy = 100.0 * clock.correct as f64 / seen;
         self.bar.set_message(format!("loss {:.4} accuracy {accuracy:.1} % rate {rate:.4}", clock.loss / seen));
-        self.bar.set_position((clock.batch * of).div_ceil(of.max(1)) as u64);
+        self.bar.set_position(clock.batch.div_ceil(accumulate) as u64);
     }
 }
 

@@ -27,7 +27,8 @@ pub struct Common {
     /// Decides all randomness.
     #[serde(default)]
     pub seed: u64,
-    /// Whether the same network is trained without priors too, to compare with.
+    /// Whether the same network is trained without priors too, to compare with. A recipe without priors has
+    /// no twin.
     #[serde(default = "yes")]
     pub twin: bool,
     /// How validation is cut from train.
@@ -254,7 +255,11 @@ impl Reader<'_> {
         let Some(nodes) = nodes else {
             return Err(self.origin.at(Some(span), "a prior needs `nodes`, such as [\"features.*\"]".into(), None));
         };
+        let place = nodes.span();
         let nodes = read(nodes).map_err(|e| self.origin.toml(e))?;
+        if nodes.is_empty() {
+            return Err(self.origin.at(Some(place), "`nodes` needs at least one pattern".into(), None));
+        }
         let name = name.map(|n| String::deserialize(toml::de::ValueDeserializer::from(n))).transpose();
         let name = name.map_err(|e| self.origin.toml(e))?.unwrap_or_else(|| part.kind.to_owned());
         Ok(PriorPart { name, nodes, part })

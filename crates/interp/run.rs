@@ -37,14 +37,27 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Begins a run, or goes on with the one in `folder` if `resume`.
+/// How a run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Where no run is.
+    Fresh,
+    /// From the state that a run saved.
+    Resume,
+    /// In place of the run that is there.
+    Overwrite,
+}
+
+/// Begins a run, or goes on with the one in `folder`.
 ///
 /// # Errors
-/// If the folder holds a state of another recipe, training fails, or the disk refuses.
-pub fn run(plan: &Plan, folder: &Folder, resume: bool, options: &Options<'_>, screen: &mut Screen) -> Result<Outcome> {
+/// If the folder is not as `start` needs it, holds a state of another recipe or of other data, training
+/// fails, or the disk refuses.
+pub fn run(plan: &Plan, folder: &Folder, start: Start, options: &Options<'_>, screen: &mut Screen) -> Result<Outcome> {
     let _lock = folder.lock()?;
+    check_folder(folder, start)?; // Again: another program may have been at work since it was first checked.
     folder.tidy()?;
-    let saved = if resume { folder.load(&plan.hash, &plan.data_hash)? } else { None };
+    let saved = if start == Start::Resume { folder.load(&plan.hash, &plan.data_hash)? } else { None };
     if saved.is_none() {
         folder.begin(&plan.text)?;
     }
@@ -54,7 +67,7 @@ pub fn run(plan: &Plan, folder: &Folder, resume: bool, options: &Options<'_>, sc
     let first = saved.as_ref().map_or(Stage::Main, |(state, _)| state.stage);
     let mut saved = saved;
     for stage in [Stage::Main, Stage::Twin] {
-        let wanted = stage == Stage::Main || plan.common.twin;
+        let wanted = stage == Stage::Main || plan.has_twin();
         let done = first == Stage::Twin && stage == Stage::Main;
         if wanted && !done && !sitting.train(stage, saved.take())? {
             return Ok(Outcome::Stopped);
@@ -134,7 +147,7 @@ impl Sitting<'_> {
         task: &Task<'_>,
         last_save: &mut Instant,
     ) -> Result<Flow> {
-        self.screen.training(stage, event, trainer, task.settings.epochs());
+        self.screen.training(stage, event, trainer, task.settings);
         if let Event::Epoch { .. } = event {
             let line = epoch_line(stage, event, trainer, task, self.seconds());
             self.log.line(&line)?;
@@ -160,7 +173,7 @@ impl Sitting<'_> {
     fn finish(&mut self) -> Result<Summary> {
         let events = self.log.events()?;
         let main = self.examine(Stage::Main)?;
-        let twin = self.plan.common.twin.then(|| self.examine(Stage::Twin)).transpose()?;
+        let twin = self.plan.has_twin().then(|| self.examine(Stage::Twin)).transpose()?;
         let difference = twin.as_ref().map(|twin| paired(&main.test.correct, &twin.test.correct));
         let twin_summary = twin.as_ref().zip(difference).map(|(twin, difference)| {
             let epoch = twin.epoch;
@@ -248,28 +261,21 @@ fn epoch_line(stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, s
     })
 }
 
-impl Options<'_> {
-    /// The folder of a run by its name, unless one was given.
-    pub fn folder(name: &str, out: Option<std::path::PathBuf>) -> Folder {
-        Folder::new(out.unwrap_or_else(|| std::path::Path::new("checkpoints").join(name)))
-    }
-}
-
-/// Refuses to touch a run that is there, unless asked to.
+/// Refuses to touch a run that is there unless asked to, and files that no run has left in any case.
 ///
 /// # Errors
-/// If a run is there and neither `resume` nor `overwrite` was given, or there is none to go on with.
-pub fn check_folder(folder: &Folder, resume: bool, overwrite: bool) -> Result<()> {
+/// If a run is there and `start` is fresh, there is none to resume, or other files are in its place.
+pub fn check_folder(folder: &Folder, start: Start) -> Result<()> {
     let wrong = |problem: &str| Err(Error::Folder { path: folder.root().to_owned(), problem: problem.to_owned() });
-    if let Some(file) = folder.foreign().filter(|_| !overwrite) {
+    if let Some(file) = folder.foreign() {
         let problem = format!("there is a {} in it that no run here has left: choose another --out", file.display());
         return wrong(&problem);
     }
-    match (folder.is_begun(), resume, overwrite) {
-        (true, false, false) => wrong(
+    match (folder.is_begun(), start) {
+        (true, Start::Fresh) => wrong(
             "a run is already there: go on with it by --resume, replace it by --overwrite, or choose another --out",
         ),
-        (false, true, _) => wrong("there is no run to resume; leave out --resume to begin one"),
+        (false, Start::Resume) => wrong("there is no run to resume; leave out --resume to begin one"),
         _ => Ok(()),
     }
 }

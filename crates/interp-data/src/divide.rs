@@ -11,6 +11,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::hash::Hashes;
 use crate::{DataError, Dataset, Info, Result, Split, Truth};
 
 /// How many pairs of pictures a message names.
@@ -40,6 +41,7 @@ impl Default for Divide {
 #[derive(Clone)]
 pub struct Divided {
     view: Arc<View>,
+    digest: String,
 }
 
 impl Divided {
@@ -50,14 +52,22 @@ impl Divided {
     /// [`DataError::Overlap`] where pictures stand in two splits; a train split too small for the cut;
     /// pictures that cannot be read.
     pub fn new(dataset: Arc<dyn Dataset>, settings: &Divide, seed: u64) -> Result<Self> {
+        let hashes = Hashes::of(&*dataset)?;
         if !settings.allow_overlap {
-            refuse_overlap(&*dataset)?;
+            refuse_overlap(&*dataset, &hashes)?;
         }
+        let digest = hashes.digest(&*dataset);
         let dataset = match dataset.len(Split::Test) {
             0 => Arc::new(View::cut_off(dataset, Split::Test, settings.test, seed)?),
             _ => dataset,
         };
-        Ok(Self { view: Arc::new(View::cut_off(dataset, Split::Validation, settings.validation, seed)?) })
+        let view = View::cut_off(dataset, Split::Validation, settings.validation, seed)?;
+        Ok(Self { view: Arc::new(view), digest })
+    }
+
+    /// SHA-256 over all pictures and labels of the data set: what tells one state of it from another.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Train and validation, for whoever trains and chooses.
@@ -173,13 +183,13 @@ impl Dataset for Learning {
     }
 }
 
-fn refuse_overlap(dataset: &dyn Dataset) -> Result<()> {
-    let splits = [Split::Train, Split::Validation, Split::Test];
-    let hashes = |split| hash::all(dataset, split);
-    let hashes = [hashes(splits[0])?, hashes(splits[1])?, hashes(splits[2])?];
+/// All splits.
+const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
+
+fn refuse_overlap(dataset: &dyn Dataset, hashes: &Hashes) -> Result<()> {
     for (one, other) in [(0, 2), (1, 2), (0, 1)] {
-        let both = [splits[one], splits[other]];
-        let places = |at: usize| hashes[at].iter().enumerate();
+        let both = [SPLITS[one], SPLITS[other]];
+        let places = |at: usize| hashes.0[at].iter().enumerate();
         refuse("identical pictures", both, places(one), places(other))?;
         let groups =
             |split| (0..dataset.len(split)).filter_map(move |index| Some((index, dataset.group(split, index)?)));

@@ -53,9 +53,8 @@ pub fn logits(
 pub fn evaluate(net: &Network, info: &interp_data::Info, batches: Batches) -> Result<Evaluation> {
     let (mut loss, mut correct) = (0.0, vec![]);
     logits(net, info, batches, |batch, logits| {
-        // One picture at a time, so that the sum does not depend on the batches.
         for (row, &label) in batch.labels.iter().enumerate() {
-            loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
+            loss += picture_loss(logits, row, label)?;
         }
         correct.extend(hits(logits, &batch.labels)?);
         Ok(())
@@ -63,6 +62,15 @@ pub fn evaluate(net: &Network, info: &interp_data::Info, batches: Batches) -> Re
     let count = correct.len().max(1) as f64;
     let accuracy = correct.iter().filter(|&&hit| hit).count() as f64 / count;
     Ok(Evaluation { loss: loss / count, accuracy, correct })
+}
+
+/// The loss of one picture, without smoothing or class weights; summed one at a time, losses do not depend
+/// on the batches.
+///
+/// # Errors
+/// If there is no such row or label.
+pub fn picture_loss(logits: &Tensor, row: usize, label: u32) -> Result<f64> {
+    Ok(cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss)
 }
 
 /// Whether the largest logit is that of the label; the first of equal ones counts.

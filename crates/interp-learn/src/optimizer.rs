@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::{natural, share};
+
 /// How gradients become steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -126,13 +128,8 @@ impl Optimizer {
     }
 }
 
-fn share(x: f64) -> bool {
-    (0.0..1.0).contains(&x)
-}
-
 fn check_decay(decay: f64) -> Result<(), Unfit> {
-    let natural = decay.is_finite() && decay >= 0.0;
-    Unfit::unless(natural, "weight_decay", format!("must be 0 or more, not {decay}"))
+    Unfit::unless(natural(decay), "weight_decay", format!("must be 0 or more, not {decay}"))
 }
 
 impl Sgd {

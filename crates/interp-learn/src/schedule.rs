@@ -5,18 +5,18 @@ use std::f64::consts::PI;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the learning rate of a phase is multiplied with as the phase goes on.
+/// What the learning rate of a phase is multiplied with as the phase goes on, after its warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// 1 throughout.
     Constant,
-    /// `(1 + cos(pi t)) / 2`, t from 0 to 1 over the phase (Loshchilov and Hutter 2017, eq. 5).
+    /// `(1 + cos(pi t)) / 2`, t from 0 to 1 over the phase after warm-up (Loshchilov and Hutter 2017, eq. 5).
     #[default]
     Cosine,
-    /// Multiplied by `factor` at each of the shares `at` of the phase.
+    /// Multiplied by `factor` at each of the shares `at` of the phase after warm-up.
     Step {
-        /// Shares of the phase, in (0, 1).
+        /// Shares of what follows warm-up, in (0, 1).
         at: Vec<f64>,
         /// Usually 0.1.
         factor: f64,

@@ -146,11 +146,12 @@ impl Train {
 }
 
 /// A finite number, 0 or above.
-fn natural(x: f64) -> bool {
+pub(crate) fn natural(x: f64) -> bool {
     x.is_finite() && x >= 0.0
 }
 
-fn share(x: f64) -> bool {
+/// A number from 0 to below 1.
+pub(crate) fn share(x: f64) -> bool {
     (0.0..1.0).contains(&x)
 }
 

@@ -80,9 +80,14 @@ impl Trainer {
         }
         for (index, (state, numbers)) in trainer.states.iter_mut().zip(snapshot.numbers).enumerate() {
             state.numbers = numbers;
-            for (name, tensor) in &mut state.tensors {
-                *tensor = find(tensors, &format!("prior.{index}/{name}"))?.clone();
+            let folder = format!("prior.{index}/");
+            let saved =
+                tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(&folder)?.to_owned(), t.clone())));
+            let saved: Tensors = saved.collect();
+            if let Some(missing) = state.tensors.keys().find(|name| !saved.contains_key(*name)) {
+                return Err(LearnError::State(format!("`{folder}{missing}` is missing")));
             }
+            state.tensors = saved;
         }
         (trainer.clock, trainer.counts) = (snapshot.clock, snapshot.counts);
         Ok(trainer)

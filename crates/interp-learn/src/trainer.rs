@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::hits;
 use crate::prior::{Now, State, Step, values};
-use crate::{Evaluation, LearnError, Phase, Result, Task, Train, to_tensor};
+use crate::{Evaluation, LearnError, Phase, Result, Steering, Task, Train, to_tensor};
 
 /// Where training stands. Sums are over the present epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,8 +20,6 @@ pub struct Clock {
     pub epoch: usize,
     /// Batches done in the present epoch.
     pub batch: usize,
-    /// Optimizer steps done.
-    pub steps: u64,
     /// Pictures seen.
     pub seen: usize,
     /// Sum over pictures of the loss.
@@ -177,7 +175,6 @@ impl Trainer {
         grads: &[Option<Tensor>],
         batches: usize,
     ) -> Result<()> {
-        self.clock.steps += 1;
         let mut flat: Vec<(usize, Vec<f32>)> = vec![];
         for position in moment.trained() {
             if let Some(grad) = &grads[position] {
@@ -241,7 +238,7 @@ impl Trainer {
 
     /// On to the next epoch.
     pub(crate) fn turn(&mut self) {
-        self.clock = Clock { epoch: self.clock.epoch + 1, steps: self.clock.steps, ..Clock::default() };
+        self.clock = Clock { epoch: self.clock.epoch + 1, ..Clock::default() };
     }
 
     /// Named numbers of the priors, for the log: `sparsity.strength`.
@@ -279,7 +276,7 @@ impl Frame {
         let factor = |p: &Param| if p.role.is_trained() && !frozen[p.node] { own[p.node].0 } else { 0.0 };
         let decay = |p: &Param| if p.role == Role::Weight { own[p.node].1 } else { 0.0 };
         let (factors, decays) = (list.iter().map(factor).collect(), list.iter().map(decay).collect());
-        let steering = task.priors.iter().map(|p| steering(settings, &p.name, phase, within)).collect();
+        let steering = task.priors.iter().map(|p| steering(settings, p, net, phase, within)).collect::<Result<_>>()?;
         Ok(Self { frozen, factors, decays, steering })
     }
 
@@ -289,11 +286,26 @@ impl Frame {
     }
 }
 
-/// If the prior called `name` steers in a phase: in how many epochs it did before the `within`-th of it,
-/// and does in all.
-fn steering(settings: &Train, name: &str, phase: usize, within: usize) -> Option<(usize, usize)> {
-    let steers = |p: &Phase| p.priors.as_ref().is_none_or(|names| names.iter().any(|n| n == name));
-    let epochs = |phases: &[Phase]| phases.iter().filter(|p| steers(p)).map(|p| p.epochs).sum::<usize>();
-    let all = epochs(&settings.phase);
-    steers(&settings.phase[phase]).then(|| (epochs(&settings.phase[..phase]) + within, all))
+/// If the prior steers in a phase: in how many epochs it did before the `within`-th of it, and does in all.
+fn steering(
+    settings: &Train,
+    prior: &Steering,
+    net: &Network,
+    phase: usize,
+    within: usize,
+) -> Result<Option<(usize, usize)>> {
+    let steers = settings.phase.iter().map(|p| steers_in(p, prior, net)).collect::<Result<Vec<bool>>>()?;
+    let epochs = |phases: usize| {
+        let all = settings.phase.iter().zip(&steers).take(phases);
+        all.filter(|(_, steers)| **steers).map(|(p, _)| p.epochs).sum::<usize>()
+    };
+    Ok(steers[phase].then(|| (epochs(phase) + within, epochs(steers.len()))))
+}
+
+/// Whether a phase lets the prior steer, and trains anything that it acts on.
+fn steers_in(phase: &Phase, prior: &Steering, net: &Network) -> Result<bool> {
+    let named = phase.priors.as_ref().is_none_or(|names| names.contains(&prior.name));
+    let frozen = net.graph.select(&phase.freeze, "node", |_| true)?;
+    let trained = prior.scope.nodes.iter().any(|node| !frozen.contains(node)) && phase.learning_rate > 0.0;
+    Ok(named && trained)
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
-use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope};
+use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope, Step, Term};
 use interp_learn::{
     AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
 };
-use interp_net::{Graph, Network, Op, Params, Role};
+use interp_net::finding::Claim;
+use interp_net::{Graph, Keep, Mode, Network, Op, Params, Role};
 
 /// Pictures of one channel, each a wave of its own; three classes.
 struct Waves(Info);
@@ -97,6 +98,12 @@ fn values(params: &Params) -> Vec<Vec<f32>> {
 
 /// All parameters before the first step and after each, and those of the network that training gave.
 fn train(settings: &Train, net: Network, priors: &[Steering]) -> (Vec<Vec<Vec<f32>>>, Vec<Vec<f32>>) {
+    let (path, network) = trained(settings, net, priors);
+    (path, values(&network.params))
+}
+
+/// All parameters before the first step and after each, and the network that training gave.
+fn trained(settings: &Train, net: Network, priors: &[Steering]) -> (Vec<Vec<Vec<f32>>>, Box<Network>) {
     let meets = |_: &Network| Ok(true);
     let task = task(settings, priors, &meets);
     let mut trainer = Trainer::new(net, &task).unwrap();
@@ -108,7 +115,7 @@ fn train(settings: &Train, net: Network, priors: &[Steering]) -> (Vec<Vec<Vec<f3
         Ok(Flow::Continue)
     });
     let Fitted::Done { network, .. } = fitted.unwrap() else { panic!("stopped") };
-    (path, values(&network.params))
+    (path, network)
 }
 
 fn position(net: &Network, node: &str, role: Role) -> usize {
@@ -319,4 +326,86 @@ fn saved_and_loaded_after_any_step_training_ends_the_same() {
             assert!(values(&network.params) == whole, "stopped after {stop} steps");
         }
     }
+}
+
+/// A penalty on weights and on the output: `decay / 2 sum w^2`, and `lift` times the mean over pictures of
+/// the sum of the logits.
+struct Penalty {
+    decay: f64,
+    lift: f64,
+}
+
+impl Prior for Penalty {
+    fn penalty(&self, step: &Step<'_>, scope: &Scope) -> interp_learn::Result<Option<Term>> {
+        let mut term = Term { value: 1.0, ..Term::default() };
+        for &position in &scope.positions {
+            term.params.push((position, (&step.net.params.list()[position].value * self.decay)?));
+        }
+        let logits = step.tape.output(&step.net.graph)?;
+        let share = self.lift / logits.dim(0)? as f64;
+        term.nodes.push((step.net.graph.output(), (logits.ones_like()? * share)?));
+        Ok(Some(term))
+    }
+
+    fn claims(&self, _scope: &Scope) -> Vec<Claim> {
+        vec![]
+    }
+}
+
+#[test]
+fn penalties_reach_weights_and_activations() {
+    let settings = Train { batch: 10, accumulate: 2, ..two_steps() };
+    let with = |decay, lift| {
+        let net = network(false);
+        let prior = steering(&net, "penalty", Penalty { decay, lift }, "*");
+        train(&settings, net, &[prior]).0
+    };
+    // A penalty on the squares is the weight decay of plain gradient descent.
+    let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.3 });
+    let (decayed, _) = train(&Train { optimizer, ..settings.clone() }, network(false), &[]);
+    close(&with(0.3, 0.0)[2].concat(), &decayed[2].concat(), 1e-7);
+    // The derivative of the mean sum of the logits by each of the head's biases is 1.
+    let bias = position(&network(false), "head", Role::Bias);
+    let (free, lifted) = (with(0.0, 0.0), with(0.0, 0.5));
+    let expected: Vec<f32> = free[1][bias].iter().map(|b| b - 0.1 * 0.5).collect();
+    close(&lifted[1][bias], &expected, 1e-7);
+}
+
+#[test]
+fn statistics_are_measured_anew_for_averaged_weights() {
+    let settings = Train { batch: 40, ema: 0.5, phase: vec![phase(3, 0.3)], ..two_steps() };
+    let (path, net) = trained(&settings, network(true), &[]);
+    let data = Waves::divided().examining();
+    let mut pictures = vec![0.0; 40 * 16];
+    pictures.chunks_mut(16).enumerate().for_each(|(i, out)| data.image(Split::Train, i, out).unwrap());
+    pictures.iter_mut().for_each(|value| *value = (*value - 0.5) / 0.25);
+    let x = Tensor::from_vec(pictures, (40, 1, 4, 4), &Device::Cpu).unwrap();
+    let tape = net.forward(&x, Mode::Eval, &Keep::All).unwrap();
+    let seen = tape.at(&net.graph, net.graph.id("conv").unwrap()).unwrap();
+    let channels = seen.transpose(0, 1).unwrap().flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+    let moments = |values: &Vec<f32>| {
+        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+        let square = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>();
+        (mean as f32, (square / (values.len() - 1) as f64) as f32)
+    };
+    let (means, variances): (Vec<f32>, Vec<f32>) = channels.iter().map(moments).unzip();
+    let found = values(&net.params);
+    let [mean, variance] = [Role::RunningMean, Role::RunningVariance].map(|role| position(&net, "norm", role));
+    close(&found[mean], &means, 1e-5);
+    close(&found[variance], &variances, 1e-5);
+    assert!(path[3][mean] != found[mean], "those seen in training are others");
+}
+
+#[test]
+fn epochs_in_which_all_of_a_priors_layers_are_frozen_do_not_count() {
+    let net = network(true);
+    let conv = position(&net, "conv", Role::Weight);
+    let l1 = L1 { target: Some(0.5), reached_at: 0.9, ..L1::default() };
+    let priors = [steering(&net, "few", l1, "conv")];
+    let frozen = Phase { freeze: vec!["conv".into()], ..phase(2, 0.1) };
+    let (path, last) = train(&Train { batch: 4, phase: vec![phase(1, 0.1), frozen], ..two_steps() }, net, &priors);
+    let all = path[0][conv].len();
+    // Of the ten steps before the freeze the ninth reaches the target.
+    assert!(zeros(&path[8][conv]) < zeros(&path[9][conv]) || zeros(&path[8][conv]) >= all / 2);
+    assert!(zeros(&path[9][conv]) >= all / 2 && path[10][conv] == last[conv]);
 }

@@ -1,6 +1,6 @@
 //! Files that are whole or not there.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -25,8 +25,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
-    // The rename itself is on the disk once the folder is.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    sync(folder).map_err(failed)
+}
+
+/// The rename itself is on the disk once the folder is.
+#[cfg(unix)]
+fn sync(folder: &Path) -> std::io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Other systems let no one open a folder.
+#[cfg(not(unix))]
+fn sync(_folder: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// A temporary file that is removed when dropped, with the permissions of an ordinary new file.

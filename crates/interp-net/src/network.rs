@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use crate::{Graph, Node, NodeId, Params, Result, Role, init};
+use crate::{Graph, Params, Result, init};
 
 /// A graph with its parameters beside it.
 #[derive(Clone, Debug)]
@@ -40,15 +40,5 @@ impl Network {
     /// Multiply-adds for one image.
     pub fn multiply_adds(&self) -> usize {
         (0..self.graph.nodes().len()).map(|id| self.graph.multiply_adds(id)).sum()
-    }
-
-    /// Ids of the nodes that match one of the patterns and have a weight: convolutions and linear maps.
-    ///
-    /// # Errors
-    /// If a pattern matches no such node.
-    pub fn weighted(&self, patterns: &[String]) -> Result<Vec<NodeId>> {
-        let has_weight =
-            |node: &Node| self.graph.id(&node.name).is_ok_and(|id| self.params.find(id, Role::Weight).is_some());
-        self.graph.select(patterns, "layer with weights", has_weight)
     }
 }

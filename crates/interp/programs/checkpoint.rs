@@ -104,11 +104,17 @@ pub(super) fn open_for(
     screen: &Screen,
 ) -> Result<Arc<dyn Dataset>> {
     let recipe = file.meta.as_ref().filter(|meta| !meta.recipe.is_empty());
-    let recipe = recipe.map(|meta| Recipe::parse("the checkpoint's recipe", &meta.recipe, catalog)).transpose()?;
+    let recipe = recipe.map(|meta| Recipe::parse("the checkpoint's recipe", &meta.recipe, catalog));
     let (name, path) = spec.map_or((None, None), |spec| {
         let (name, path) = spec.split_once(':').map_or((spec, None), |(name, path)| (name, Some(path)));
         (Some(name), path)
     });
+    // A recipe that cannot be read any more is in the way only where it would be used.
+    let own = file.meta.as_ref().map(|meta| meta.data.as_str());
+    let recipe = match recipe {
+        Some(Err(_)) if name.is_some_and(|name| own != Some(name)) => None,
+        other => other.transpose()?,
+    };
     match (recipe, spec) {
         (Some(recipe), _) if name.is_none_or(|name| name == recipe.data.kind) => {
             let source = match path {

@@ -7,8 +7,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use clap::Args;
 use interp_data::{Augment, Loader, Split, renormalized};
-use interp_learn::logits;
-use interp_net::ops::{Targets, cross_entropy};
+use interp_learn::{logits, picture_loss};
 use serde_json::json;
 
 use super::checkpoint::{Which, check_fit, open_for, split};
@@ -30,7 +29,7 @@ pub(super) struct Eval {
     #[arg(long, default_value = "test", value_parser = split)]
     split: Split,
     /// Only the first N pictures
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     limit: Option<usize>,
     /// Write the logits (N, K), labels (N) and the pictures' indices (N) to this safetensors file
     #[arg(long, value_name = "FILE")]
@@ -43,6 +42,10 @@ pub(super) struct Eval {
     quiet: bool,
     #[command(flatten)]
     machine: Machine,
+}
+
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("`{text}` is not a number from 1 on"))
 }
 
 impl Eval {
@@ -67,7 +70,7 @@ impl Eval {
         let (mut rows, mut labels, mut indices, mut loss, mut right) = (vec![], vec![], vec![], 0.0, 0usize);
         logits(&loaded.network, &info, loader.in_order(self.limit), |batch, logits| {
             for (row, &label) in batch.labels.iter().enumerate() {
-                loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
+                loss += picture_loss(logits, row, label)?;
             }
             right += interp_learn::hits(logits, &batch.labels)?.iter().filter(|&&hit| hit).count();
             labels.extend_from_slice(&batch.labels);

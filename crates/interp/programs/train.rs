@@ -13,10 +13,11 @@ use super::list::List;
 use super::predict::Predict;
 use super::show::Show;
 use super::{Ending, Machine, exit, print};
+use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::progress::Screen;
 use crate::recipe::{self, Recipe};
-use crate::run::{self, Options, Outcome};
+use crate::run::{self, Options, Outcome, Start};
 use crate::summary::Summary;
 use crate::{Catalog, Error, Result};
 
@@ -115,6 +116,14 @@ fn schema(catalog: &Catalog) -> Result<Ending> {
 static STOP: AtomicBool = AtomicBool::new(false);
 
 impl Train {
+    fn start(&self) -> Start {
+        match (self.resume, self.overwrite) {
+            (true, _) => Start::Resume,
+            (_, true) => Start::Overwrite,
+            _ => Start::Fresh,
+        }
+    }
+
     fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let path = self.recipe.as_ref().ok_or_else(|| Error::Usage("a recipe is needed".into()))?;
         let save_every = Duration::try_from_secs_f64(self.save_every)
@@ -123,9 +132,9 @@ impl Train {
         let mut overrides = self.overrides.clone();
         overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
         let recipe = Recipe::read(path, &overrides, catalog)?;
-        let folder = Options::folder(&recipe.common.name, self.out.clone());
+        let folder = Folder::of_run(&recipe.common.name, self.out.clone());
         if !self.dry_run {
-            run::check_folder(&folder, self.resume, self.overwrite)?;
+            run::check_folder(&folder, self.start())?;
         }
         let mut screen = Screen::new(self.quiet);
         let plan = {
@@ -138,7 +147,7 @@ impl Train {
         }
         stop_on_interrupt();
         let options = Options { workers, save_every, stop: &STOP };
-        match run::run(&plan, &folder, self.resume, &options, &mut screen)? {
+        match run::run(&plan, &folder, self.start(), &options, &mut screen)? {
             Outcome::Stopped => {
                 eprintln!("stopped; the state is saved. Go on with the same command and --resume");
                 Ok(Ending::Interrupted)
@@ -162,7 +171,7 @@ fn stop_on_interrupt() {
 }
 
 /// The results for people.
-fn results(summary: &Summary, folder: &crate::folder::Folder) -> String {
+fn results(summary: &Summary, folder: &Folder) -> String {
     let scores = |name: &str, s: &crate::summary::Scores| {
         format!("{name:<12} accuracy {:.2} % on {} test pictures of {}", 100.0 * s.accuracy, s.count, summary.data)
     };

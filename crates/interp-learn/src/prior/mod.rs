@@ -40,8 +40,9 @@ impl Scope {
     /// The nodes that match one of `patterns` and have a parameter of one of `roles`.
     ///
     /// # Errors
-    /// If a pattern matches no such node.
+    /// If there is no pattern, or one matches no such node.
     pub fn new(net: &Network, patterns: &[String], roles: &[Role]) -> Result<Self> {
+        Unfit::unless(!patterns.is_empty(), "nodes", "needs at least one pattern")?;
         let has = |id: NodeId| roles.iter().any(|&role| net.params.find(id, role).is_some());
         let nodes =
             net.graph.select(patterns, "layer that this prior can act on", |n| net.graph.id(&n.name).is_ok_and(has))?;

@@ -72,6 +72,10 @@ impl Target {
         sizes: impl FnOnce() -> Result<Vec<Vec<f32>>>,
     ) -> Result<()> {
         let Some(target) = self.target else { return Ok(()) };
+        let weight = weight_of(now, scope, state);
+        if weight == 0.0 {
+            return Ok(()); // Nothing is trained, so nothing can be made zero.
+        }
         let sizes = sizes()?;
         let ramp = now.progress / self.reached_at;
         if ramp >= 1.0 {
@@ -81,7 +85,7 @@ impl Target {
         let count = sizes.iter().map(Vec::len).sum::<usize>().max(1);
         let zeros = sizes.iter().flatten().filter(|size| **size == 0.0).count();
         let error = wanted - zeros as f64 / count as f64;
-        let strength = self.strength(state) * (GAIN * error * weight_of(now, scope, state)).exp();
+        let strength = self.strength(state) * (GAIN * error * weight).exp();
         state.numbers.insert("strength".into(), strength.clamp(1e-12, 1e12));
         Ok(())
     }
