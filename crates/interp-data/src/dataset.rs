@@ -116,4 +116,10 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// Where files are missing or wrong, or the settings do not fit them.
     fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>>;
+
+    /// Black pixels that it adds on each side of its pictures; other pictures for the same network need
+    /// them too.
+    fn border(&self) -> usize {
+        0
+    }
 }

@@ -23,6 +23,14 @@ pub(crate) fn padded(data: Arc<dyn Dataset>, pad: usize) -> Result<Arc<dyn Datas
     Ok(Arc::new(Padded { data, pad, info }))
 }
 
+/// Writes a picture whose rows have `row` values into the middle of `out`, which is black around it.
+pub(crate) fn place(picture: &[f32], row: usize, pad: usize, channels: usize, out: &mut [f32]) {
+    out.fill(0.0);
+    let side = pad * channels;
+    let rows = out.chunks_exact_mut(row + 2 * side).skip(pad);
+    rows.zip(picture.chunks_exact(row)).for_each(|(out, from)| out[side..side + row].copy_from_slice(from));
+}
+
 struct Padded {
     data: Arc<dyn Dataset>,
     pad: usize,
@@ -46,10 +54,7 @@ impl Dataset for Padded {
         let inner = self.data.info();
         let mut picture = vec![0.0; inner.pixels()];
         self.data.image(split, index, &mut picture)?;
-        out.fill(0.0);
-        let (row, side) = (inner.width * inner.channels, self.pad * inner.channels);
-        let rows = out.chunks_exact_mut(self.info.width * inner.channels).skip(self.pad);
-        rows.zip(picture.chunks_exact(row)).for_each(|(out, row_in)| out[side..side + row].copy_from_slice(row_in));
+        place(&picture, inner.width * inner.channels, self.pad, inner.channels, out);
         Ok(())
     }
 

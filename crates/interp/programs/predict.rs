@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::checkpoint::Which;
 use super::{Ending, Machine, print};
-use crate::{Error, Result};
+use crate::recipe::Recipe;
+use crate::{Catalog, Error, Result};
 
 /// Class and confidence for your own pictures
 #[derive(Args, Debug)]
@@ -31,7 +32,7 @@ pub(super) struct Predict {
 }
 
 impl Predict {
-    pub(super) fn run(&self) -> Result<Ending> {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         self.machine.prepare()?;
         let loaded = self.which.load([32, 32])?;
         let Some(normalization) = &loaded.normalization else {
@@ -40,9 +41,12 @@ impl Predict {
         };
         let names = loaded.file.meta.as_ref().map(|m| m.classes.clone()).unwrap_or_default();
         let &[channels, height, width] = loaded.network.graph.shape(0) else { return Err(no_pictures(&loaded.path)) };
+        let recipe =
+            loaded.file.meta.as_ref().map(|meta| Recipe::parse("the checkpoint's recipe", &meta.recipe, catalog));
+        let border = recipe.and_then(|recipe| recipe.ok()).map_or(0, |recipe| recipe.data.object.border());
         let mut found = vec![];
         for path in &self.images {
-            let pixels = interp_data::read_picture(path, channels, [height, width])?;
+            let pixels = interp_data::read_picture(path, channels, [height, width], border)?;
             let normal: Vec<f32> = pixels
                 .iter()
                 .enumerate()

@@ -96,7 +96,7 @@ pub fn train(catalog: &Catalog) -> ExitCode {
     exit(match cli.command {
         None => cli.train.run(catalog),
         Some(Command::Eval(eval)) => eval.run(catalog),
-        Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),
         Some(Command::List(list)) => list.run(catalog),
         Some(Command::Schema) => schema(catalog),

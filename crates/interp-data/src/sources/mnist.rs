@@ -86,6 +86,10 @@ impl Source for Mnist {
     fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>> {
         padded(Arc::new(open(&DIGITS, self.path.as_deref(), progress)?), self.pad)
     }
+
+    fn border(&self) -> usize {
+        self.pad
+    }
 }
 
 /// Settings of `fashion-mnist`.
@@ -101,6 +105,10 @@ pub struct FashionMnist {
 impl Source for FashionMnist {
     fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>> {
         padded(Arc::new(open(&FASHION, self.path.as_deref(), progress)?), self.pad)
+    }
+
+    fn border(&self) -> usize {
+        self.pad
     }
 }
 
