@@ -8,7 +8,7 @@ fn metadata() -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-// The table of docs/design.md: who may use whom.
+// Who may use whom: learning and auditing do not know each other, and data knows no network.
 #[test]
 fn crates_use_only_whom_they_may() {
     let all = ["ops", "finding", "hub", "net", "data", "learn", "audit", "report"];

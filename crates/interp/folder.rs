@@ -98,6 +98,11 @@ impl Folder {
         self.root.join("report.html")
     }
 
+    /// When which work was done, for a trace viewer; left by `--profile` only.
+    pub fn trace(&self) -> PathBuf {
+        self.root.join("trace.json")
+    }
+
     /// The state of training.
     pub fn state(&self) -> PathBuf {
         self.root.join("state.safetensors")
@@ -109,10 +114,10 @@ impl Folder {
     }
 
     /// What a run leaves, beside its recipe.
-    fn left(&self) -> [PathBuf; 6] {
+    fn left(&self) -> [PathBuf; 7] {
         let models = [self.model(Stage::Main), self.model(Stage::Twin)];
         let [main, twin] = models;
-        [self.summary(), self.report(), self.state(), main, twin, self.log()]
+        [self.summary(), self.report(), self.state(), main, twin, self.log(), self.trace()]
     }
 
     /// The first file of the names that a run writes, in a folder where no run was begun.

@@ -20,6 +20,7 @@ mod error;
 pub mod folder;
 mod origin;
 pub mod plan;
+mod profile;
 pub mod programs;
 mod progress;
 pub mod recipe;

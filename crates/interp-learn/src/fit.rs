@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use interp_data::{Augment, Dataset, Info, Learning, Loader, Split};
 use interp_net::{Grads, Keep, Mode, Network, Params};
+use tracing::trace_span;
 
 use crate::prior::{Prior, Scope, State};
 use crate::trainer::Frame;
@@ -113,14 +114,20 @@ pub fn fit(
         let frame = Frame::new(task, &trainer.network, phase, within)?;
         let rate = |step: usize| settings.phase[phase].rate(within as f64 + step as f64 / steps as f64);
         let mut sum = Sum::default();
-        for batch in train.epoch(trainer.clock.epoch as u64, trainer.clock.batch) {
+        let mut batches = train.epoch(trainer.clock.epoch as u64, trainer.clock.batch);
+        let mut next = || {
+            let _span = trace_span!("wait for data").entered();
+            batches.next()
+        };
+        while let Some(batch) = next() {
             let step = trainer.clock.batch / settings.accumulate;
             let moment = frame.moment(rate(step), (step + 1) as f64 / steps as f64);
             sum.add(&trainer.gradients(task, &moment, &batch?, &info)?, &trainer.network.params)?;
             if sum.batches == settings.accumulate || trainer.clock.batch == train.steps() {
                 trainer.step(task, &moment, &sum.grads, sum.batches)?;
                 sum = Sum::default();
-                if observe(&Event::Step { of: steps, rate: rate(step) }, trainer)? == Flow::Stop {
+                let event = Event::Step { of: steps, rate: rate(step) };
+                if trace_span!("show and save").in_scope(|| observe(&event, trainer))? == Flow::Stop {
                     return Ok(Fitted::Stopped);
                 }
             }
@@ -129,7 +136,7 @@ pub fn fit(
         if settings.ema > 0.0 {
             recalibrate(&mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
         }
-        let found = evaluate(&candidate, &info, validation.in_order(None))?;
+        let found = trace_span!("validation").in_scope(|| evaluate(&candidate, &info, validation.in_order(None)))?;
         if !found.loss.is_finite() {
             return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
         }
@@ -204,6 +211,9 @@ fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Re
 impl Task<'_> {
     /// Applies what all priors enforce.
     pub(crate) fn enforce(&self, params: &mut Params, states: &[State]) -> Result<()> {
-        self.priors.iter().zip(states).try_for_each(|(p, state)| p.prior.enforce(params, &p.scope, state))
+        self.priors.iter().zip(states).try_for_each(|(p, state)| {
+            let _span = trace_span!("prior", name = p.name.as_str()).entered();
+            p.prior.enforce(params, &p.scope, state)
+        })
     }
 }

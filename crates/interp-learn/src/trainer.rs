@@ -7,6 +7,7 @@ use interp_data::{Batch, Info};
 use interp_net::ops::{Targets, cross_entropy};
 use interp_net::{Grads, Keep, Mode, Network, NodeId, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
+use tracing::trace_span;
 
 use crate::evaluate::hits;
 use crate::prior::{Now, State, Step, values};
@@ -129,15 +130,17 @@ impl Trainer {
         info: &Info,
     ) -> Result<Grads> {
         let x = to_tensor(batch, info)?;
-        let tape = self.network.forward(&x, Mode::Train { frozen: moment.frame.frozen.clone() }, &Keep::All)?;
+        let tape = self.network.forward(&x, Mode::Train { frozen: moment.frame.frozen.clone() }, &Keep::Backward)?;
         let logits = tape.output(&self.network.graph)?;
         let targets = Targets::Classes(&batch.labels);
-        let loss = cross_entropy(logits, targets, task.settings.label_smoothing, task.class_weights)?;
+        let loss = trace_span!("loss")
+            .in_scope(|| cross_entropy(logits, targets, task.settings.label_smoothing, task.class_weights))?;
         self.note(batch, loss.loss, &hits(logits, &batch.labels)?)?;
         let mut seeds = vec![(self.network.graph.output(), loss.grad)];
         let mut extra = vec![];
         for (index, p) in task.priors.iter().enumerate() {
             let Some(now) = moment.now(index) else { continue };
+            let _span = trace_span!("prior", name = p.name.as_str()).entered();
             let step = Step { net: &self.network, tape: &tape, now };
             if let Some(term) = p.prior.penalty(&step, &p.scope)? {
                 self.clock.penalty += term.value * batch.labels.len() as f64;
@@ -150,7 +153,7 @@ impl Trainer {
         for (position, more) in extra {
             grads.add_param(position, &more)?;
         }
-        self.network.commit_statistics(&tape)?;
+        trace_span!("statistics").in_scope(|| self.network.commit_statistics(&tape))?;
         Ok(grads)
     }
 
@@ -175,6 +178,7 @@ impl Trainer {
         grads: &[Option<Tensor>],
         batches: usize,
     ) -> Result<()> {
+        let update = trace_span!("update").entered();
         let mut flat: Vec<(usize, Vec<f32>)> = vec![];
         for position in moment.trained() {
             if let Some(grad) = &grads[position] {
@@ -193,7 +197,9 @@ impl Trainer {
                 task.settings.optimizer.step(w, &grad, buffers, rate, decay, count);
             })?;
         }
+        drop(update);
         for (index, (p, state)) in task.priors.iter().zip(&mut self.states).enumerate() {
+            let _span = trace_span!("prior", name = p.name.as_str()).entered();
             if let Some(now) = moment.now(index) {
                 p.prior.after_step(&mut self.network.params, &p.scope, state, now)?;
             }

@@ -60,7 +60,8 @@ struct Sweep<'a> {
 }
 
 impl Network {
-    /// Sweeps back from `seeds`, gradients at nodes of a tape made with [`Keep::All`](crate::Keep::All).
+    /// Sweeps back from `seeds`, gradients at nodes of a tape made with [`Keep::All`](crate::Keep::All) or
+    /// [`Keep::Backward`](crate::Keep::Backward); the result is the same to the last bit.
     ///
     /// # Errors
     /// If an activation is needed that was not kept, or a seed has not the shape of its activation.
@@ -82,7 +83,7 @@ impl Network {
             sweep.flow(*id, seed.clone())?;
         }
         for id in (0..nodes.len()).rev() {
-            sweep.step(id, want.nodes.contains(&id))?;
+            sweep.step(id, &want.nodes)?;
         }
         Ok(sweep.grads)
     }
@@ -102,16 +103,23 @@ impl Sweep<'_> {
     }
 
     /// Sends the gradient at a node to its inputs and parameters; forgets it unless it is to be kept.
-    fn step(&mut self, id: NodeId, keep: bool) -> Result<()> {
+    fn step(&mut self, id: NodeId, wanted: &[NodeId]) -> Result<()> {
         let Some(grad) = self.grads.nodes[id].take() else { return Ok(()) };
-        if keep {
+        if wanted.contains(&id) {
             self.grads.nodes[id] = Some(grad.clone());
         }
         let node = &self.network.graph.nodes()[id];
+        let _span = tracing::trace_span!("backward", node = node.name.as_str()).entered();
+        // Through a ReLU and its batch norm at once, unless the gradient between them is asked for. An activation
+        // between them may have been put there by someone: then the ReLU goes by it.
+        let at_once = |norm: &NodeId| !wanted.contains(norm) && self.tape.activations[*norm].is_none();
+        if let Some(norm) = self.network.graph.norm_of(id).filter(at_once) {
+            return if self.needed[norm] { self.batch_norm(norm, &grad, true) } else { Ok(()) };
+        }
         match node.op {
             Op::Input { .. } => Ok(()),
             Op::Conv2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
-            Op::BatchNorm { eps, .. } => self.batch_norm(id, eps, &grad),
+            Op::BatchNorm { .. } => self.batch_norm(id, &grad, false),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Relu
             | Op::OnOff
@@ -167,26 +175,41 @@ impl Sweep<'_> {
         found.input.map_or(Ok(()), |below| self.flow(input, below))
     }
 
-    fn batch_norm(&mut self, id: NodeId, eps: f64, grad: &Tensor) -> Result<()> {
+    /// A batch norm, with the ReLU after it if `relu`: then `grad` is that at the ReLU.
+    fn batch_norm(&mut self, id: NodeId, grad: &Tensor, relu: bool) -> Result<()> {
         let network = self.network;
-        let params = &network.params;
-        let input = network.graph.nodes()[id].inputs[0];
+        let (params, node) = (&network.params, &network.graph.nodes()[id]);
+        let (input, eps) = (node.inputs[0], node.op.eps());
         let x = self.tape.at(&network.graph, input)?;
-        let gain = params.get(id, Role::Gain)?;
+        let (gain, shift) = (params.get(id, Role::Gain)?, params.get(id, Role::Shift)?);
         let needed = self.needed[input];
-        let result = match &self.tape.saved[id] {
-            Saved::Statistics { mean, variance, .. } => {
-                ops::batch_norm_train_backward(x, gain, mean, variance, eps, grad, needed)
-            }
-            _ => {
-                let (mean, variance) = (params.get(id, Role::RunningMean)?, params.get(id, Role::RunningVariance)?);
-                ops::batch_norm_eval_backward(x, gain, mean, variance, eps, grad, needed)
-            }
+        let (mean, variance, of_the_batch) = match &self.tape.saved[id] {
+            Saved::Statistics { mean, variance, .. } => (mean, variance, true),
+            _ => (params.get(id, Role::RunningMean)?, params.get(id, Role::RunningVariance)?, false),
+        };
+        let norm = ops::BatchNorm { gain, shift, mean, variance, eps };
+        let result = match (of_the_batch, relu) {
+            (true, true) => ops::batch_norm_relu_train_backward(x, &norm, grad, needed),
+            (true, false) => ops::batch_norm_train_backward(x, gain, mean, variance, eps, grad, needed),
+            (false, true) => ops::batch_norm_relu_eval_backward(x, &norm, grad, needed),
+            (false, false) => ops::batch_norm_eval_backward(x, gain, mean, variance, eps, grad, needed),
         };
         let found = network.named(id, result)?;
-        self.store(params.position(id, Role::Gain), Some(found.gain));
-        self.store(params.position(id, Role::Shift), Some(found.shift));
+        self.add(params.position(id, Role::Gain), found.gain)?;
+        self.add(params.position(id, Role::Shift), found.shift)?;
         found.input.map_or(Ok(()), |below| self.flow(input, below))
+    }
+
+    /// Adds to a parameter's gradient: a batch norm has two where a seed lies between it and its ReLU.
+    fn add(&mut self, position: Option<usize>, grad: Tensor) -> Result<()> {
+        if let Some(position) = position.filter(|&p| self.wanted[p]) {
+            let sum = match self.grads.params[position].take() {
+                Some(have) => (have + grad)?,
+                None => grad,
+            };
+            self.grads.params[position] = Some(sum);
+        }
+        Ok(())
     }
 
     fn store(&mut self, position: Option<usize>, grad: Option<Tensor>) {

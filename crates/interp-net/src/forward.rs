@@ -31,8 +31,10 @@ impl Mode {
 /// Which activations a pass keeps, beside the last one.
 #[derive(Clone, Debug)]
 pub enum Keep {
-    /// All: what a backward sweep needs.
+    /// All.
     All,
+    /// Those that a backward sweep needs: what convolutions, linear maps and batch norms read.
+    Backward,
     /// None.
     Output,
     /// Those of the nodes whose names match one of these patterns.
@@ -48,8 +50,12 @@ impl Keep {
     fn flags(&self, network: &Network) -> Result<Vec<bool>> {
         let graph = &network.graph;
         let mut keep = vec![matches!(self, Self::All); graph.nodes().len()];
-        if let Self::Nodes(patterns) = self {
-            graph.select(patterns, "node", |_| true)?.into_iter().for_each(|id| keep[id] = true);
+        match self {
+            Self::Nodes(patterns) => {
+                graph.select(patterns, "node", |_| true)?.into_iter().for_each(|id| keep[id] = true);
+            }
+            Self::Backward => keep = graph.read_backward(),
+            Self::All | Self::Output => {}
         }
         Ok(keep)
     }
@@ -148,14 +154,23 @@ impl Network {
         let mut uses = vec![0; todo.len()];
         let users = || self.graph.nodes().iter().enumerate().filter(|(id, _)| todo[*id]);
         users().flat_map(|(_, node)| &node.inputs).for_each(|&input| uses[input] += 1);
-        for (id, node) in users() {
+        // A batch norm that nobody asks for runs as one with the ReLU that is its only user.
+        let within = |relu: NodeId| self.graph.norm_of(relu).filter(|&norm| todo[norm] && !keep[norm]);
+        let inner: Vec<NodeId> = users().filter_map(|(id, _)| within(id)).collect();
+        for (id, node) in users().filter(|(id, _)| !inner.contains(id)) {
+            let _span = tracing::trace_span!("forward", node = node.name.as_str()).entered();
+            let norm = within(id);
+            let inputs = norm.map_or(&node.inputs, |norm| &self.graph.nodes()[norm].inputs);
             let (output, saved) = {
-                let inputs = node.inputs.iter().map(|&i| tape.at(&self.graph, i)).collect::<Result<Vec<_>>>()?;
-                self.apply(id, &inputs, tape.mode.uses_batch_statistics(id))?
+                let values = inputs.iter().map(|&i| tape.at(&self.graph, i)).collect::<Result<Vec<_>>>()?;
+                match norm {
+                    Some(norm) => self.batch_norm(norm, values[0], tape.mode.uses_batch_statistics(norm), true)?,
+                    None => self.apply(id, &values, tape.mode.uses_batch_statistics(id))?,
+                }
             };
             tape.activations[id] = Some(output);
-            tape.saved[id] = saved;
-            for &input in &node.inputs {
+            tape.saved[norm.unwrap_or(id)] = saved;
+            for &input in inputs {
                 uses[input] -= 1;
                 if uses[input] == 0 && !keep[input] {
                     tape.activations[input] = None;
@@ -176,16 +191,7 @@ impl Network {
                 ops::conv2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
             }
             Op::Linear { .. } => ops::linear(x, param(Role::Weight)?, self.params.find(id, Role::Bias)),
-            Op::BatchNorm { eps, .. } if batch_statistics => {
-                let normed = ops::batch_norm_train(x, param(Role::Gain)?, param(Role::Shift)?, eps);
-                let ops::BatchNormed { output, mean, variance } = self.named(id, normed)?;
-                let count = x.elem_count() / mean.elem_count().max(1);
-                return Ok((output, Saved::Statistics { mean, variance, count }));
-            }
-            Op::BatchNorm { eps, .. } => {
-                let (mean, variance) = (param(Role::RunningMean)?, param(Role::RunningVariance)?);
-                ops::batch_norm_eval(x, param(Role::Gain)?, param(Role::Shift)?, mean, variance, eps)
-            }
+            Op::BatchNorm { .. } => return self.batch_norm(id, x, batch_statistics, false),
             Op::Relu => ops::relu(x),
             Op::MaxPool { kernel, stride, padding } => {
                 let pooled = self.named(id, ops::max_pool2d(x, &Op::pool_geometry(kernel, stride, padding)))?;
@@ -202,6 +208,27 @@ impl Network {
             }
             Op::OnOff => ops::on_off(x),
             Op::PadShortcut { out_channels, stride } => ops::pad_shortcut(x, out_channels, stride),
+        };
+        Ok((self.named(id, output)?, Saved::Nothing))
+    }
+
+    /// A batch norm, with the ReLU after it if asked for.
+    fn batch_norm(&self, id: NodeId, x: &Tensor, batch_statistics: bool, relu: bool) -> Result<(Tensor, Saved)> {
+        let param = |role| self.params.get(id, role);
+        let (gain, shift, eps) = (param(Role::Gain)?, param(Role::Shift)?, self.graph.nodes()[id].op.eps());
+        if batch_statistics {
+            let normed = match relu {
+                true => ops::batch_norm_relu_train(x, gain, shift, eps),
+                false => ops::batch_norm_train(x, gain, shift, eps),
+            };
+            let ops::BatchNormed { output, mean, variance } = self.named(id, normed)?;
+            let count = x.elem_count() / mean.elem_count().max(1);
+            return Ok((output, Saved::Statistics { mean, variance, count }));
+        }
+        let (mean, variance) = (param(Role::RunningMean)?, param(Role::RunningVariance)?);
+        let output = match relu {
+            true => ops::batch_norm_relu_eval(x, &ops::BatchNorm { gain, shift, mean, variance, eps }),
+            false => ops::batch_norm_eval(x, gain, shift, mean, variance, eps),
         };
         Ok((self.named(id, output)?, Saved::Nothing))
     }

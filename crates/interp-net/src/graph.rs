@@ -146,6 +146,28 @@ impl Graph {
         Ok((0..self.nodes.len()).filter(|&id| chosen[id]).collect())
     }
 
+    /// The batch norm that the ReLU `id` follows, if the ReLU is its only user: the two can run as one.
+    pub(crate) fn norm_of(&self, id: NodeId) -> Option<NodeId> {
+        let node = &self.nodes[id];
+        let norm = *node.inputs.first().filter(|_| node.op == Op::Relu)?;
+        let users = self.nodes.iter().flat_map(|n| &n.inputs).filter(|&&input| input == norm).count();
+        (matches!(self.nodes[norm].op, Op::BatchNorm { .. }) && users == 1).then_some(norm)
+    }
+
+    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps and batch norms, and the
+    /// outputs of ReLUs that follow no batch norm alone.
+    pub(crate) fn read_backward(&self) -> Vec<bool> {
+        let mut read = vec![false; self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate() {
+            match node.op {
+                Op::Conv2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => read[node.inputs[0]] = true,
+                Op::Relu => read[id] |= self.norm_of(id).is_none(),
+                _ => {}
+            }
+        }
+        read
+    }
+
     /// Multiply-adds of a node for one image: convolutions and linear maps; 0 for the rest, as is usual.
     pub fn multiply_adds(&self, id: NodeId) -> usize {
         let node = &self.nodes[id];

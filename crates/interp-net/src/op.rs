@@ -114,6 +114,14 @@ impl Op {
         Self::MaxPool { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
     }
 
+    /// What a batch norm adds to the variance; 0 for other operations.
+    pub(crate) fn eps(&self) -> f64 {
+        match self {
+            Self::BatchNorm { eps, .. } => *eps,
+            _ => 0.0,
+        }
+    }
+
     /// The name for tables: `conv 3x3/2`, `batch norm`.
     pub fn label(&self) -> String {
         let window = |name: &str, [h, w]: &[usize; 2], stride: &[usize; 2]| match stride {

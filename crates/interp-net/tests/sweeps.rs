@@ -94,6 +94,40 @@ fn gradients_agree_with_central_differences_in_every_mode() {
 }
 
 #[test]
+fn what_backward_reads_is_enough_and_gives_the_same_bits() {
+    let net = branched();
+    let x = waves(&[3, 2, 9, 8], 0.71);
+    let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let norm = net.graph.id("bn1").unwrap();
+    for mode in modes() {
+        let [all, few] = [Keep::All, Keep::Backward].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
+        assert!(few.get(&net.graph, "bn1").is_err() && few.get(&net.graph, "pool").is_ok());
+        assert_eq!(bits(all.output(&net.graph).unwrap()), bits(few.output(&net.graph).unwrap()));
+        // With a seed between a batch norm and its ReLU too.
+        let seeds = [(net.graph.output(), waves(&[3, 3], 1.9)), (norm, waves(&[3, 4, 9, 8], 0.37))];
+        for seeds in [&seeds[..1], &seeds] {
+            let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
+            let [a, b] = [&all, &few].map(|tape| net.backward(tape, seeds, &want).unwrap());
+            let close = |a: &Tensor, b: &Tensor| bits(a).iter().zip(bits(b)).all(|(a, b)| (a - b).abs() < 1e-12);
+            for (position, param) in net.params.list().iter().enumerate().filter(|(_, p)| p.role.is_trained()) {
+                let (a, b) = (a.param(position).unwrap(), b.param(position).unwrap());
+                // Two sums of a sum have other last bits than one.
+                assert!(if seeds.len() == 1 { bits(a) == bits(b) } else { close(a, b) }, "{} in {mode:?}", param.name);
+            }
+            let (a, b) = (a.node(0).unwrap(), b.node(0).unwrap());
+            assert!(if seeds.len() == 1 { bits(a) == bits(b) } else { close(a, b) }, "input in {mode:?}");
+        }
+    }
+    // An activation put between them decides what passes the ReLU.
+    let tape = net.forward(&x, Mode::Eval, &Keep::All).unwrap();
+    let below = waves(&[3, 4, 9, 8], 0.37).abs().unwrap().neg().unwrap();
+    let cut = net.rerun(&tape, norm, &below).unwrap();
+    let want = Want { nodes: vec![0], params: vec![] };
+    let grads = net.backward(&cut, &[(net.graph.output(), waves(&[3, 3], 1.9))], &want).unwrap();
+    assert!(bits(grads.node(0).unwrap()).iter().all(|&g| g == 0.0), "nothing passes");
+}
+
+#[test]
 fn a_hidden_gradient_is_that_of_the_rest_of_the_network() {
     let net = branched();
     let x = waves(&[2, 2, 9, 8], 0.71);

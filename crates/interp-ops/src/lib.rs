@@ -30,7 +30,9 @@ mod sums;
 mod testing;
 
 pub use batch_norm::{
-    BatchNormGrads, BatchNormed, batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
+    BatchNorm, BatchNormGrads, BatchNormed, batch_norm_eval, batch_norm_eval_backward, batch_norm_relu_eval,
+    batch_norm_relu_eval_backward, batch_norm_relu_train, batch_norm_relu_train_backward, batch_norm_train,
+    batch_norm_train_backward,
 };
 pub use conv2d::{Conv2d, conv2d, conv2d_backward};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};

@@ -15,6 +15,7 @@ use super::show::Show;
 use super::{Ending, Machine, exit, print};
 use crate::folder::Folder;
 use crate::plan::Plan;
+use crate::profile::Profile;
 use crate::progress::Screen;
 use crate::recipe::{self, Recipe};
 use crate::run::{self, Options, Outcome, Start};
@@ -80,6 +81,9 @@ struct Train {
     /// Seconds between saved states within an epoch
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     save_every: f64,
+    /// Say at the end where the time went, and write trace.json for a browser's trace viewer to the folder
+    #[arg(long)]
+    profile: bool,
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
@@ -146,8 +150,14 @@ impl Train {
             return Ok(Ending::Fine);
         }
         stop_on_interrupt();
+        let profile = self.profile.then(Profile::begin).transpose()?;
         let options = Options { workers, save_every, stop: &STOP };
-        match run::run(&plan, &folder, self.start(), &options, &mut screen)? {
+        let outcome = run::run(&plan, &folder, self.start(), &options, &mut screen)?;
+        if let Some(profile) = profile {
+            profile.write_trace(&folder.trace())?;
+            eprintln!("{}", profile.table());
+        }
+        match outcome {
             Outcome::Stopped => {
                 eprintln!("stopped; the state is saved. Go on with the same command and --resume");
                 Ok(Ending::Interrupted)

@@ -150,14 +150,11 @@ impl Prior for GroupLasso {
             let layout = self.layout(params, position);
             change(params, position, |w| layout.shrink(w, threshold))?;
         }
-        let norms = || {
-            scope
-                .positions
-                .iter()
-                .map(|&p| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p])))
-                .collect()
-        };
-        aim.control(scope, state, now, norms)
+        let norms = |&p: &usize| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p]));
+        let norms: Vec<Vec<f32>> = scope.positions.iter().map(norms).collect::<Result<_>>()?;
+        let zeros = norms.iter().flatten().filter(|norm| **norm == 0.0).count();
+        let share = zeros as f64 / norms.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        aim.control(scope, state, now, share, || Ok(norms))
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {

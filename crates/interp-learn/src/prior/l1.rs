@@ -57,21 +57,24 @@ impl Prior for L1 {
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
         let aim = self.aim();
-        let magnitudes = |params: &Params| -> Result<Vec<Vec<f32>>> {
-            let size = |&p: &usize| {
-                let sizes = values(params, p)?.into_iter().map(f32::abs).collect();
-                Ok(unless_frozen(sizes, now.rates[p]))
-            };
-            scope.positions.iter().map(size).collect()
-        };
-        if aim.is_shrinking(state) {
-            for &position in &scope.positions {
-                let threshold = (now.rates[position] * aim.strength(state)) as f32;
-                change(params, position, |w| soft_threshold(w, threshold))?;
-            }
-            aim.control(scope, state, now, || magnitudes(params))?;
+        if !aim.is_shrinking(state) {
+            return Ok(());
         }
-        Ok(())
+        let (mut zeros, mut count) = (0, 0);
+        for &position in &scope.positions {
+            let threshold = (now.rates[position] * aim.strength(state)) as f32;
+            change(params, position, |w| {
+                soft_threshold(w, threshold);
+                zeros += w.iter().filter(|w| **w == 0.0).count();
+                count += w.len();
+            })?;
+        }
+        let size = |&p: &usize| {
+            let sizes = values(params, p)?.into_iter().map(f32::abs).collect();
+            Ok(unless_frozen(sizes, now.rates[p]))
+        };
+        let share = zeros as f64 / count.max(1) as f64;
+        aim.control(scope, state, now, share, || scope.positions.iter().map(size).collect())
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {

@@ -80,7 +80,7 @@ pub struct Now<'a> {
 pub struct Step<'a> {
     /// The network.
     pub net: &'a Network,
-    /// All its activations.
+    /// Its activations, as far as a backward sweep reads them.
     pub tape: &'a Tape,
     /// Where training stands.
     pub now: Now<'a>,

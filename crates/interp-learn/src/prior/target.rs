@@ -62,13 +62,14 @@ impl Target {
         state.numbers.get("strength").copied().unwrap_or(self.strength)
     }
 
-    /// Adapts the strength; at the end of the ramp decides what is held at zero. `sizes` gives for each
-    /// parameter the size of each thing that can be zero.
+    /// Adapts the strength to the share of things that are zero; at the end of the ramp decides what is held
+    /// there. `sizes` gives for each parameter the size of each thing.
     pub(super) fn control(
         &self,
         scope: &Scope,
         state: &mut State,
         now: Now<'_>,
+        share: f64,
         sizes: impl FnOnce() -> Result<Vec<Vec<f32>>>,
     ) -> Result<()> {
         let Some(target) = self.target else { return Ok(()) };
@@ -76,15 +77,12 @@ impl Target {
         if weight == 0.0 {
             return Ok(()); // Nothing is trained, so nothing can be made zero.
         }
-        let sizes = sizes()?;
         let ramp = now.progress / self.reached_at;
         if ramp >= 1.0 {
-            return hold(state, target, &sizes);
+            return hold(state, target, &sizes()?);
         }
         let wanted = target * (1.0 - (1.0 - ramp).powi(3));
-        let count = sizes.iter().map(Vec::len).sum::<usize>().max(1);
-        let zeros = sizes.iter().flatten().filter(|size| **size == 0.0).count();
-        let error = wanted - zeros as f64 / count as f64;
+        let error = wanted - share;
         let strength = self.strength(state) * (GAIN * error * weight).exp();
         state.numbers.insert("strength".into(), strength.clamp(1e-12, 1e12));
         Ok(())
@@ -167,15 +165,15 @@ mod tests {
         let aim = Target { strength: 2.0, target: Some(0.8), reached_at: 0.5 };
         let mut state = State::default();
         let sizes = || Ok(vec![vec![0.0, 1.0], vec![1.0, 1.0]]);
-        aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.25 }, sizes).unwrap();
+        aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.25 }, 0.25, sizes).unwrap();
         assert!((aim.strength(&state) - 2.0 * (0.5f64 * 0.45).exp()).abs() < 1e-12);
         assert!(aim.is_shrinking(&state));
         // At a tenth of the highest rate it grows by a tenth; at none, not at all.
         for (rate, expected) in [(0.01, 1.1), (0.0, 1.1)] {
-            aim.control(&scope(), &mut state, Now { rates: &[rate], progress: 0.25 }, sizes).unwrap();
+            aim.control(&scope(), &mut state, Now { rates: &[rate], progress: 0.25 }, 0.25, sizes).unwrap();
             assert!((aim.strength(&state) - 2.0 * (0.5f64 * 0.45 * expected).exp()).abs() < 1e-12);
         }
-        aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.5 }, sizes).unwrap();
+        aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.5 }, 0.25, sizes).unwrap();
         assert!(!aim.is_shrinking(&state));
         // ceil(0.8 * 4) = 4: all, and in the order of their positions among equals.
         assert_eq!(Target::kept(&state, 1).unwrap().unwrap(), [0, 0]);

@@ -2,6 +2,7 @@
 //! In training mean and variance are those of the batch, over N, H and W; in evaluation they are given.
 #![allow(unsafe_code)]
 
+mod relu;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,11 @@ use crate::sums::rows_per_chunk;
 use candle_core::Tensor;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
+
+pub use relu::{
+    BatchNorm, batch_norm_relu_eval, batch_norm_relu_eval_backward, batch_norm_relu_train,
+    batch_norm_relu_train_backward,
+};
 
 /// What [`batch_norm_train`] returns.
 #[derive(Debug, Clone)]
@@ -46,7 +52,7 @@ pub struct BatchNormGrads {
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or
 /// device.
 pub fn batch_norm_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result<BatchNormed> {
-    by_dtype!("batch_norm_train", x, train(x, gain, shift, eps))
+    by_dtype!("batch_norm_train", x, train(x, gain, shift, eps, Then::Nothing))
 }
 
 /// The gradients of [`batch_norm_train`], through the statistics too; `mean` and `variance` are those that it returned.
@@ -64,7 +70,7 @@ pub fn batch_norm_train_backward(
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_train_backward";
     let affine = Affine { op: OP, gain, mean, variance, eps };
-    by_dtype!(OP, x, backward(&affine, x, grad, input_wanted, Statistics::OfTheBatch))
+    by_dtype!(OP, x, backward(&affine, None, x, grad, input_wanted, Statistics::OfTheBatch))
 }
 
 /// Normalizes `x` (N, C, H, W) by a given `mean` and `variance`; they, `gain` and `shift` are (C).
@@ -81,7 +87,7 @@ pub fn batch_norm_eval(
     eps: f64,
 ) -> Result<Tensor> {
     const OP: &str = "batch_norm_eval";
-    by_dtype!(OP, x, eval(&Affine { op: OP, gain, mean, variance, eps }, x, shift))
+    by_dtype!(OP, x, eval(&Affine { op: OP, gain, mean, variance, eps }, x, shift, Then::Nothing))
 }
 
 /// The gradients of [`batch_norm_eval`], mean and variance being constants.
@@ -99,7 +105,7 @@ pub fn batch_norm_eval_backward(
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_eval_backward";
     let affine = Affine { op: OP, gain, mean, variance, eps };
-    by_dtype!(OP, x, backward(&affine, x, grad, input_wanted, Statistics::Given))
+    by_dtype!(OP, x, backward(&affine, None, x, grad, input_wanted, Statistics::Given))
 }
 
 /// Where the mean and variance come from, which decides whether the gradient passes through them.
@@ -107,6 +113,13 @@ pub fn batch_norm_eval_backward(
 enum Statistics {
     OfTheBatch,
     Given,
+}
+
+/// What is done to the normalized numbers in the same pass.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Nothing,
+    Relu,
 }
 
 /// The per-channel tensors of one call.
@@ -156,7 +169,7 @@ fn per_channel<T: Real>(op: &'static str, what: &str, tensor: &Tensor, channels:
     Ok(numbers::<T>(&storage, layout)?.iter().map(|v| v.to_f64()).collect())
 }
 
-fn train<T: Real>(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result<BatchNormed> {
+fn train<T: Real>(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64, then: Then) -> Result<BatchNormed> {
     const OP: &str = "batch_norm_train";
     let [n, c, h, w] = four(OP, "x", x.dims())?;
     refuse_empty(OP, x, n * h * w)?;
@@ -167,21 +180,23 @@ fn train<T: Real>(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result
     let (mean, variance) = statistics::mean_and_variance(values, c);
     let inverse_deviation = inverse_deviation(&variance, eps);
     let channels = Channels { gain, mean, inverse_deviation };
-    let output = tensor(normalize::<T>(values, &channels, &shift), x.dims())?;
+    let output = tensor(normalize::<T>(values, &channels, &shift, then), x.dims())?;
     Ok(BatchNormed { output, mean: rounded::<T>(&channels.mean, &[c])?, variance: rounded::<T>(&variance, &[c])? })
 }
 
-fn eval<T: Real>(affine: &Affine<'_>, x: &Tensor, shift: &Tensor) -> Result<Tensor> {
+fn eval<T: Real>(affine: &Affine<'_>, x: &Tensor, shift: &Tensor, then: Then) -> Result<Tensor> {
     let [_, c, _, _] = four(affine.op, "x", x.dims())?;
     let channels = affine.channels::<T>(c)?;
     let shift = per_channel::<T>(affine.op, "shift", shift, c)?;
     let dense = Dense::new::<T>(affine.op, x)?;
     let (storage, layout) = dense.storage();
-    tensor(normalize::<T>(numbers(&storage, layout)?, &channels, &shift), x.dims())
+    tensor(normalize::<T>(numbers(&storage, layout)?, &channels, &shift, then), x.dims())
 }
 
+/// The gradients; with the shift given, those through a ReLU that follows.
 fn backward<T: Real>(
     affine: &Affine<'_>,
+    relu: Option<&Tensor>,
     x: &Tensor,
     grad: &Tensor,
     input_wanted: bool,
@@ -196,11 +211,27 @@ fn backward<T: Real>(
     let (dense_x, dense_grad) = (Dense::new::<T>(affine.op, x)?, Dense::new::<T>(affine.op, grad)?);
     let ((storage_x, layout_x), (storage_grad, layout_grad)) = (dense_x.storage(), dense_grad.storage());
     let (values, grads) = (numbers::<T>(&storage_x, layout_x)?, numbers::<T>(&storage_grad, layout_grad)?);
-    let sums = statistics::gradient_sums(values, grads, &as_type::<T>(&channels.mean));
-    let input = input_wanted.then(|| match statistics {
-        Statistics::OfTheBatch => through_statistics::<T>(values, grads, &channels, &sums),
-        Statistics::Given => scaled::<T>(grads, &channels),
-    });
+    let mean = as_type::<T>(&channels.mean);
+    let shift = relu.map(|shift| per_channel::<T>(affine.op, "shift", shift, c)).transpose()?;
+    let (sums, input) = match shift {
+        None => {
+            let sums = statistics::gradient_sums(values, grads, &[&mean], |_, _, g| g);
+            let input = input_wanted.then(|| match statistics {
+                Statistics::OfTheBatch => through_statistics::<T>(values, grads, &channels, &sums),
+                Statistics::Given => scaled::<T>(grads, &channels),
+            });
+            (sums, input)
+        }
+        Some(shift) => {
+            let constants = [&mean[..], &as_type::<T>(&channels.scale()), &as_type::<T>(&shift)];
+            let sums = statistics::gradient_sums(values, grads, &constants, relu::passed);
+            let input = input_wanted.then(|| match statistics {
+                Statistics::OfTheBatch => relu::through_statistics::<T>(values, grads, &channels, &shift, &sums),
+                Statistics::Given => relu::scaled::<T>(values, grads, &channels, &shift),
+            });
+            (sums, input)
+        }
+    };
     let gain: Vec<f64> = sums.of_deviation.iter().zip(&channels.inverse_deviation).map(|(s, d)| s * d).collect();
     Ok(BatchNormGrads {
         input: input.map(|numbers| tensor(numbers, x.dims())).transpose()?,
@@ -220,18 +251,34 @@ fn as_type<T: Real>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&v| T::from_f64(v)).collect()
 }
 
-/// (x - mean) scale + shift.
-fn normalize<T: Real>(values: &[T], channels: &Channels, shift: &[f64]) -> Vec<T> {
+/// (x - mean) scale + shift, and what is done then.
+fn normalize<T: Real>(values: &[T], channels: &Channels, shift: &[f64], then: Then) -> Vec<T> {
     let constants = [&channels.mean[..], &channels.scale(), shift].map(as_type::<T>);
-    by_channel(values, values, &constants, |[mean, scale, shift], x, _| (x - mean) * scale + shift)
+    match then {
+        Then::Nothing => by_channel(values, values, &constants, |constants, x, _| normalized(constants, x)),
+        Then::Relu => by_channel(values, values, &constants, |constants, x, _| {
+            let y = normalized(constants, x);
+            if y <= T::zero() { T::zero() } else { y }
+        }),
+    }
+}
+
+#[inline(always)]
+fn normalized<T: Real>([mean, scale, shift]: [T; 3], x: T) -> T {
+    (x - mean) * scale + shift
+}
+
+/// The mean of g, and the slope against (x - mean) that the variance takes from it, for every channel.
+fn mean_and_slope(count: usize, channels: &Channels, sums: &statistics::Sums) -> [Vec<f64>; 2] {
+    let pixels = (count / channels.mean.len().max(1)) as f64;
+    let mean_grad = sums.of_grad.iter().map(|sum| sum / pixels).collect();
+    let deviations = sums.of_deviation.iter().zip(&channels.inverse_deviation);
+    [mean_grad, deviations.map(|(sum, inverse)| sum / pixels * inverse * inverse).collect()]
 }
 
 /// scale (g - mean of g - (x - mean) (mean of g (x - mean)) / (variance + eps)), means over the batch.
 fn through_statistics<T: Real>(values: &[T], grads: &[T], channels: &Channels, sums: &statistics::Sums) -> Vec<T> {
-    let pixels = (values.len() / channels.mean.len().max(1)) as f64;
-    let mean_grad: Vec<f64> = sums.of_grad.iter().map(|sum| sum / pixels).collect();
-    let deviations = sums.of_deviation.iter().zip(&channels.inverse_deviation);
-    let slope: Vec<f64> = deviations.map(|(sum, inverse)| sum / pixels * inverse * inverse).collect();
+    let [mean_grad, slope] = mean_and_slope(values.len(), channels, sums);
     let constants = [&channels.mean[..], &channels.scale(), &mean_grad, &slope].map(as_type::<T>);
     by_channel(values, grads, &constants, |[mean, scale, mean_grad, slope], x, g| {
         scale * (g - mean_grad - (x - mean) * slope)

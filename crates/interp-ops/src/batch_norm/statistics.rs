@@ -34,10 +34,10 @@ pub(super) fn mean_and_variance<T: Real>(values: &[T], channels: usize) -> (Vec<
 fn moments<T: Real>(chunk: &[T], width: usize) -> Moments {
     let count = (chunk.len() / width) as f64;
     let first = &chunk[..width];
-    let [sums] = channel_sums(chunk, chunk, first, |deviation, _| [deviation]);
+    let [sums] = channel_sums(chunk, chunk, &[first], |[first], x, _| [x - first]);
     let mean: Vec<f64> = first.iter().zip(&sums).map(|(first, sum)| first.to_f64() + sum.to_f64() / count).collect();
     let center: Vec<T> = mean.iter().map(|&mean| T::from_f64(mean)).collect();
-    let [squares] = channel_sums(chunk, chunk, &center, |deviation, _| [deviation * deviation]);
+    let [squares] = channel_sums(chunk, chunk, &[&center], |[center], x, _| [(x - center) * (x - center)]);
     Moments { count, mean, squares: squares.iter().map(|square| square.to_f64()).collect() }
 }
 
@@ -55,32 +55,44 @@ fn join(mut all: Moments, part: &Moments) -> Moments {
     all
 }
 
-/// The sums that the gradients need.
-pub(super) fn gradient_sums<T: Real>(values: &[T], grads: &[T], mean: &[T]) -> Sums {
-    let chunk = rows_per_chunk(mean.len()) * mean.len().max(1);
+/// The sums that the gradients need: of `grad` of the channel's constants (the mean first), x and g, which is g
+/// as it arrives at the normalized numbers, and of this times (x - mean).
+pub(super) fn gradient_sums<T: Real, const K: usize>(
+    values: &[T],
+    grads: &[T],
+    constants: &[&[T]; K],
+    grad: impl Fn([T; K], T, T) -> T + Sync,
+) -> Sums {
+    let channels = constants[0].len();
+    let chunk = rows_per_chunk(channels) * channels.max(1);
     let parts = values.par_chunks(chunk).zip(grads.par_chunks(chunk));
-    let of_chunk = |(x, g)| <(Vec<T>, Vec<T>)>::from(channel_sums(x, g, mean, |deviation, g| [g, g * deviation]));
+    let terms = |constants: [T; K], x: T, g: T| {
+        let g = grad(constants, x, g);
+        [g, g * (x - constants[0])]
+    };
+    let of_chunk = |(x, g)| <(Vec<T>, Vec<T>)>::from(channel_sums(x, g, constants, terms));
     let parts: (Vec<Vec<T>>, Vec<Vec<T>>) = parts.map(of_chunk).unzip();
-    Sums { of_grad: total(&parts.0, mean.len()), of_deviation: total(&parts.1, mean.len()) }
+    Sums { of_grad: total(&parts.0, channels), of_deviation: total(&parts.1, channels) }
 }
 
-/// For every channel the sums over a chunk of `terms` of the distance from the channel's center and of a second number.
-fn channel_sums<T: Real, const S: usize>(
+/// For every channel the sums over a chunk of `terms` of the channel's constants and of two numbers.
+fn channel_sums<T: Real, const K: usize, const S: usize>(
     values: &[T],
     others: &[T],
-    center: &[T],
-    terms: impl Fn(T, T) -> [T; S],
+    constants: &[&[T]; K],
+    terms: impl Fn([T; K], T, T) -> [T; S],
 ) -> [Vec<T>; S] {
-    let mut sums = std::array::from_fn(|_| vec![T::zero(); center.len()]);
+    let channels = constants[0].len();
+    let mut sums = std::array::from_fn(|_| vec![T::zero(); channels]);
     simd(
         #[inline(always)]
         || {
-            let whole = center.len() - center.len() % LANES;
+            let whole = channels - channels % LANES;
             for start in (0..whole).step_by(LANES) {
-                some_channels::<T, S, LANES>(values, others, center, start, &terms, &mut sums);
+                some_channels::<T, K, S, LANES>(values, others, constants, start, &terms, &mut sums);
             }
-            for start in whole..center.len() {
-                some_channels::<T, S, 1>(values, others, center, start, &terms, &mut sums);
+            for start in whole..channels {
+                some_channels::<T, K, S, 1>(values, others, constants, start, &terms, &mut sums);
             }
         },
     );
@@ -89,20 +101,21 @@ fn channel_sums<T: Real, const S: usize>(
 
 /// `L` channels from `start`.
 #[inline(always)]
-fn some_channels<T: Real, const S: usize, const L: usize>(
+fn some_channels<T: Real, const K: usize, const S: usize, const L: usize>(
     values: &[T],
     others: &[T],
-    center: &[T],
+    constants: &[&[T]; K],
     start: usize,
-    terms: impl Fn(T, T) -> [T; S],
+    terms: impl Fn([T; K], T, T) -> [T; S],
     result: &mut [Vec<T>; S],
 ) {
     let mut sums = [[T::zero(); L]; S];
-    let middle: [T; L] = lanes(center, start);
-    for at in (start..values.len()).step_by(center.len()) {
+    let width = constants[0].len();
+    let constants: [[T; L]; K] = std::array::from_fn(|k| lanes(constants[k], start));
+    for at in (start..values.len()).step_by(width) {
         let (values, others) = (&values[at..at + L], &others[at..at + L]);
         for lane in 0..L {
-            let terms = terms(values[lane] - middle[lane], others[lane]);
+            let terms = terms(std::array::from_fn(|k| constants[k][lane]), values[lane], others[lane]);
             for (sum, term) in sums.iter_mut().zip(terms) {
                 sum[lane] += term;
             }
