@@ -153,7 +153,8 @@ impl Dataset for Noise {
 }
 
 fn info(graph: &Graph) -> Info {
-    let &[channels, height, width] = graph.shape(0) else { unreachable!("the input is a picture") };
+    let shape = graph.shape(0);
+    let (channels, height, width) = (shape[0], shape[1], shape[2]);
     let classes = (0..CLASSES).map(|class| class.to_string()).collect();
     let (mean, std) = (vec![0.5; channels], vec![0.3; channels]);
     Info { name: "noise".into(), classes, channels, height, width, mean, std }
