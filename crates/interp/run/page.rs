@@ -63,10 +63,11 @@ fn facts(plan: &Plan, summary: &Summary) -> Vec<(String, String)> {
     ]
 }
 
-/// The table of the network against its twin.
+/// The table of the network, and of its twin where there is one.
 fn against_twin(summary: &Summary) -> Finding {
-    let row =
-        |name: &str, own: String, twin: Option<String>| vec![name.to_owned(), own, twin.unwrap_or_else(|| "–".into())];
+    let row = |name: &str, own: String, twin: Option<String>| {
+        [Some(name.to_owned()), Some(own), twin].into_iter().flatten().collect::<Vec<String>>()
+    };
     let twin = summary.twin.as_ref();
     let both = |name: &str, show: &dyn Fn(crate::summary::Scores, crate::summary::Size, usize) -> String| {
         let other = twin.map(|t| (t.test, t.size, t.epoch));
@@ -89,13 +90,27 @@ fn against_twin(summary: &Summary) -> Finding {
         both("Multiply-adds", &|_, size, _| size.multiply_adds.to_string()),
         both("Chosen from epoch", &|_, _, epoch| epoch.to_string()),
     ];
-    let table = Figure::Table {
-        title: "Interpretable network and twin".into(),
-        caption: "Both were trained on the same pictures, in the same order, for as long; the twin without priors. Each is the \
+    let (title, statement, name, caption) = match twin {
+        None => (
+            "How well the network does",
+            "No twin was trained to compare with.",
+            "This network",
+            "The network of the epoch with the best validation accuracy among those that meet the claims, or the last where none \
+             does.",
+        ),
+        Some(_) => (
+            "What interpretability costs",
+            "Accuracy of the network with its priors, and of the same network trained without them.",
+            "Interpretable network and twin",
+            "Both were trained on the same pictures, in the same order, for as long; the twin without priors. Each is the \
                   network of the epoch with the best validation accuracy among those that meet the claims, or the last where none does. One seed: the \
-                  interval is over test pictures, not over trainings."
-            .into(),
-        columns: ["", "this network", "twin"].map(str::to_owned).to_vec(),
+                  interval is over test pictures, not over trainings.",
+        ),
+    };
+    let table = Figure::Table {
+        title: name.into(),
+        caption: caption.into(),
+        columns: row("", "this network".into(), twin.map(|_| "twin".into())),
         rows,
     };
     let mut numbers =
@@ -105,13 +120,7 @@ fn against_twin(summary: &Summary) -> Finding {
         let difference = Number::new(twin.difference.points, "points", Better::Higher).with_interval(low, high);
         numbers.push(("Difference to the twin".into(), difference));
     }
-    Finding {
-        name: "twin".into(),
-        title: "What interpretability costs".into(),
-        statement: "Accuracy of the network with its priors, and of the same network trained without them.".into(),
-        numbers,
-        figures: vec![table],
-    }
+    Finding { name: "twin".into(), title: title.into(), statement: statement.into(), numbers, figures: vec![table] }
 }
 
 /// Training curves of both networks.
