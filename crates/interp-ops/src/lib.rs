@@ -18,12 +18,13 @@ mod conv2d;
 mod cross_entropy;
 mod elementwise;
 mod error;
-mod gemm;
+mod lanes;
 mod linear;
 mod memory;
 mod on_off;
 mod pad_shortcut;
 mod pool;
+mod product;
 mod real;
 mod sums;
 #[cfg(test)]

@@ -1,18 +1,19 @@
 //! The linear layer: y = x W^T + b.
 #![allow(unsafe_code)]
 
-use crate::gemm::{View, multiply};
 use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
+use crate::product::{Depth, Left, Out, Right, lanes, multiply, padded_columns, panel_width};
 use crate::real::{Real, by_dtype};
 use crate::sums::column_sums;
 use crate::{Result, Wanted, WeightGrads};
 use candle_core::Tensor;
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
-use std::ops::Range;
 
-/// Columns of a result that one task computes.
-const BLOCK: usize = 64;
+/// Rows of a result that one task computes.
+const BLOCK: usize = 48;
+
+/// Numbers along the depth that are summed in one go.
+const PART: usize = 256;
 
 /// y = x W^T + b for `x` (N, I), `weight` (O, I) and `bias` (O): (N, O). A row of y depends on its row of x alone, to the
 /// last bit.
@@ -50,14 +51,9 @@ fn forward<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
     let (dense_x, dense_weight) = (Dense::new::<T>(OP, x)?, Dense::new::<T>(OP, weight)?);
     let ((storage_x, layout_x), (storage_weight, layout_weight)) = (dense_x.storage(), dense_weight.storage());
     let (x, weight) = (numbers::<T>(&storage_x, layout_x)?, numbers::<T>(&storage_weight, layout_weight)?);
-    // With x turned, no product has both operands along the depth (see `gemm`), and the weight is used as it lies.
-    let step = n.max(2);
-    let turned = turned(x, n, inputs, step);
-    let mut out = by_columns(n, outputs, |columns, out| {
-        let a = View::new(&turned, inputs, n, step).transposed();
-        let b = View::new(&weight[columns.start * inputs..], columns.len(), inputs, inputs).transposed();
-        multiply(a, b, out, columns.len());
-    });
+    let panels = turned_panels(weight, outputs, inputs);
+    let left = Matrix { numbers: x, rows: n, columns: inputs, steps: [inputs, 1] };
+    let mut out = left.times(Right::Panels { numbers: &panels, columns: outputs });
     if let Some(bias) = bias {
         out.chunks_exact_mut(outputs.max(1)).for_each(|row| row.iter_mut().zip(&bias).for_each(|(y, &b)| *y += b));
     }
@@ -71,13 +67,44 @@ fn bias_numbers<T: Real>(op: &'static str, bias: &Tensor, outputs: usize) -> Res
     Ok(numbers::<T>(&storage, layout)?.to_vec())
 }
 
-/// The transpose of a matrix of `rows` rows; rows of the result lie `step` apart.
-fn turned<T: Real>(matrix: &[T], rows: usize, columns: usize, step: usize) -> Vec<T> {
-    let mut out = vec![T::zero(); columns * step];
-    for (r, row) in matrix.chunks_exact(columns.max(1)).enumerate().take(rows) {
-        row.iter().enumerate().for_each(|(c, &value)| out[c * step + r] = value);
+/// The panels of the transpose of a matrix.
+fn turned_panels<T: Real>(matrix: &[T], rows: usize, columns: usize) -> Vec<T> {
+    let lanes = lanes::<T>();
+    let mut panels = vec![T::zero(); columns * padded_columns(lanes, rows)];
+    panels.par_chunks_mut((columns * 2 * lanes).max(1)).enumerate().for_each(|(index, panel)| {
+        let first = index * 2 * lanes;
+        let width = panel_width(lanes, first, rows);
+        for (at, row) in matrix[first * columns..].chunks_exact(columns).take(width).enumerate() {
+            panel.iter_mut().skip(at).step_by(width).zip(row).for_each(|(to, &value)| *to = value);
+        }
+    });
+    panels
+}
+
+/// The left matrix of a product, or its transpose: from one row to the next, and from one column to the next, are `steps`.
+struct Matrix<'a, T> {
+    numbers: &'a [T],
+    rows: usize,
+    columns: usize,
+    steps: [usize; 2],
+}
+
+impl<T: Real> Matrix<'_, T> {
+    /// The product, row by row; blocks of rows are tasks.
+    fn times(&self, right: Right<'_, T>) -> Vec<T> {
+        let width = right.columns();
+        let depth = Depth::of(self.columns, self.steps[1], PART);
+        let mut out = Box::new_uninit_slice(self.rows * width);
+        out.par_chunks_mut((BLOCK * width).max(1)).enumerate().for_each(|(block, out)| {
+            let count = out.len() / width;
+            let rows: Vec<usize> = (0..count).map(|row| (block * BLOCK + row) * self.steps[0]).collect();
+            let made: Vec<usize> = (0..count).map(|row| row * width).collect();
+            let left = Left { numbers: self.numbers, rows: &rows, depth: &depth };
+            multiply(left, right, Out { numbers: out, rows: &made }, false);
+        });
+        // SAFETY: the blocks cover `out`, and a product writes every element.
+        unsafe { out.assume_init() }.into_vec()
     }
-    out
 }
 
 fn backward<T: Real>(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted) -> Result<WeightGrads> {
@@ -89,47 +116,14 @@ fn backward<T: Real>(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted)
         dense.each_ref().map(Dense::storage);
     let (x, weight) = (numbers::<T>(&storage_x, layout_x)?, numbers::<T>(&storage_weight, layout_weight)?);
     let grad = numbers::<T>(&storage_grad, layout_grad)?;
-    let left = View::new(grad, n, outputs, outputs);
-    let product = |left: View<'_, T>, right: &[T], rows: usize, depth: usize| {
-        by_columns(rows, inputs, |columns, out| {
-            let right = View::new(right.get(columns.start..).unwrap_or_default(), depth, columns.len(), inputs);
-            multiply(left, right, out, columns.len());
-        })
-    };
+    let by_picture = Matrix { numbers: grad, rows: n, columns: outputs, steps: [outputs, 1] };
+    let by_output = Matrix { numbers: grad, rows: outputs, columns: n, steps: [1, outputs] };
+    let rows = |numbers| Right::Rows { numbers, step: inputs, columns: inputs };
     Ok(WeightGrads {
-        input: wanted.input.then(|| tensor(product(left, weight, n, outputs), &[n, inputs])).transpose()?,
-        weight: wanted
-            .weight
-            .then(|| tensor(product(left.transposed(), x, outputs, n), &[outputs, inputs]))
-            .transpose()?,
+        input: wanted.input.then(|| tensor(by_picture.times(rows(weight)), &[n, inputs])).transpose()?,
+        weight: wanted.weight.then(|| tensor(by_output.times(rows(x)), &[outputs, inputs])).transpose()?,
         bias: wanted.bias.then(|| rounded::<T>(&column_sums(grad, outputs), &[outputs])).transpose()?,
     })
-}
-
-/// A matrix whose columns are computed in blocks: `block` writes all of its columns, row by row.
-fn by_columns<T: Real>(
-    rows: usize,
-    columns: usize,
-    block: impl Fn(Range<usize>, &mut [MaybeUninit<T>]) + Sync,
-) -> Vec<T> {
-    let blocks: Vec<Vec<T>> = (0..columns.div_ceil(BLOCK))
-        .into_par_iter()
-        .map(|index| {
-            let range = index * BLOCK..columns.min((index + 1) * BLOCK);
-            let mut out = Box::new_uninit_slice(rows * range.len());
-            block(range, &mut out);
-            // SAFETY: a product writes every element.
-            unsafe { out.assume_init() }.into_vec()
-        })
-        .collect();
-    let mut matrix = Vec::with_capacity(rows * columns);
-    for row in 0..rows {
-        for (index, block) in blocks.iter().enumerate() {
-            let width = BLOCK.min(columns - index * BLOCK);
-            matrix.extend_from_slice(&block[row * width..][..width]);
-        }
-    }
-    matrix
 }
 
 #[cfg(test)]

@@ -1,21 +1,28 @@
 //! The two types of numbers of the kernels, and how a kernel gets compiled for the processor it runs on.
 
+use crate::lanes::{Kernel, dispatch_f32, dispatch_f64};
 use candle_core::WithDType;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::thread::LocalKey;
 
 thread_local! {
-    static BUFFER_F32: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-    static BUFFER_F64: Cell<Vec<f64>> = const { Cell::new(Vec::new()) };
+    static BUFFERS_F32: Buffers<f32> = const { RefCell::new(Vec::new()) };
+    static BUFFERS_F64: Buffers<f64> = const { RefCell::new(Vec::new()) };
 }
 
-/// `f32` or `f64`: the types that `gemm` multiplies and every kernel is compiled for.
+/// Buffers of a thread that nobody uses now.
+type Buffers<T> = RefCell<Vec<Vec<T>>>;
+
+/// `f32` or `f64`: the types that every kernel is compiled for.
 pub(crate) trait Real: WithDType {
     /// Whether it is not a number.
     fn is_nan(self) -> bool;
 
-    /// Runs `work` with the buffer of this thread, which holds what the last work has left in it.
-    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R;
+    /// Runs `work` with `count` numbers of this thread, which hold what the last work has left in them.
+    fn with_buffer<R>(count: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
+
+    /// Runs a kernel on the widest vectors of this processor.
+    fn vectorize<K: Kernel<Self>>(kernel: K) -> K::Output;
 }
 
 impl Real for f32 {
@@ -24,8 +31,12 @@ impl Real for f32 {
         self.is_nan()
     }
 
-    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R {
-        lend(&BUFFER_F32, work)
+    fn with_buffer<R>(count: usize, work: impl FnOnce(&mut [Self]) -> R) -> R {
+        lend(&BUFFERS_F32, count, work)
+    }
+
+    fn vectorize<K: Kernel<Self>>(kernel: K) -> K::Output {
+        dispatch_f32(kernel)
     }
 }
 
@@ -35,15 +46,20 @@ impl Real for f64 {
         self.is_nan()
     }
 
-    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R {
-        lend(&BUFFER_F64, work)
+    fn with_buffer<R>(count: usize, work: impl FnOnce(&mut [Self]) -> R) -> R {
+        lend(&BUFFERS_F64, count, work)
+    }
+
+    fn vectorize<K: Kernel<Self>>(kernel: K) -> K::Output {
+        dispatch_f64(kernel)
     }
 }
 
-fn lend<T, R>(buffer: &'static LocalKey<Cell<Vec<T>>>, work: impl FnOnce(&mut Vec<T>) -> R) -> R {
-    let mut lent = buffer.take();
-    let result = work(&mut lent);
-    buffer.set(lent);
+fn lend<T: Real, R>(buffers: &'static LocalKey<Buffers<T>>, count: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut lent = buffers.with_borrow_mut(Vec::pop).unwrap_or_default();
+    lent.resize(lent.len().max(count), T::zero());
+    let result = work(&mut lent[..count]);
+    buffers.with_borrow_mut(|all| all.push(lent));
     result
 }
 

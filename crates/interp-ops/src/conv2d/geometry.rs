@@ -65,11 +65,6 @@ impl Geometry {
         self.taps() * self.group_inputs()
     }
 
-    /// Output pixels of the batch.
-    pub(super) fn pixels(&self) -> usize {
-        self.n * self.output[0] * self.output[1]
-    }
-
     /// Numbers of one input image.
     pub(super) fn image(&self) -> usize {
         self.i * self.input[0] * self.input[1]
@@ -79,21 +74,15 @@ impl Geometry {
         self.conv.groups > 1 && self.group_inputs() == 1 && self.group_outputs() == 1
     }
 
-    /// Whether the patch of an output pixel is the input pixel at the same place.
-    pub(super) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.conv.stride == [1, 1] && self.conv.padding == [0, 0]
-    }
-
-    /// Output pixels of a tile: their patches fill a part of the second level of cache.
-    pub(super) fn tile(&self) -> usize {
-        const PATCHES: usize = 1 << 17;
-        (PATCHES / self.depth().max(1)).clamp(64, 256)
-    }
-
     /// Image, row and column of an output pixel.
     pub(super) fn position(&self, pixel: usize) -> [usize; 3] {
         let [h, w] = self.output;
         [pixel / (h * w), pixel / w % h, pixel % w]
+    }
+
+    /// Where a tap lies from the input of the same position along an axis: tap dilation - padding.
+    pub(super) fn offset(&self, axis: usize, tap: usize) -> isize {
+        (tap * self.conv.dilation[axis]) as isize - self.conv.padding[axis] as isize
     }
 
     /// Where tap `tap` of the window at `output` lies along an axis, if within the input.

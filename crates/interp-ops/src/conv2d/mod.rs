@@ -1,18 +1,19 @@
 //! Two-dimensional convolution (cross-correlation, as in every framework) and its gradients.
 //!
-//! Tiles of output pixels, whose patches are copied into a buffer that stays in the cache, are each one product of
-//! matrices on one thread. A convolution of 1x1 and stride 1 needs no copying, one with a channel per group has a loop of
-//! its own.
+//! Four ways: 3x3 of stride 1 with fewer multiplications ([`winograd`]); one channel per group as a loop of its own
+//! ([`depthwise`]); everything else as products of matrices, tile by tile, of patches that are multiplied where they lie
+//! ([`apply`], [`weight_gradient`]). In `f64` the first is not used, so that it has something to be held against.
 
+mod apply;
 mod depthwise;
-mod forward;
 mod geometry;
-mod input_gradient;
-mod patches;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod weight_gradient;
 mod weights;
+mod window;
+mod winograd;
 
 use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
 use crate::real::{Real, by_dtype};
@@ -88,8 +89,10 @@ fn forward_of<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     let (x, weight) = (numbers::<T>(&storage, layout)?, numbers::<T>(&weight_storage, weight_layout)?);
     let out = if geometry.is_depthwise() {
         depthwise::forward(x, &weights::by_tap(weight, &geometry), bias.as_deref(), &geometry)
+    } else if let Some(squares) = winograd::squares::<T>(&geometry) {
+        winograd::forward(x, weight, bias.as_deref(), &geometry, squares)
     } else {
-        forward::forward(x, &weights::by_patch(weight, &geometry), bias.as_deref(), &geometry)
+        apply::forward(x, weight, bias.as_deref(), &geometry)
     };
     tensor(out, &geometry.output_shape())
 }
@@ -127,8 +130,10 @@ fn input_gradient_of<T: Real>(op: &'static str, weight: &Tensor, grads: &[T], ge
     let weight = numbers::<T>(&storage, layout)?;
     let out = if geometry.is_depthwise() {
         depthwise::input_gradient(&weights::by_tap(weight, geometry), grads, geometry)
+    } else if let Some(squares) = winograd::squares::<T>(geometry) {
+        winograd::input_gradient(weight, grads, geometry, squares)
     } else {
-        input_gradient::input_gradient(weight, grads, geometry)
+        apply::input_gradient(weight, grads, geometry)
     };
     tensor(out, &geometry.input_shape())
 }
@@ -139,6 +144,8 @@ fn weight_gradient_of<T: Real>(op: &'static str, x: &Tensor, grads: &[T], geomet
     let x = numbers::<T>(&storage, layout)?;
     let numbers = if geometry.is_depthwise() {
         depthwise::weight_gradient(x, grads, geometry)
+    } else if let Some(squares) = winograd::squares::<T>(geometry) {
+        winograd::weight_gradient(x, grads, geometry, squares)
     } else {
         weight_gradient::weight_gradient(x, grads, geometry)
     };

@@ -1,14 +1,13 @@
 //! Weights in the orders that the products need.
 
 use super::geometry::Geometry;
+use super::walk::Walk;
 use crate::Result;
 use crate::memory::check_kind;
+use crate::product::{lanes, padded_columns, panel_width};
 use crate::real::Real;
 use candle_core::Tensor;
 use rayon::prelude::*;
-
-/// Channels that are reordered at once.
-const BLOCK: usize = 16;
 
 /// The weight tensor as it is written, (O, I / groups, KH, KW) row by row.
 pub(super) fn contiguous<T: Real>(op: &'static str, weight: &Tensor) -> Result<Tensor> {
@@ -16,76 +15,51 @@ pub(super) fn contiguous<T: Real>(op: &'static str, weight: &Tensor) -> Result<T
     Ok(weight.detach().contiguous()?)
 }
 
-/// A stack of matrices, one for each group, laid out row by row.
+/// For each group the panels of a matrix of (tap, channel seen) by channel made.
 pub(super) struct Packed<T> {
-    pub(super) numbers: Vec<T>,
-    /// From one row to the next; at least 2 (see `gemm`).
-    pub(super) step: usize,
-    /// Numbers of the matrix of one group.
-    pub(super) group: usize,
+    numbers: Vec<T>,
+    /// Numbers of the panels of one group.
+    group: usize,
 }
 
-/// For each group a matrix of (kernel row, kernel column, input channel) by output channel.
-pub(super) fn by_patch<T: Real>(weight: &[T], geometry: &Geometry) -> Packed<T> {
-    let (inputs, outputs, taps) = (geometry.group_inputs(), geometry.group_outputs(), geometry.taps());
-    let step = outputs.max(2);
-    let group = taps * inputs * step;
-    let mut numbers = vec![T::zero(); geometry.conv.groups * group];
-    if group == 0 {
-        return Packed { numbers, step, group };
-    }
-    let sources = weight.par_chunks((outputs * inputs * taps).max(1));
-    numbers.par_chunks_mut(group).zip(sources).for_each(|(matrix, source)| {
-        let blocks = blocks(matrix, inputs * step, BLOCK * step);
-        blocks.into_par_iter().enumerate().for_each(|(block, mut by_tap)| {
-            // Some outputs at once, so that whole lines of cache are written.
-            for (index, source) in source.chunks(BLOCK * inputs * taps).enumerate() {
-                let count = source.len() / (inputs * taps);
-                for i in 0..by_tap[0].len() / step {
-                    for (tap, matrix) in by_tap.iter_mut().enumerate() {
-                        let weights = source[(block * BLOCK + i) * taps + tap..].iter().step_by(inputs * taps);
-                        let row = &mut matrix[i * step + index * BLOCK..][..count];
-                        row.iter_mut().zip(weights).for_each(|(to, &w)| *to = w);
+impl<T: Real> Packed<T> {
+    /// The weights of a walk's taps, in their order. Channels seen are inputs and those made are outputs, or the other
+    /// way round for the `gradient`.
+    pub(super) fn new(weight: &[T], geometry: &Geometry, walk: &Walk, gradient: bool) -> Self {
+        let (inputs, outputs, all) = (geometry.group_inputs(), geometry.group_outputs(), geometry.taps());
+        let taps: Vec<usize> = walk.taps().map(|[r, s]| r * geometry.kernel[1] + s).collect();
+        let ((seen, seen_step), (made, made_step)) = match gradient {
+            false => ((inputs, all), (outputs, inputs * all)),
+            true => ((outputs, inputs * all), (inputs, all)),
+        };
+        let (lanes, depth) = (lanes::<T>(), taps.len() * seen);
+        let group = depth * padded_columns(lanes, made);
+        let mut numbers = vec![T::zero(); geometry.conv.groups * group];
+        if group == 0 || weight.is_empty() {
+            return Self { numbers, group };
+        }
+        let sources = weight.par_chunks(outputs * inputs * all);
+        numbers.par_chunks_mut(group).zip(sources).for_each(|(panels, weight)| {
+            panels.par_chunks_mut(depth * 2 * lanes).enumerate().for_each(|(index, panel)| {
+                let first = index * 2 * lanes;
+                let width = panel_width(lanes, first, made);
+                let count = width.min(made - first);
+                for channel in 0..seen {
+                    for (at, tap) in taps.iter().enumerate() {
+                        let row = &mut panel[(at * seen + channel) * width..][..count];
+                        let from = &weight[channel * seen_step + first * made_step + tap..];
+                        row.iter_mut().zip(from.iter().step_by(made_step)).for_each(|(to, &w)| *to = w);
                     }
                 }
-            }
+            });
         });
-    });
-    Packed { numbers, step, group }
-}
-
-/// For each group, for each tap, a matrix of output channel by input channel; the taps in reverse where `turned`, which is
-/// the weight of the convolution that gives the input gradient.
-pub(super) fn by_output<T: Real>(weight: &[T], geometry: &Geometry, turned: bool) -> Packed<T> {
-    let (inputs, outputs, taps) = (geometry.group_inputs(), geometry.group_outputs(), geometry.taps());
-    let step = inputs.max(2);
-    let group = taps * outputs * step;
-    let mut numbers = vec![T::zero(); geometry.conv.groups * group];
-    if group == 0 {
-        return Packed { numbers, step, group };
+        Self { numbers, group }
     }
-    let sources = weight.par_chunks((outputs * inputs * taps).max(1));
-    numbers.par_chunks_mut(group).zip(sources).for_each(|(matrices, source)| {
-        let rows = blocks(matrices, outputs * step, step).into_par_iter();
-        rows.zip(source.par_chunks((inputs * taps).max(1))).for_each(|(mut by_tap, source)| {
-            if turned {
-                by_tap.reverse();
-            }
-            for (i, kernel) in source.chunks_exact(taps).enumerate() {
-                by_tap.iter_mut().zip(kernel).for_each(|(row, &w)| row[i] = w);
-            }
-        });
-    });
-    Packed { numbers, step, group }
-}
 
-/// Cuts every piece of `whole` of length `piece` into blocks; the b-th result holds the b-th block of every piece.
-pub(super) fn blocks<T>(whole: &mut [T], piece: usize, block: usize) -> Vec<Vec<&mut [T]>> {
-    let mut result: Vec<Vec<&mut [T]>> = (0..piece.div_ceil(block)).map(|_| Vec::new()).collect();
-    for piece in whole.chunks_mut(piece) {
-        result.iter_mut().zip(piece.chunks_mut(block)).for_each(|(all, block)| all.push(block));
+    /// The panels of a group.
+    pub(super) fn group(&self, group: usize) -> &[T] {
+        &self.numbers[group * self.group..][..self.group]
     }
-    result
 }
 
 /// The weights of a depthwise convolution: tap by channel.

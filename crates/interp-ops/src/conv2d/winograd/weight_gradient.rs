@@ -1,0 +1,99 @@
+//! The weight gradient: at each point the product, over all squares, of what is seen and the gradient of what is made.
+#![allow(unsafe_code)]
+
+use super::PART;
+use super::apply::{Job, tile_squares};
+use super::squares::{See, Sized, Spread};
+use super::transform::Filter;
+use super::weights;
+use crate::conv2d::geometry::Geometry;
+use crate::conv2d::walk::tiles;
+use crate::conv2d::window::Tile;
+use crate::product::{Depth, Left, Out, Right, multiply};
+use crate::real::Real;
+use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+/// Bytes that the points of all tiles at a time may take, unless the weights take more.
+const MEMORY: usize = 6 << 20;
+
+/// The gradient, (O, I, 3, 3) row by row.
+pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, const N: usize>(
+    x: &[T],
+    grads: &[T],
+    geometry: &Geometry,
+) -> Vec<T> {
+    let job = Job::<F>::new::<M>(geometry, false);
+    let (seen, made, points) = (geometry.i, geometry.o, N * N);
+    let size = tile_squares(points * (seen + made));
+    let tiles = tiles(geometry.n, [geometry.output[0].div_ceil(M), job.seen.columns], size, 1);
+    let mut sums = Box::new_uninit_slice(points * seen * made);
+    if tiles.is_empty() {
+        return vec![T::zero(); geometry.o * geometry.depth()];
+    }
+    let most = tiles.iter().map(|tile| job.seen.count(tile)).max().unwrap_or(0);
+    let room = points * most * (seen + made);
+    let together = (MEMORY / 4).max(points * seen * made).div_ceil(room.max(1)).clamp(1, tiles.len());
+    T::with_buffer(together * room, |buffer| {
+        for (index, tiles) in tiles.chunks(together).enumerate() {
+            buffer.par_chunks_mut(room).zip(tiles).for_each(|(buffer, tile)| {
+                read::<T, F, M, N>(&job, x, grads, tile, buffer);
+            });
+            let filled: Vec<Filled<'_, T>> = buffer
+                .chunks(room)
+                .zip(tiles)
+                .map(|(buffer, tile)| Filled::new(buffer, job.seen.count(tile), [points, seen, made]))
+                .collect();
+            sums.par_chunks_mut(seen * made).enumerate().for_each(|(point, sums)| {
+                filled.iter().enumerate().for_each(|(tile, filled)| filled.add(point, sums, index + tile > 0));
+            });
+        }
+    });
+    // SAFETY: there is a tile, and the product with the first one has written the sums of every point.
+    weights::gradient::<T, F, M, N>(&unsafe { sums.assume_init() }, geometry)
+}
+
+/// Transforms what a tile's squares see, and the gradients of what they make.
+fn read<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
+    job: &Job<F>,
+    x: &[T],
+    grads: &[T],
+    tile: &Tile,
+    buffer: &mut [T],
+) {
+    let count = N * N * job.seen.count(tile);
+    let (seen, rest) = buffer.split_at_mut(count * job.seen.channels);
+    let made = &mut rest[..count * job.made.channels];
+    let filter = PhantomData::<F>;
+    T::vectorize(Sized::<_, M, N>(See { images: x, squared: job.seen, tile, points: seen, filter }));
+    T::vectorize(Sized::<_, M, N>(Spread(See { images: grads, squared: job.made, tile, points: made, filter })));
+}
+
+/// The points of a tile.
+struct Filled<'a, T> {
+    seen: &'a [T],
+    made: &'a [T],
+    squares: usize,
+    /// Seen and made.
+    channels: [usize; 2],
+}
+
+impl<'a, T: Real> Filled<'a, T> {
+    fn new(buffer: &'a [T], squares: usize, [points, seen, made]: [usize; 3]) -> Self {
+        let (first, rest) = buffer.split_at(points * squares * seen);
+        Self { seen: first, made: &rest[..points * squares * made], squares, channels: [seen, made] }
+    }
+
+    /// Adds the product of a point to its sums, or writes it.
+    fn add(&self, point: usize, sums: &mut [MaybeUninit<T>], add: bool) {
+        let [seen, made] = self.channels;
+        let rows: Vec<usize> = (0..seen).collect();
+        let to: Vec<usize> = (0..seen).map(|row| row * made).collect();
+        let depth = Depth::of(self.squares, seen, PART);
+        let numbers = &self.seen[point * self.squares * seen..][..self.squares * seen];
+        let gradients = &self.made[point * self.squares * made..][..self.squares * made];
+        let right = Right::Rows { numbers: gradients, step: made, columns: made };
+        multiply(Left { numbers, rows: &rows, depth: &depth }, right, Out { numbers: sums, rows: &to }, add);
+    }
+}

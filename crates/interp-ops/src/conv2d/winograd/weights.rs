@@ -1,0 +1,185 @@
+//! Weights in the transformed space, and back.
+#![allow(unsafe_code)]
+
+use super::transform::{Filter, both};
+use crate::conv2d::geometry::Geometry;
+use crate::lanes::{Kernel, Lanes};
+use crate::product::lanes;
+use crate::real::Real;
+use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+/// Panel after panel, for each point, the panel's columns of the matrix G g G^T: channel seen by channel made. For the
+/// `gradient` channels seen are outputs and the kernel is turned by half a circle.
+pub(super) fn transformed<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
+    weight: &[T],
+    geometry: &Geometry,
+    gradient: bool,
+) -> Vec<T> {
+    let (inputs, outputs) = (geometry.i, geometry.o);
+    let (seen, seen_step, made, made_step) =
+        if gradient { (outputs, inputs * 9, inputs, 9) } else { (inputs, 9, outputs, inputs * 9) };
+    let panel = 2 * lanes::<T>();
+    let mut panels = Box::new_uninit_slice(N * N * seen * made);
+    panels.par_chunks_mut(N * N * seen * panel).enumerate().for_each(|(index, panels)| {
+        let weight = &weight[index * panel * made_step..];
+        let filter = PhantomData::<F>;
+        T::vectorize(Transformed::<T, F, M, N> {
+            weight,
+            panels,
+            seen,
+            steps: [seen_step, made_step],
+            gradient,
+            filter,
+        });
+    });
+    // SAFETY: every point, channel and column of every panel has been written.
+    unsafe { panels.assume_init() }.into_vec()
+}
+
+/// The points of one panel.
+struct Transformed<'a, T, F, const M: usize, const N: usize> {
+    /// From the weights of the panel's first channel made.
+    weight: &'a [T],
+    panels: &'a mut [MaybeUninit<T>],
+    seen: usize,
+    /// Between channels seen and between channels made.
+    steps: [usize; 2],
+    gradient: bool,
+    filter: PhantomData<F>,
+}
+
+impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Transformed<'_, T, F, M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<T>>(self, lanes: L) {
+        let [seen_step, made_step] = self.steps;
+        let width = self.panels.len() / (N * N * self.seen);
+        assert!(width % L::COUNT == 0, "a panel of other vectors");
+        for first in (0..width).step_by(L::COUNT) {
+            for channel in 0..self.seen {
+                let mut square = [[lanes.splat(T::zero()); 3]; 3];
+                let from = &self.weight[channel * seen_step + first * made_step..];
+                let from = &from[..(L::COUNT - 1) * made_step + 9];
+                for tap in 0..9 {
+                    let place = if self.gradient { 8 - tap } else { tap };
+                    // SAFETY: every lane's nine weights lie within `from`.
+                    square[tap / 3][tap % 3] = unsafe { gather(lanes, from.as_ptr().add(place), made_step) };
+                }
+                let points = both::<_, 3, N>(
+                    &square,
+                    #[inline(always)]
+                    |taps| times(lanes, &F::TAPS, taps),
+                );
+                for row in 0..N {
+                    for column in 0..N {
+                        let at = ((row * N + column) * self.seen + channel) * width + first;
+                        // SAFETY: the panels have a row of this width for every point and channel.
+                        unsafe { lanes.store(self.panels.as_mut_ptr().cast::<T>().add(at), points[row][column]) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Numbers that lie `step` apart.
+///
+/// # Safety
+/// `from` must be valid for reads at every lane's multiple of `step`.
+#[inline(always)]
+unsafe fn gather<T: Real, L: Lanes<T>>(lanes: L, from: *const T, step: usize) -> L::Vector {
+    let mut vector = lanes.splat(T::zero());
+    let numbers: *mut T = std::ptr::from_mut(&mut vector).cast();
+    for lane in 0..L::COUNT {
+        // SAFETY: the caller's; a vector has the layout of its numbers.
+        unsafe { *numbers.add(lane) = *from.add(lane * step) };
+    }
+    vector
+}
+
+/// The matrix times a vector of vectors.
+#[inline(always)]
+fn times<T: Real, L: Lanes<T>, const A: usize, const B: usize>(
+    lanes: L,
+    matrix: &[[f64; A]; B],
+    vectors: [L::Vector; A],
+) -> [L::Vector; B] {
+    let mut result = [lanes.splat(T::zero()); B];
+    for row in 0..B {
+        for column in 0..A {
+            result[row] = lanes.mul_add(lanes.splat(T::from_f64(matrix[row][column])), vectors[column], result[row]);
+        }
+    }
+    result
+}
+
+/// Output channels that a task treats: a multiple of every vector's length.
+const BLOCK: usize = 16;
+
+/// G^T (...) G of sums in the transformed space, (point, input, output), as weights (O, I, 3, 3) row by row.
+pub(super) fn gradient<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
+    sums: &[T],
+    geometry: &Geometry,
+) -> Vec<T> {
+    let mut weight = Box::new_uninit_slice(geometry.o * geometry.i * 9);
+    let channels = [geometry.i, geometry.o];
+    weight.par_chunks_mut(BLOCK * geometry.i * 9).enumerate().for_each(|(block, weight)| {
+        let filter = PhantomData::<F>;
+        T::vectorize(Gradient::<T, F, M, N> { sums, weight, first: block * BLOCK, channels, filter });
+    });
+    // SAFETY: every block writes the nine weights of each of its outputs and inputs.
+    unsafe { weight.assume_init() }.into_vec()
+}
+
+/// The gradients of a block of outputs.
+struct Gradient<'a, T, F, const M: usize, const N: usize> {
+    sums: &'a [T],
+    weight: &'a mut [MaybeUninit<T>],
+    first: usize,
+    /// Inputs and outputs.
+    channels: [usize; 2],
+    filter: PhantomData<F>,
+}
+
+impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Gradient<'_, T, F, M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<T>>(self, lanes: L) {
+        let [inputs, outputs] = self.channels;
+        let mut adjoint = [[0.0; N]; 3];
+        for tap in 0..3 {
+            for point in 0..N {
+                adjoint[tap][point] = F::TAPS[point][tap];
+            }
+        }
+        for (lane, weight) in self.weight.chunks_exact_mut(L::COUNT * inputs * 9).enumerate() {
+            for input in 0..inputs {
+                let mut square = [[lanes.splat(T::zero()); N]; N];
+                for row in 0..N {
+                    for column in 0..N {
+                        let at = ((row * N + column) * inputs + input) * outputs + self.first + lane * L::COUNT;
+                        let from = &self.sums[at..][..L::COUNT];
+                        // SAFETY: a vector's numbers, as was just seen.
+                        square[row][column] = unsafe { lanes.load(from.as_ptr()) };
+                    }
+                }
+                let taps = both::<_, N, 3>(
+                    &square,
+                    #[inline(always)]
+                    |points| times(lanes, &adjoint, points),
+                );
+                for tap in 0..9 {
+                    let numbers: *const T = std::ptr::from_ref(&taps[tap / 3][tap % 3]).cast();
+                    for output in 0..L::COUNT {
+                        // SAFETY: a vector has the layout of its numbers.
+                        weight[(output * inputs + input) * 9 + tap].write(unsafe { *numbers.add(output) });
+                    }
+                }
+            }
+        }
+    }
+}
