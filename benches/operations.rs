@@ -1,0 +1,363 @@
+//! Every operation of `interp::ops`, forward and backward, on the layers of some networks.
+//!
+//!     cargo bench --bench operations -- conv2d/forward
+//!     INTERP_BENCH_THREADS=8 cargo bench --bench operations -- vgg11
+//!
+//! Names are `OPERATION/WHAT/NETWORK LAYER`; WHAT is `forward`, or which gradient is computed. It runs on 2 threads or
+//! on as many as `INTERP_BENCH_THREADS` says. Throughput is in floating-point operations for convolutions and linear maps
+//! (2 for a multiplication with its addition), in numbers of the input for all others; both are shown as `elem`.
+
+#![allow(clippy::unwrap_used)]
+
+use std::cell::LazyCell;
+use std::time::Duration;
+
+use candle_core::{Device, Tensor};
+use criterion::{Criterion, Throughput};
+use interp::ops::{self, BatchNorm, Conv2d, Pool2d, Targets, Wanted};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Some layers of a network.
+struct Net {
+    name: &'static str,
+    batch: usize,
+    /// Channels and side of the maps that a layer reads, and the layer.
+    layers: &'static [([usize; 2], Layer)],
+}
+
+#[derive(Clone, Copy)]
+enum Layer {
+    Conv {
+        filters: usize,
+        kernel: usize,
+        stride: usize,
+        groups: usize,
+    },
+    /// Batch norm, ReLU, and both at once.
+    Norm,
+    /// A window of maximum and average pooling, padded by half of it where windows overlap.
+    Pool {
+        kernel: usize,
+        stride: usize,
+    },
+    /// Mean over the maps, linear map to classes, loss.
+    Head {
+        classes: usize,
+    },
+    /// A sum of branches.
+    Add,
+    /// The shortcut of half the side and twice the channels.
+    Shortcut,
+    /// What is done to pictures first.
+    Pictures,
+}
+
+use Layer::{Add, Head, Norm, Pictures, Pool, Shortcut};
+
+const fn conv(filters: usize, kernel: usize, stride: usize) -> Layer {
+    Layer::Conv { filters, kernel, stride, groups: 1 }
+}
+
+const fn grouped(filters: usize, stride: usize, groups: usize) -> Layer {
+    Layer::Conv { filters, kernel: 3, stride, groups }
+}
+
+const NETS: [Net; 5] = [
+    Net {
+        name: "vgg11",
+        batch: 64,
+        layers: &[
+            ([3, 32], Pictures),
+            ([3, 32], conv(64, 3, 1)),
+            ([64, 32], Norm),
+            ([64, 32], Pool { kernel: 2, stride: 2 }),
+            ([64, 16], conv(128, 3, 1)),
+            ([128, 8], conv(256, 3, 1)),
+            ([256, 8], conv(256, 3, 1)),
+            ([256, 8], Norm),
+            ([256, 4], conv(512, 3, 1)),
+            ([512, 4], conv(512, 3, 1)),
+            ([512, 2], conv(512, 3, 1)),
+            ([512, 2], Norm),
+            ([512, 2], Pool { kernel: 2, stride: 2 }),
+            ([512, 1], Head { classes: 10 }),
+        ],
+    },
+    Net {
+        name: "resnet20",
+        batch: 64,
+        layers: &[
+            ([3, 32], conv(16, 3, 1)),
+            ([16, 32], conv(16, 3, 1)),
+            ([16, 32], Norm),
+            ([16, 32], Add),
+            ([16, 32], conv(32, 3, 2)),
+            ([16, 32], Shortcut),
+            ([32, 16], conv(32, 3, 1)),
+            ([32, 16], conv(64, 3, 2)),
+            ([64, 8], conv(64, 3, 1)),
+            ([64, 8], Norm),
+            ([64, 8], Head { classes: 10 }),
+        ],
+    },
+    Net {
+        name: "resnet18",
+        batch: 8,
+        layers: &[
+            ([3, 224], Pictures),
+            ([3, 224], conv(64, 7, 2)),
+            ([64, 112], Norm),
+            ([64, 112], Pool { kernel: 3, stride: 2 }),
+            ([64, 56], conv(64, 3, 1)),
+            ([64, 56], Add),
+            ([64, 56], conv(128, 3, 2)),
+            ([64, 56], conv(128, 1, 2)),
+            ([128, 28], conv(128, 3, 1)),
+            ([128, 28], conv(256, 3, 2)),
+            ([256, 14], conv(256, 3, 1)),
+            ([256, 14], conv(512, 3, 2)),
+            ([512, 7], conv(512, 3, 1)),
+            ([512, 7], Norm),
+            ([512, 7], Head { classes: 1000 }),
+        ],
+    },
+    // What those do not have: depthwise and 1x1 (Howard et al. 2017, arXiv 1704.04861), and groups (Xie et al. 2017,
+    // arXiv 1611.05431).
+    Net {
+        name: "mobilenet",
+        batch: 8,
+        layers: &[
+            ([32, 112], grouped(32, 1, 32)),
+            ([64, 112], grouped(64, 2, 64)),
+            ([256, 28], grouped(256, 1, 256)),
+            ([256, 28], conv(256, 1, 1)),
+        ],
+    },
+    Net { name: "resnext50", batch: 8, layers: &[([256, 28], grouped(256, 1, 32)), ([256, 28], grouped(256, 2, 32))] },
+];
+
+/// Numbers between -1 and 1 that look random, in channels-last memory.
+fn noise(shape: &[usize]) -> Tensor {
+    let count = shape.iter().product::<usize>() as u32;
+    let numbers: Vec<f32> =
+        (0..count).map(|index| (index.wrapping_mul(0x9e37_79b9) as i32) as f32 / 2f32.powi(31)).collect();
+    ops::channels_last(&Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()).unwrap()
+}
+
+/// Benchmarks of one layer.
+struct Bench<'a> {
+    criterion: &'a mut Criterion,
+    layer: String,
+}
+
+impl Bench<'_> {
+    /// Adds a benchmark. `make` makes what is run, and that only if it is to be run.
+    fn time<R, W: Fn() -> ops::Result<R>>(&mut self, name: &str, count: usize, make: impl FnOnce() -> W) {
+        let work = LazyCell::new(make);
+        let mut group = self.criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(&self.layer, |bencher| bencher.iter(|| work().unwrap()));
+        group.finish();
+    }
+
+    fn conv(&mut self, x: [usize; 4], weight: [usize; 4], conv: Conv2d) {
+        let [n, _, h, w] = x;
+        let [filters, inputs, kernel, _] = weight;
+        let [height, width] = conv.output_size([h, w], [kernel; 2]).unwrap();
+        let output = [n, filters, height, width];
+        let flop = 2 * output.iter().product::<usize>() * inputs * kernel * kernel;
+        self.time("conv2d/forward", flop, || {
+            let (x, weight) = (noise(&x), noise(&weight));
+            move || ops::conv2d(&x, &weight, None, &conv)
+        });
+        for (what, input) in [("conv2d/input", true), ("conv2d/weight", false)] {
+            let wanted = Wanted { input, weight: !input, bias: false };
+            self.time(what, flop, || {
+                let (x, weight, grad) = (noise(&x), noise(&weight), noise(&output));
+                move || ops::conv2d_backward(&x, &weight, &grad, &conv, wanted)
+            });
+        }
+    }
+
+    fn norm(&mut self, x: [usize; 4]) {
+        for (name, run) in NORMS {
+            self.time(name, x.iter().product(), || {
+                let normed = Normed::new(&x);
+                move || run(&normed)
+            });
+        }
+    }
+
+    fn pool(&mut self, x: [usize; 4], pool: Pool2d) {
+        let count = x.iter().product();
+        self.time("max_pool2d/forward", count, || {
+            let x = noise(&x);
+            move || ops::max_pool2d(&x, &pool)
+        });
+        self.time("max_pool2d/backward", count, || {
+            let pooled = ops::max_pool2d(&noise(&x), &pool).unwrap();
+            move || ops::max_pool2d_backward(&pooled.argmax, &pooled.output, &x)
+        });
+        self.time("avg_pool2d/forward", count, || {
+            let x = noise(&x);
+            move || ops::avg_pool2d(&x, &pool)
+        });
+        self.time("avg_pool2d/backward", count, || {
+            let grad = ops::avg_pool2d(&noise(&x), &pool).unwrap();
+            move || ops::avg_pool2d_backward(&grad, &x, &pool)
+        });
+    }
+
+    fn head(&mut self, x: [usize; 4], classes: usize) {
+        let [n, features, ..] = x;
+        self.time("global_avg_pool/forward", x.iter().product(), || {
+            let x = noise(&x);
+            move || ops::global_avg_pool(&x)
+        });
+        self.time("global_avg_pool/backward", x.iter().product(), || {
+            let grad = noise(&[n, features]);
+            move || ops::global_avg_pool_backward(&grad, &x)
+        });
+        self.linear([n, features], classes);
+        self.time("cross_entropy/forward and backward", n * classes, || {
+            let (logits, labels) = (noise(&[n, classes]), vec![0; n]);
+            move || ops::cross_entropy(&logits, Targets::Classes(&labels), 0.1, None)
+        });
+    }
+
+    fn linear(&mut self, [n, inputs]: [usize; 2], outputs: usize) {
+        let flop = 2 * n * inputs * outputs;
+        self.time("linear/forward", flop, || {
+            let (x, weight, bias) = (noise(&[n, inputs]), noise(&[outputs, inputs]), noise(&[outputs]));
+            move || ops::linear(&x, &weight, Some(&bias))
+        });
+        for (what, input) in [("linear/input", true), ("linear/weight and bias", false)] {
+            let wanted = Wanted { input, weight: !input, bias: !input };
+            self.time(what, flop, || {
+                let (x, weight, grad) = (noise(&[n, inputs]), noise(&[outputs, inputs]), noise(&[n, outputs]));
+                move || ops::linear_backward(&x, &weight, &grad, wanted)
+            });
+        }
+    }
+
+    fn add(&mut self, x: [usize; 4]) {
+        self.time("add/forward", x.iter().product(), || {
+            let (a, b) = (noise(&x), noise(&x));
+            move || ops::add(&a, &b)
+        });
+    }
+
+    fn shortcut(&mut self, x: [usize; 4]) {
+        let outputs = 2 * x[1];
+        self.time("pad_shortcut/forward", x.iter().product(), || {
+            let x = noise(&x);
+            move || ops::pad_shortcut(&x, outputs, 2)
+        });
+        self.time("pad_shortcut/backward", x.iter().product(), || {
+            let grad = ops::pad_shortcut(&noise(&x), outputs, 2).unwrap();
+            move || ops::pad_shortcut_backward(&grad, &x, 2)
+        });
+    }
+
+    fn pictures(&mut self, x: [usize; 4]) {
+        self.time("channels_last/forward", x.iter().product(), || {
+            let x = noise(&x).contiguous().unwrap();
+            move || ops::channels_last(&x)
+        });
+        self.time("on_off/forward", x.iter().product(), || {
+            let x = noise(&x);
+            move || ops::on_off(&x)
+        });
+        self.time("on_off/backward", x.iter().product(), || {
+            let grad = ops::on_off(&noise(&x)).unwrap();
+            move || ops::on_off_backward(&grad)
+        });
+    }
+}
+
+const EPS: f64 = 1e-5;
+
+/// What batch norms and ReLUs read.
+struct Normed {
+    x: Tensor,
+    grad: Tensor,
+    gain: Tensor,
+    shift: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+}
+
+impl Normed {
+    fn new(shape: &[usize; 4]) -> Self {
+        let (x, gain, shift) = (noise(shape), noise(&shape[1..2]), noise(&shape[1..2]));
+        let found = ops::batch_norm_train(&x, &gain, &shift, EPS).unwrap();
+        Self { grad: found.output, x, gain, shift, mean: found.mean, variance: found.variance }
+    }
+
+    fn norm(&self) -> BatchNorm<'_> {
+        let Self { gain, shift, mean, variance, .. } = self;
+        BatchNorm { gain, shift, mean, variance, eps: EPS }
+    }
+}
+
+type Run = fn(&Normed) -> ops::Result<Option<Tensor>>;
+
+const NORMS: [(&str, Run); 10] = [
+    ("batch_norm_train/forward", |t| Ok(Some(ops::batch_norm_train(&t.x, &t.gain, &t.shift, EPS)?.output))),
+    ("batch_norm_train/backward", |t| {
+        Ok(ops::batch_norm_train_backward(&t.x, &t.gain, &t.mean, &t.variance, EPS, &t.grad, true)?.input)
+    }),
+    ("batch_norm_eval/forward", |t| ops::batch_norm_eval(&t.x, &t.gain, &t.shift, &t.mean, &t.variance, EPS).map(Some)),
+    ("batch_norm_eval/backward", |t| {
+        Ok(ops::batch_norm_eval_backward(&t.x, &t.gain, &t.mean, &t.variance, EPS, &t.grad, true)?.input)
+    }),
+    ("batch_norm_relu_train/forward", |t| Ok(Some(ops::batch_norm_relu_train(&t.x, &t.gain, &t.shift, EPS)?.output))),
+    ("batch_norm_relu_train/backward", |t| {
+        Ok(ops::batch_norm_relu_train_backward(&t.x, &t.norm(), &t.grad, true)?.input)
+    }),
+    ("batch_norm_relu_eval/forward", |t| ops::batch_norm_relu_eval(&t.x, &t.norm()).map(Some)),
+    (
+        "batch_norm_relu_eval/backward",
+        |t| Ok(ops::batch_norm_relu_eval_backward(&t.x, &t.norm(), &t.grad, true)?.input),
+    ),
+    ("relu/forward", |t| ops::relu(&t.x).map(Some)),
+    ("relu/backward", |t| ops::relu_backward(&t.x, &t.grad).map(Some)),
+];
+
+/// Adds the benchmarks of one layer that reads maps `x`.
+fn add(criterion: &mut Criterion, net: &Net, x: [usize; 4], layer: Layer) {
+    let [_, channels, side, _] = x;
+    let name = format!("{} {channels}x{side}x{side}", net.name);
+    let mut bench = Bench { criterion, layer: name };
+    match layer {
+        Layer::Conv { filters, kernel, stride, groups } => {
+            bench.layer += &format!(" {kernel}x{kernel}-{stride} {filters} filters");
+            let conv = Conv2d { stride: [stride; 2], padding: [kernel / 2; 2], groups, ..Conv2d::default() };
+            bench.conv(x, [filters, channels / groups, kernel, kernel], conv);
+        }
+        Norm => bench.norm(x),
+        Pool { kernel, stride } => {
+            let padding = if kernel > stride { kernel / 2 } else { 0 };
+            bench.pool(x, Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] });
+        }
+        Head { classes } => bench.head(x, classes),
+        Add => bench.add(x),
+        Shortcut => bench.shortcut(x),
+        Pictures => bench.pictures(x),
+    }
+}
+
+fn main() {
+    let threads = std::env::var("INTERP_BENCH_THREADS").map_or(2, |threads| threads.parse().unwrap());
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
+    let quick = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300));
+    let mut criterion = quick.measurement_time(Duration::from_secs(1)).configure_from_args();
+    for net in &NETS {
+        for &([channels, side], layer) in net.layers {
+            add(&mut criterion, net, [net.batch, channels, side, side], layer);
+        }
+    }
+    criterion.final_summary();
+}
