@@ -89,8 +89,8 @@ fn forward_of<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     let (x, weight) = (numbers::<T>(&storage, layout)?, numbers::<T>(&weight_storage, weight_layout)?);
     let out = if geometry.is_depthwise() {
         depthwise::forward(x, &weights::by_tap(weight, &geometry), bias.as_deref(), &geometry)
-    } else if let Some(squares) = winograd::squares::<T>(&geometry) {
-        winograd::forward(x, weight, bias.as_deref(), &geometry, squares)
+    } else if let Some(blocks) = winograd::blocks::<T>(&geometry) {
+        winograd::forward(x, weight, bias.as_deref(), &geometry, blocks)
     } else {
         apply::forward(x, weight, bias.as_deref(), &geometry)
     };
@@ -130,8 +130,8 @@ fn input_gradient_of<T: Real>(op: &'static str, weight: &Tensor, grads: &[T], ge
     let weight = numbers::<T>(&storage, layout)?;
     let out = if geometry.is_depthwise() {
         depthwise::input_gradient(&weights::by_tap(weight, geometry), grads, geometry)
-    } else if let Some(squares) = winograd::squares::<T>(geometry) {
-        winograd::input_gradient(weight, grads, geometry, squares)
+    } else if let Some(blocks) = winograd::blocks::<T>(geometry) {
+        winograd::input_gradient(weight, grads, geometry, blocks)
     } else {
         apply::input_gradient(weight, grads, geometry)
     };
@@ -144,8 +144,8 @@ fn weight_gradient_of<T: Real>(op: &'static str, x: &Tensor, grads: &[T], geomet
     let x = numbers::<T>(&storage, layout)?;
     let numbers = if geometry.is_depthwise() {
         depthwise::weight_gradient(x, grads, geometry)
-    } else if let Some(squares) = winograd::squares::<T>(geometry) {
-        winograd::weight_gradient(x, grads, geometry, squares)
+    } else if let Some(blocks) = winograd::blocks::<T>(geometry) {
+        winograd::weight_gradient(x, grads, geometry, blocks)
     } else {
         weight_gradient::weight_gradient(x, grads, geometry)
     };

@@ -15,8 +15,9 @@ use sizes::sizes;
 
 /// The most that a result may be off, in eps times the sum of its terms without their signs. A running sum of terms with
 /// random signs is off by 0.2 of that (root mean square, whatever its length) and the largest of 10^5 such errors by 2, as
-/// PyTorch's are. An algorithm that saves multiplications by adding first may lose one more bit.
-const MOST: f64 = 4.0;
+/// PyTorch's are. 3x3 convolutions of blocks of 2x4 add up before they multiply, with factors up to 2 sqrt 2 each way, and
+/// at the border few terms bear the errors of a whole block: another factor of 3.
+const MOST: f64 = 6.0;
 
 /// The most that an error may be in PyTorch's of the same case.
 const OF_PYTORCH: f64 = 4.0;

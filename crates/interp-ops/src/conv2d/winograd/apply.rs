@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::PART;
-use super::squares::{Make, See, Sized, Squared};
-use super::transform::Filter;
+use super::blocks::{Grid, Make, See, Sized};
+use super::transform::{Filter, ROWS, SEEN_ROWS};
 use super::weights::transformed;
 use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
@@ -17,8 +17,8 @@ use std::mem::MaybeUninit;
 /// Bytes that the points of a tile may take.
 const MEMORY: usize = 1 << 19;
 
-/// Squares of a tile whose points have so many numbers: enough to use transformed weights many times.
-pub(super) fn tile_squares(numbers: usize) -> usize {
+/// Blocks of a tile whose points have so many numbers: enough to use transformed weights many times.
+pub(super) fn tile_blocks(numbers: usize) -> usize {
     (MEMORY / 4 / numbers.max(1)).clamp(48, 240) / 12 * 12
 }
 
@@ -35,25 +35,25 @@ pub(super) fn apply<T: Real, F: Filter<M, N> + Sync, const M: usize, const N: us
     let [height, width] = job.made.size;
     let row = width * job.made.channels;
     let mut out = Box::new_uninit_slice(geometry.n * height * row);
-    let squares = tile_squares(N * N * (job.seen.channels + job.made.channels));
-    let tiles = tiles(geometry.n, [height.div_ceil(M), job.seen.columns], squares, 1);
+    let blocks = tile_blocks(SEEN_ROWS * N * (job.seen.channels + job.made.channels));
+    let tiles = tiles(geometry.n, [height.div_ceil(ROWS), job.seen.columns], blocks, 1);
     let mut rest = &mut out[..];
     let mut parts = Vec::with_capacity(tiles.len());
     for tile in tiles {
-        let rows = (tile.rows.end * M).min(height) - tile.rows.start * M;
+        let rows = (tile.rows.end * ROWS).min(height) - tile.rows.start * ROWS;
         let (part, after) = std::mem::take(&mut rest).split_at_mut(tile.images.len() * rows * row);
         rest = after;
         parts.push((tile, part));
     }
     parts.into_par_iter().for_each(|(tile, out)| job.tile::<T, M, N>(x, &panels, bias, &tile, out));
-    // SAFETY: the tiles cover the result, and every square of a tile writes all of its pixels.
+    // SAFETY: the tiles cover the result, and every block of a tile writes all of its pixels.
     unsafe { out.assume_init() }.into_vec()
 }
 
 /// What is read and what is written.
 pub(super) struct Job<F> {
-    pub(super) seen: Squared,
-    pub(super) made: Squared,
+    pub(super) seen: Grid,
+    pub(super) made: Grid,
     filter: PhantomData<F>,
 }
 
@@ -66,13 +66,13 @@ impl<F> Job<F> {
         let ((seen, seen_channels), (made, made_channels)) = if gradient { (output, input) } else { (input, output) };
         let columns = made[1].div_ceil(M);
         Self {
-            seen: Squared { size: seen, channels: seen_channels, step: M, before, columns },
-            made: Squared { size: made, channels: made_channels, step: M, before: [0, 0], columns },
+            seen: Grid { size: seen, channels: seen_channels, step: [ROWS, M], before, columns },
+            made: Grid { size: made, channels: made_channels, step: [ROWS, M], before: [0, 0], columns },
             filter: PhantomData,
         }
     }
 
-    /// The outputs of a tile of squares.
+    /// The outputs of a tile of blocks.
     fn tile<T: Real, const M: usize, const N: usize>(
         &self,
         x: &[T],
@@ -84,22 +84,22 @@ impl<F> Job<F> {
         F: Filter<M, N>,
     {
         let (seen, made, count) = (self.seen.channels, self.made.channels, self.seen.count(tile));
-        T::with_buffer(N * N * count * (seen + made), |buffer| {
-            let (points, products) = buffer.split_at_mut(N * N * count * seen);
-            let (squared, filter) = (self.seen, PhantomData::<F>);
-            T::vectorize(Sized::<_, M, N>(See { images: x, squared, tile, points, filter }));
-            multiply_points(points, panels, products, [N * N, count, seen, made]);
-            let (points, squared) = (&*products, self.made);
-            T::vectorize(Sized::<_, M, N>(Make { points, squared, tile, bias, out, filter }));
+        T::with_buffer(SEEN_ROWS * N * count * (seen + made), |buffer| {
+            let (points, products) = buffer.split_at_mut(SEEN_ROWS * N * count * seen);
+            let (grid, filter) = (self.seen, PhantomData::<F>);
+            T::vectorize(Sized::<_, M, N>(See { images: x, grid, tile, points, filter }));
+            multiply_points(points, panels, products, [SEEN_ROWS * N, count, seen, made]);
+            let (points, grid) = (&*products, self.made);
+            T::vectorize(Sized::<_, M, N>(Make { points, grid, tile, bias, out, filter }));
         });
     }
 }
 
-/// At each point the product of (square, channel seen) and (channel seen, channel made).
+/// At each point the product of (block, channel seen) and (channel seen, channel made).
 fn multiply_points<T: Real>(seen: &[T], panels: &[T], made: &mut [T], [points, count, from, to]: [usize; 4]) {
     let lanes = lanes::<T>();
-    let rows: Vec<usize> = (0..count).map(|square| square * from).collect();
-    let made_rows: Vec<usize> = (0..count).map(|square| square * to).collect();
+    let rows: Vec<usize> = (0..count).map(|block| block * from).collect();
+    let made_rows: Vec<usize> = (0..count).map(|block| block * to).collect();
     let depth = Depth::of(from, 1, PART);
     for point in 0..points {
         let left = Left { numbers: &seen[point * count * from..][..count * from], rows: &rows, depth: &depth };

@@ -1,15 +1,15 @@
-//! 3x3 convolutions of stride 1 with fewer multiplications: F(2x2, 3x3) and F(4x4, 3x3) of Lavin and Gray 2016 (arXiv
-//! 1509.09308).
+//! 3x3 convolutions of stride 1 with fewer multiplications: F(2x2, 3x3) and F(2x4, 3x3), nested from F(2, 3) and F(4, 3)
+//! as in Lavin and Gray 2016 (arXiv 1509.09308).
 //!
-//! The output is cut into squares of 2x2 or 4x4. What a square sees is transformed to 4x4 or 6x6 points; at each point
-//! the squares' channels are multiplied with the transformed weights, one product of matrices; the result is transformed
-//! back. That takes 4 or 2.25 multiplications for an output and a pair of channels, where the definition takes 9.
+//! The output is cut into blocks of 2x2 or 2x4. What a block sees is transformed to 4x4 or 4x6 points; at each point
+//! the blocks' channels are multiplied with the transformed weights, one product of matrices; the result is transformed
+//! back. That takes 4 or 3 multiplications for an output and a pair of channels, where the definition takes 9.
 //!
-//! Of `f32` alone: rounding errors are larger than those of the definition, by a factor of 3 for the squares of 4x4 (see
-//! `tests/accuracy.rs`). NaN spreads over the square that sees it.
+//! Of `f32` alone: rounding errors are larger than those of the definition (`tests/accuracy` bounds them). NaN spreads
+//! over the block that sees it.
 
 mod apply;
-mod squares;
+mod blocks;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -27,16 +27,16 @@ const PART: usize = 32;
 /// Channels come in multiples of this, so that no vector of any processor is left half empty.
 const CHANNELS: usize = 16;
 
-/// Sizes of the squares.
+/// Sizes of the blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Squares {
-    Two,
-    Four,
+pub(super) enum Blocks {
+    TwoByTwo,
+    TwoByFour,
 }
 
-/// Whether, and with which squares, a convolution is done so: a rule on the shape of an image and the weights alone, not
+/// Whether, and with which blocks, a convolution is done so: a rule on the shape of an image and the weights alone, not
 /// on the number of images, so that an image has one result in any batch.
-pub(super) fn squares<T: Real>(geometry: &Geometry) -> Option<Squares> {
+pub(super) fn blocks<T: Real>(geometry: &Geometry) -> Option<Blocks> {
     /// Weights above which the transformed ones no longer stay in the cache.
     const MANY: usize = 1 << 17;
     let conv = &geometry.conv;
@@ -48,7 +48,7 @@ pub(super) fn squares<T: Real>(geometry: &Geometry) -> Option<Squares> {
         return None;
     }
     let small = geometry.output.iter().any(|&size| size <= 2);
-    Some(if small || geometry.i * geometry.o > MANY { Squares::Two } else { Squares::Four })
+    Some(if small || geometry.i * geometry.o > MANY { Blocks::TwoByTwo } else { Blocks::TwoByFour })
 }
 
 /// The output in the order of memory.
@@ -57,26 +57,26 @@ pub(super) fn forward<T: Real>(
     weight: &[T],
     bias: Option<&[T]>,
     geometry: &Geometry,
-    squares: Squares,
+    blocks: Blocks,
 ) -> Vec<T> {
-    match squares {
-        Squares::Two => apply::apply::<T, Two, 2, 4>(x, weight, bias, geometry, false),
-        Squares::Four => apply::apply::<T, Four, 4, 6>(x, weight, bias, geometry, false),
+    match blocks {
+        Blocks::TwoByTwo => apply::apply::<T, Two, 2, 4>(x, weight, bias, geometry, false),
+        Blocks::TwoByFour => apply::apply::<T, Four, 4, 6>(x, weight, bias, geometry, false),
     }
 }
 
 /// The input gradient in the order of memory.
-pub(super) fn input_gradient<T: Real>(weight: &[T], grads: &[T], geometry: &Geometry, squares: Squares) -> Vec<T> {
-    match squares {
-        Squares::Two => apply::apply::<T, Two, 2, 4>(grads, weight, None, geometry, true),
-        Squares::Four => apply::apply::<T, Four, 4, 6>(grads, weight, None, geometry, true),
+pub(super) fn input_gradient<T: Real>(weight: &[T], grads: &[T], geometry: &Geometry, blocks: Blocks) -> Vec<T> {
+    match blocks {
+        Blocks::TwoByTwo => apply::apply::<T, Two, 2, 4>(grads, weight, None, geometry, true),
+        Blocks::TwoByFour => apply::apply::<T, Four, 4, 6>(grads, weight, None, geometry, true),
     }
 }
 
 /// The weight gradient, (O, I, 3, 3) row by row.
-pub(super) fn weight_gradient<T: Real>(x: &[T], grads: &[T], geometry: &Geometry, squares: Squares) -> Vec<T> {
-    match squares {
-        Squares::Two => weight_gradient::weight_gradient::<T, Two, 2, 4>(x, grads, geometry),
-        Squares::Four => weight_gradient::weight_gradient::<T, Four, 4, 6>(x, grads, geometry),
+pub(super) fn weight_gradient<T: Real>(x: &[T], grads: &[T], geometry: &Geometry, blocks: Blocks) -> Vec<T> {
+    match blocks {
+        Blocks::TwoByTwo => weight_gradient::weight_gradient::<T, Two, 2, 4>(x, grads, geometry),
+        Blocks::TwoByFour => weight_gradient::weight_gradient::<T, Four, 4, 6>(x, grads, geometry),
     }
 }

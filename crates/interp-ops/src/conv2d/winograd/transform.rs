@@ -1,4 +1,4 @@
-//! The transforms of F(2x2, 3x3) and F(4x4, 3x3): of what is seen, of what is made, and of a gradient of the latter.
+//! The transforms of F(2, 3) and F(4, 3): of what is seen, of what is made, and of a gradient of the latter.
 
 use crate::lanes::Lanes;
 use crate::real::Real;
@@ -22,7 +22,7 @@ pub(super) trait Filter<const M: usize, const N: usize> {
 /// F(2, 3) at the points 0, 1, -1.
 pub(super) struct Two;
 
-/// F(4, 3) at the points 0, ±1/sqrt 2, ±sqrt 2: a quarter of the rounding error that the usual 0, ±1, ±2 give.
+/// F(4, 3) at the points 0, ±1/sqrt 2, ±sqrt 2, where rounding errors are half of those at the usual 0, ±1, ±2.
 pub(super) struct Four;
 
 impl Filter<2, 4> for Two {
@@ -44,6 +44,13 @@ impl Filter<2, 4> for Two {
         [y[0], lanes.add(y[0], y[1]), lanes.sub(y[0], y[1]), y[1]]
     }
 }
+
+/// Rows of a block of outputs: what [`Two`] makes, going down. (4x4 outputs would take 2.25 multiplications each, and
+/// have twice the rounding error.)
+pub(super) const ROWS: usize = 2;
+
+/// Rows that a block sees, and of its points.
+pub(super) const SEEN_ROWS: usize = 4;
 
 const HALF_ROOT: f64 = std::f64::consts::FRAC_1_SQRT_2;
 const ROOT: f64 = std::f64::consts::SQRT_2;
@@ -106,25 +113,26 @@ impl Filter<4, 6> for Four {
     }
 }
 
-/// A transform along both directions of a square. Loops rather than iterators: what is not inlined here is compiled for
-/// the oldest processor.
+/// A transform down the columns of a block and one along its rows. Loops rather than iterators: what is not inlined here
+/// is compiled for the oldest processor.
 #[inline(always)]
-pub(super) fn both<V: Copy, const A: usize, const B: usize>(
-    square: &[[V; A]; A],
-    along: impl Fn([V; A]) -> [V; B] + Copy,
-) -> [[V; B]; B] {
-    let mut rows = [[square[0][0]; B]; A];
-    for row in 0..A {
-        rows[row] = along(square[row]);
+pub(super) fn both<V: Copy, const R: usize, const C: usize, const P: usize, const Q: usize>(
+    block: &[[V; C]; R],
+    down: impl Fn([V; R]) -> [V; P],
+    along: impl Fn([V; C]) -> [V; Q],
+) -> [[V; Q]; P] {
+    let mut rows = [[block[0][0]; Q]; R];
+    for row in 0..R {
+        rows[row] = along(block[row]);
     }
-    let mut result = [[square[0][0]; B]; B];
-    for column in 0..B {
-        let mut along_column = square[0];
-        for row in 0..A {
-            along_column[row] = rows[row][column];
+    let mut result = [[block[0][0]; Q]; P];
+    for column in 0..Q {
+        let mut seen = [block[0][0]; R];
+        for row in 0..R {
+            seen[row] = rows[row][column];
         }
-        let transformed = along(along_column);
-        for row in 0..B {
+        let transformed = down(seen);
+        for row in 0..P {
             result[row][column] = transformed[row];
         }
     }

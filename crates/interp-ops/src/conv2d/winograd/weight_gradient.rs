@@ -1,10 +1,10 @@
-//! The weight gradient: at each point the product, over all squares, of what is seen and the gradient of what is made.
+//! The weight gradient: at each point the product, over all blocks, of what is seen and the gradient of what is made.
 #![allow(unsafe_code)]
 
 use super::PART;
-use super::apply::{Job, tile_squares};
-use super::squares::{See, Sized, Spread};
-use super::transform::Filter;
+use super::apply::{Job, tile_blocks};
+use super::blocks::{See, Sized, Spread};
+use super::transform::{Filter, ROWS, SEEN_ROWS};
 use super::weights;
 use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
@@ -25,9 +25,9 @@ pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, c
     geometry: &Geometry,
 ) -> Vec<T> {
     let job = Job::<F>::new::<M>(geometry, false);
-    let (seen, made, points) = (geometry.i, geometry.o, N * N);
-    let size = tile_squares(points * (seen + made));
-    let tiles = tiles(geometry.n, [geometry.output[0].div_ceil(M), job.seen.columns], size, 1);
+    let (seen, made, points) = (geometry.i, geometry.o, SEEN_ROWS * N);
+    let size = tile_blocks(points * (seen + made));
+    let tiles = tiles(geometry.n, [geometry.output[0].div_ceil(ROWS), job.seen.columns], size, 1);
     let mut sums = Box::new_uninit_slice(points * seen * made);
     if tiles.is_empty() {
         return vec![T::zero(); geometry.o * geometry.depth()];
@@ -54,7 +54,7 @@ pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, c
     weights::gradient::<T, F, M, N>(&unsafe { sums.assume_init() }, geometry)
 }
 
-/// Transforms what a tile's squares see, and the gradients of what they make.
+/// Transforms what a tile's blocks see, and the gradients of what they make.
 fn read<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
     job: &Job<F>,
     x: &[T],
@@ -62,27 +62,27 @@ fn read<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
     tile: &Tile,
     buffer: &mut [T],
 ) {
-    let count = N * N * job.seen.count(tile);
+    let count = SEEN_ROWS * N * job.seen.count(tile);
     let (seen, rest) = buffer.split_at_mut(count * job.seen.channels);
     let made = &mut rest[..count * job.made.channels];
     let filter = PhantomData::<F>;
-    T::vectorize(Sized::<_, M, N>(See { images: x, squared: job.seen, tile, points: seen, filter }));
-    T::vectorize(Sized::<_, M, N>(Spread(See { images: grads, squared: job.made, tile, points: made, filter })));
+    T::vectorize(Sized::<_, M, N>(See { images: x, grid: job.seen, tile, points: seen, filter }));
+    T::vectorize(Sized::<_, M, N>(Spread(See { images: grads, grid: job.made, tile, points: made, filter })));
 }
 
 /// The points of a tile.
 struct Filled<'a, T> {
     seen: &'a [T],
     made: &'a [T],
-    squares: usize,
+    blocks: usize,
     /// Seen and made.
     channels: [usize; 2],
 }
 
 impl<'a, T: Real> Filled<'a, T> {
-    fn new(buffer: &'a [T], squares: usize, [points, seen, made]: [usize; 3]) -> Self {
-        let (first, rest) = buffer.split_at(points * squares * seen);
-        Self { seen: first, made: &rest[..points * squares * made], squares, channels: [seen, made] }
+    fn new(buffer: &'a [T], blocks: usize, [points, seen, made]: [usize; 3]) -> Self {
+        let (first, rest) = buffer.split_at(points * blocks * seen);
+        Self { seen: first, made: &rest[..points * blocks * made], blocks, channels: [seen, made] }
     }
 
     /// Adds the product of a point to its sums, or writes it.
@@ -90,9 +90,9 @@ impl<'a, T: Real> Filled<'a, T> {
         let [seen, made] = self.channels;
         let rows: Vec<usize> = (0..seen).collect();
         let to: Vec<usize> = (0..seen).map(|row| row * made).collect();
-        let depth = Depth::of(self.squares, seen, PART);
-        let numbers = &self.seen[point * self.squares * seen..][..self.squares * seen];
-        let gradients = &self.made[point * self.squares * made..][..self.squares * made];
+        let depth = Depth::of(self.blocks, seen, PART);
+        let numbers = &self.seen[point * self.blocks * seen..][..self.blocks * seen];
+        let gradients = &self.made[point * self.blocks * made..][..self.blocks * made];
         let right = Right::Rows { numbers: gradients, step: made, columns: made };
         multiply(Left { numbers, rows: &rows, depth: &depth }, right, Out { numbers: sums, rows: &to }, add);
     }

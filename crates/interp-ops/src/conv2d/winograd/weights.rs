@@ -1,7 +1,7 @@
 //! Weights in the transformed space, and back.
 #![allow(unsafe_code)]
 
-use super::transform::{Filter, both};
+use super::transform::{Filter, SEEN_ROWS, Two, both};
 use crate::conv2d::geometry::Geometry;
 use crate::lanes::{Kernel, Lanes};
 use crate::product::lanes;
@@ -21,8 +21,8 @@ pub(super) fn transformed<T: Real, F: Filter<M, N>, const M: usize, const N: usi
     let (seen, seen_step, made, made_step) =
         if gradient { (outputs, inputs * 9, inputs, 9) } else { (inputs, 9, outputs, inputs * 9) };
     let panel = 2 * lanes::<T>();
-    let mut panels = Box::new_uninit_slice(N * N * seen * made);
-    panels.par_chunks_mut(N * N * seen * panel).enumerate().for_each(|(index, panels)| {
+    let mut panels = Box::new_uninit_slice(SEEN_ROWS * N * seen * made);
+    panels.par_chunks_mut(SEEN_ROWS * N * seen * panel).enumerate().for_each(|(index, panels)| {
         let weight = &weight[index * panel * made_step..];
         let filter = PhantomData::<F>;
         T::vectorize(Transformed::<T, F, M, N> {
@@ -56,7 +56,7 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Tra
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
         let [seen_step, made_step] = self.steps;
-        let width = self.panels.len() / (N * N * self.seen);
+        let width = self.panels.len() / (SEEN_ROWS * N * self.seen);
         assert!(width % L::COUNT == 0, "a panel of other vectors");
         for first in (0..width).step_by(L::COUNT) {
             for channel in 0..self.seen {
@@ -65,19 +65,19 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Tra
                 let from = &from[..(L::COUNT - 1) * made_step + 9];
                 for tap in 0..9 {
                     let place = if self.gradient { 8 - tap } else { tap };
-                    // SAFETY: every lane's nine weights lie within `from`.
-                    square[tap / 3][tap % 3] = unsafe { gather(lanes, from.as_ptr().add(place), made_step) };
+                    square[tap / 3][tap % 3] = gather(lanes, &from[place..], made_step);
                 }
-                let points = both::<_, 3, N>(
+                let points = both::<_, 3, 3, SEEN_ROWS, N>(
                     &square,
+                    #[inline(always)]
+                    |taps| times(lanes, &Two::TAPS, taps),
                     #[inline(always)]
                     |taps| times(lanes, &F::TAPS, taps),
                 );
-                for row in 0..N {
+                for row in 0..SEEN_ROWS {
                     for column in 0..N {
                         let at = ((row * N + column) * self.seen + channel) * width + first;
-                        // SAFETY: the panels have a row of this width for every point and channel.
-                        unsafe { lanes.store(self.panels.as_mut_ptr().cast::<T>().add(at), points[row][column]) };
+                        scatter::<T, L>(points[row][column], &mut self.panels[at..], 1);
                     }
                 }
             }
@@ -86,18 +86,25 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Tra
 }
 
 /// Numbers that lie `step` apart.
-///
-/// # Safety
-/// `from` must be valid for reads at every lane's multiple of `step`.
 #[inline(always)]
-unsafe fn gather<T: Real, L: Lanes<T>>(lanes: L, from: *const T, step: usize) -> L::Vector {
+fn gather<T: Real, L: Lanes<T>>(lanes: L, from: &[T], step: usize) -> L::Vector {
     let mut vector = lanes.splat(T::zero());
-    let numbers: *mut T = std::ptr::from_mut(&mut vector).cast();
     for lane in 0..L::COUNT {
-        // SAFETY: the caller's; a vector has the layout of its numbers.
-        unsafe { *numbers.add(lane) = *from.add(lane * step) };
+        let numbers: *mut T = std::ptr::from_mut(&mut vector).cast();
+        // SAFETY: a vector has the layout of its numbers.
+        unsafe { *numbers.add(lane) = from[lane * step] };
     }
     vector
+}
+
+/// Writes numbers `step` apart.
+#[inline(always)]
+fn scatter<T: Real, L: Lanes<T>>(vector: L::Vector, to: &mut [MaybeUninit<T>], step: usize) {
+    let numbers: *const T = std::ptr::from_ref(&vector).cast();
+    for lane in 0..L::COUNT {
+        // SAFETY: a vector has the layout of its numbers.
+        to[lane * step].write(unsafe { *numbers.add(lane) });
+    }
 }
 
 /// The matrix times a vector of vectors.
@@ -114,6 +121,18 @@ fn times<T: Real, L: Lanes<T>, const A: usize, const B: usize>(
         }
     }
     result
+}
+
+/// A matrix with rows for columns.
+#[inline(always)]
+fn adjoint<const N: usize>(matrix: &[[f64; 3]; N]) -> [[f64; N]; 3] {
+    let mut adjoint = [[0.0; N]; 3];
+    for row in 0..N {
+        for column in 0..3 {
+            adjoint[column][row] = matrix[row][column];
+        }
+    }
+    adjoint
 }
 
 /// Output channels that a task treats: a multiple of every vector's length.
@@ -150,34 +169,25 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Gra
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
         let [inputs, outputs] = self.channels;
-        let mut adjoint = [[0.0; N]; 3];
-        for tap in 0..3 {
-            for point in 0..N {
-                adjoint[tap][point] = F::TAPS[point][tap];
-            }
-        }
+        let (down, along) = (adjoint(&Two::TAPS), adjoint(&F::TAPS));
         for (lane, weight) in self.weight.chunks_exact_mut(L::COUNT * inputs * 9).enumerate() {
             for input in 0..inputs {
-                let mut square = [[lanes.splat(T::zero()); N]; N];
-                for row in 0..N {
+                let mut block = [[lanes.splat(T::zero()); N]; SEEN_ROWS];
+                for row in 0..SEEN_ROWS {
                     for column in 0..N {
                         let at = ((row * N + column) * inputs + input) * outputs + self.first + lane * L::COUNT;
-                        let from = &self.sums[at..][..L::COUNT];
-                        // SAFETY: a vector's numbers, as was just seen.
-                        square[row][column] = unsafe { lanes.load(from.as_ptr()) };
+                        block[row][column] = gather(lanes, &self.sums[at..][..L::COUNT], 1);
                     }
                 }
-                let taps = both::<_, N, 3>(
-                    &square,
+                let taps = both::<_, SEEN_ROWS, N, 3, 3>(
+                    &block,
                     #[inline(always)]
-                    |points| times(lanes, &adjoint, points),
+                    |points| times(lanes, &down, points),
+                    #[inline(always)]
+                    |points| times(lanes, &along, points),
                 );
                 for tap in 0..9 {
-                    let numbers: *const T = std::ptr::from_ref(&taps[tap / 3][tap % 3]).cast();
-                    for output in 0..L::COUNT {
-                        // SAFETY: a vector has the layout of its numbers.
-                        weight[(output * inputs + input) * 9 + tap].write(unsafe { *numbers.add(output) });
-                    }
+                    scatter::<T, L>(taps[tap / 3][tap % 3], &mut weight[input * 9 + tap..], inputs * 9);
                 }
             }
         }

@@ -1,45 +1,45 @@
-//! Squares of a channels-last image, loaded with zeros beyond its borders and transformed.
+//! Blocks of a channels-last image, loaded with zeros beyond its borders and transformed.
 #![allow(unsafe_code)]
 
-use super::transform::{Filter, both};
+use super::transform::{Filter, ROWS, SEEN_ROWS, Two, both};
 use crate::conv2d::window::Tile;
 use crate::lanes::{Kernel, Lanes};
 use crate::real::Real;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// Images as squares: from one square to the next are `step` pixels, the first begins `before` pixels before the image.
+/// Images as blocks: from one block to the next are `step` rows and columns, the first begins `before` them before the image.
 #[derive(Clone, Copy)]
-pub(super) struct Squared {
+pub(super) struct Grid {
     pub(super) size: [usize; 2],
     pub(super) channels: usize,
-    pub(super) step: usize,
+    pub(super) step: [usize; 2],
     pub(super) before: [usize; 2],
-    /// Squares in a row.
+    /// Blocks in a row.
     pub(super) columns: usize,
 }
 
-impl Squared {
-    /// Squares of a tile, whose rows are rows of squares.
+impl Grid {
+    /// Blocks of a tile, whose rows are rows of blocks.
     pub(super) fn count(&self, tile: &Tile) -> usize {
         tile.images.len() * tile.rows.len() * self.columns
     }
 
-    /// Image, row and column of the squares of a tile.
+    /// Image, row and column of the blocks of a tile.
     fn list(self, tile: &Tile) -> impl Iterator<Item = [usize; 3]> {
         let (rows, columns) = (tile.rows.clone(), self.columns);
         tile.images.clone().flat_map(move |n| rows.clone().flat_map(move |y| (0..columns).map(move |x| [n, y, x])))
     }
 
-    /// Where the pixels of a square lie, `None` beyond the image.
+    /// Where the pixels of a block lie, `None` beyond the image.
     #[inline(always)]
-    fn pixels<const N: usize>(&self, [n, row, column]: [usize; 3]) -> [[Option<usize>; N]; N] {
+    fn pixels<const R: usize, const C: usize>(&self, [n, row, column]: [usize; 3]) -> [[Option<usize>; C]; R] {
         let [height, width] = self.size;
-        let mut pixels = [[None; N]; N];
-        for y in 0..N {
-            let y_at = (row * self.step + y).wrapping_sub(self.before[0]);
-            for x in 0..N {
-                let x_at = (column * self.step + x).wrapping_sub(self.before[1]);
+        let mut pixels = [[None; C]; R];
+        for y in 0..R {
+            let y_at = (row * self.step[0] + y).wrapping_sub(self.before[0]);
+            for x in 0..C {
+                let x_at = (column * self.step[1] + x).wrapping_sub(self.before[1]);
                 if y_at < height && x_at < width {
                     pixels[y][x] = Some(((n * height + y_at) * width + x_at) * self.channels);
                 }
@@ -49,10 +49,10 @@ impl Squared {
     }
 }
 
-/// The squares of a tile of images, and their points: point by square by channel.
+/// The blocks of a tile of images, and their points: point by block by channel.
 pub(super) struct See<'a, T, F> {
     pub(super) images: &'a [T],
-    pub(super) squared: Squared,
+    pub(super) grid: Grid,
     pub(super) tile: &'a Tile,
     pub(super) points: &'a mut [T],
     pub(super) filter: PhantomData<F>,
@@ -69,8 +69,10 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
 
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
-        self.0.read::<L, N, N>(
+        self.0.read::<L, SEEN_ROWS, N, N>(
             lanes,
+            #[inline(always)]
+            |d| Two::see(lanes, d),
             #[inline(always)]
             |d| F::see(lanes, d),
         );
@@ -82,8 +84,10 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
 
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
-        self.0.0.read::<L, M, N>(
+        self.0.0.read::<L, ROWS, M, N>(
             lanes,
+            #[inline(always)]
+            |y| Two::spread(lanes, y),
             #[inline(always)]
             |y| F::spread(lanes, y),
         );
@@ -91,35 +95,36 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
 }
 
 impl<T: Real, F> See<'_, T, F> {
-    /// Reads squares of A x A and writes B x B points of each.
+    /// Reads blocks of R x C and writes their points.
     #[inline(always)]
-    fn read<L: Lanes<T>, const A: usize, const B: usize>(
+    fn read<L: Lanes<T>, const R: usize, const C: usize, const N: usize>(
         self,
         lanes: L,
-        along: impl Fn([L::Vector; A]) -> [L::Vector; B] + Copy,
+        down: impl Fn([L::Vector; R]) -> [L::Vector; SEEN_ROWS] + Copy,
+        along: impl Fn([L::Vector; C]) -> [L::Vector; N] + Copy,
     ) {
-        let channels = self.squared.channels;
-        let matrix = self.squared.count(self.tile) * channels;
-        assert!(self.points.len() == B * B * matrix && channels % L::COUNT == 0, "points of other squares");
-        for (square, position) in self.squared.list(self.tile).enumerate() {
-            let pixels = self.squared.pixels::<A>(position);
+        let channels = self.grid.channels;
+        let matrix = self.grid.count(self.tile) * channels;
+        assert!(self.points.len() == SEEN_ROWS * N * matrix && channels % L::COUNT == 0, "points of other blocks");
+        for (block, position) in self.grid.list(self.tile).enumerate() {
+            let pixels = self.grid.pixels::<R, C>(position);
             let last = pixels.as_flattened().iter().flatten().max().map_or(0, |at| at + channels);
-            assert!(last <= self.images.len(), "a square beyond the images");
+            assert!(last <= self.images.len(), "a block beyond the images");
             for channel in (0..channels).step_by(L::COUNT) {
-                let mut values = [[lanes.splat(T::zero()); A]; A];
-                for row in 0..A {
-                    for column in 0..A {
+                let mut values = [[lanes.splat(T::zero()); C]; R];
+                for row in 0..R {
+                    for column in 0..C {
                         if let Some(at) = pixels[row][column] {
                             // SAFETY: a pixel's channels lie within the images, as was just seen.
                             values[row][column] = unsafe { lanes.load(self.images.as_ptr().add(at + channel)) };
                         }
                     }
                 }
-                let points = both(&values, along);
-                for row in 0..B {
-                    for column in 0..B {
-                        let to = (row * B + column) * matrix + square * channels + channel;
-                        // SAFETY: the point is below B B and `square` below their number, so this lies within `points`.
+                let points = both(&values, down, along);
+                for row in 0..SEEN_ROWS {
+                    for column in 0..N {
+                        let to = (row * N + column) * matrix + block * channels + channel;
+                        // SAFETY: the point is one of them and `block` below their number, so this lies within `points`.
                         unsafe { lanes.store(self.points.as_mut_ptr().add(to), points[row][column]) };
                     }
                 }
@@ -128,13 +133,13 @@ impl<T: Real, F> See<'_, T, F> {
     }
 }
 
-/// Transforms points, (point, square, channel), to the squares of a tile, and adds the bias.
+/// Transforms points, (point, block, channel), to the blocks of a tile, and adds the bias.
 pub(super) struct Make<'a, T, F> {
     pub(super) points: &'a [T],
-    pub(super) squared: Squared,
+    pub(super) grid: Grid,
     pub(super) tile: &'a Tile,
     pub(super) bias: Option<&'a [T]>,
-    /// The rows of pixels that the tile's squares cover, of its images.
+    /// The rows of pixels that the tile's blocks cover, of its images.
     pub(super) out: &'a mut [MaybeUninit<T>],
     pub(super) filter: PhantomData<F>,
 }
@@ -144,29 +149,31 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
 
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
-        let Make { points, squared, tile, bias, out, .. } = self.0;
-        let (channels, matrix) = (squared.channels, squared.count(tile) * squared.channels);
-        assert!(points.len() == N * N * matrix && channels % L::COUNT == 0, "points of other squares");
+        let Make { points, grid, tile, bias, out, .. } = self.0;
+        let (channels, matrix) = (grid.channels, grid.count(tile) * grid.channels);
+        assert!(points.len() == SEEN_ROWS * N * matrix && channels % L::COUNT == 0, "points of other blocks");
         assert!(bias.is_none_or(|bias| bias.len() == channels), "a bias of other channels");
-        // The squares of the tile as those of images that are as high as its rows.
-        let rows = tile.rows.end.saturating_mul(M).min(squared.size[0]) - tile.rows.start * M;
-        let part = Squared { size: [rows, squared.size[1]], ..squared };
+        // The blocks of the tile as those of images that are as high as its rows.
+        let rows = (tile.rows.end * ROWS).min(grid.size[0]) - tile.rows.start * ROWS;
+        let part = Grid { size: [rows, grid.size[1]], ..grid };
         let own = Tile { images: 0..tile.images.len(), rows: 0..tile.rows.len() };
-        for (square, position) in part.list(&own).enumerate() {
-            let pixels = part.pixels::<M>(position);
+        for (block, position) in part.list(&own).enumerate() {
+            let pixels = part.pixels::<ROWS, M>(position);
             let last = pixels.as_flattened().iter().flatten().max().map_or(0, |at| at + channels);
-            assert!(last <= out.len(), "a square beyond the images");
+            assert!(last <= out.len(), "a block beyond the images");
             for channel in (0..channels).step_by(L::COUNT) {
-                let mut values = [[lanes.splat(T::zero()); N]; N];
-                for row in 0..N {
+                let mut values = [[lanes.splat(T::zero()); N]; SEEN_ROWS];
+                for row in 0..SEEN_ROWS {
                     for column in 0..N {
-                        let from = (row * N + column) * matrix + square * channels + channel;
-                        // SAFETY: the point is below N N and the square below their number.
+                        let from = (row * N + column) * matrix + block * channels + channel;
+                        // SAFETY: the point is one of them and the block below their number.
                         values[row][column] = unsafe { lanes.load(points.as_ptr().add(from)) };
                     }
                 }
-                let made = both::<_, N, M>(
+                let made = both::<_, SEEN_ROWS, N, ROWS, M>(
                     &values,
+                    #[inline(always)]
+                    |m| Two::make(lanes, m),
                     #[inline(always)]
                     |m| F::make(lanes, m),
                 );
@@ -175,7 +182,7 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
                     Some(bias) => unsafe { lanes.load(bias.as_ptr().add(channel)) },
                     None => lanes.splat(T::zero()),
                 };
-                for row in 0..M {
+                for row in 0..ROWS {
                     for column in 0..M {
                         if let Some(at) = pixels[row][column] {
                             let vector = lanes.add(made[row][column], bias);
