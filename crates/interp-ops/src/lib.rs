@@ -14,6 +14,7 @@
 //! - An empty batch gives empty results where a result exists; a mean over nothing is an error.
 
 mod batch_norm;
+mod channels;
 mod conv2d;
 mod cross_entropy;
 mod elementwise;
@@ -25,6 +26,7 @@ mod on_off;
 mod pad_shortcut;
 mod pool;
 mod real;
+mod soft_threshold;
 mod sums;
 #[cfg(test)]
 mod testing;
@@ -45,6 +47,7 @@ pub use pool::{
     MaxPooled, Pool2d, avg_pool2d, avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d,
     max_pool2d_backward,
 };
+pub use soft_threshold::{SoftThresholdGrads, soft_threshold, soft_threshold_backward};
 
 use candle_core::Tensor;
 
