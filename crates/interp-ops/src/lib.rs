@@ -26,10 +26,12 @@ mod on_off;
 mod pad_shortcut;
 mod pool;
 mod real;
+mod resample;
 mod soft_threshold;
 mod sums;
 #[cfg(test)]
 mod testing;
+mod upsample;
 
 pub use batch_norm::{
     BatchNorm, BatchNormGrads, BatchNormed, batch_norm_eval, batch_norm_eval_backward, batch_norm_relu_eval,
@@ -44,10 +46,11 @@ pub use linear::{linear, linear_backward};
 pub use on_off::{on_off, on_off_backward};
 pub use pad_shortcut::{pad_shortcut, pad_shortcut_backward};
 pub use pool::{
-    MaxPooled, Pool2d, avg_pool2d, avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d,
-    max_pool2d_backward,
+    MaxPooled, Pool2d, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, adaptive_window, avg_pool2d,
+    avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
 pub use soft_threshold::{SoftThresholdGrads, soft_threshold, soft_threshold_backward};
+pub use upsample::{Interpolation, upsample2d, upsample2d_backward};
 
 use candle_core::Tensor;
 
