@@ -16,6 +16,7 @@
 mod batch_norm;
 mod channels;
 mod conv2d;
+mod conv_transpose2d;
 mod cross_entropy;
 mod elementwise;
 mod error;
@@ -38,6 +39,7 @@ pub use batch_norm::{
     batch_norm_relu_eval_backward, batch_norm_relu_train, batch_norm_relu_train_backward, batch_norm_train,
     batch_norm_train_backward,
 };
+pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
 pub use conv2d::{Conv2d, conv2d, conv2d_backward};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
 pub use elementwise::{add, channels_last, relu, relu_backward};
