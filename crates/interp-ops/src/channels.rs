@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
 /// Constants in a row of the kernels, at least: few channels are repeated, so that vectors are full.
-const ROW: usize = 64;
+const ROW: usize = 512;
 
 /// The numbers of a (C) tensor.
 pub(crate) fn per_channel<T: Real>(
@@ -44,8 +44,9 @@ pub(crate) fn with_channel<T: Real>(values: &[T], constants: &[T], function: imp
         simd(
             #[inline(always)]
             || {
-                let rows = out.chunks_mut(row.len()).zip(values.chunks(row.len()));
-                rows.for_each(|(out, values)| one_row(out, values, &row, &function));
+                for (out, values) in out.chunks_mut(row.len()).zip(values.chunks(row.len())) {
+                    one_row(out, values, &row, &function);
+                }
             },
         );
     });

@@ -117,17 +117,20 @@ impl<T: Real> Map<T> {
         let rows = self.rows_per_task();
         let mut out = Box::new_uninit_slice(n * height * row);
         out.par_chunks_mut((rows * row).max(1)).enumerate().for_each(|(task, out)| {
-            for (line, out) in out.chunks_exact_mut(row).enumerate() {
-                let (n, y) = ((task * rows + line) / height, (task * rows + line) % height);
-                T::with_buffer(|buffer| {
-                    simd(
-                        #[inline(always)]
-                        || self.row(&values[n * image..][..image], y, buffer, out),
-                    );
-                });
-            }
+            T::with_buffer(|buffer| {
+                let first = task * rows;
+                simd(
+                    #[inline(always)]
+                    || {
+                        for (line, out) in out.chunks_exact_mut(row).enumerate() {
+                            let (n, y) = ((first + line) / height, (first + line) % height);
+                            self.row(&values[n * image..][..image], y, buffer, out);
+                        }
+                    },
+                );
+            });
         });
-        // SAFETY: `row` writes every element of the rows it is given, and the chunks of whole rows cover all.
+        // SAFETY: `row` writes every channel of every pixel of the rows it is given, and the chunks of whole rows cover all.
         unsafe { out.assume_init() }.into_vec()
     }
 
@@ -135,14 +138,20 @@ impl<T: Real> Map<T> {
     #[inline(always)]
     fn row(&self, image: &[T], y: usize, buffer: &mut Vec<T>, out: &mut [MaybeUninit<T>]) {
         let line = self.line(image, y, buffer);
-        let c = self.channels;
-        for (terms, out) in self.columns.terms.iter().zip(out.chunks_exact_mut(c)) {
-            let whole = c - c % LANES;
-            for start in (0..whole).step_by(LANES) {
-                sum::<T, LANES>(line, terms, c, start, out);
-            }
-            for start in whole..c {
-                sum::<T, 1>(line, terms, c, start, out);
+        let pixel = |at: usize| &line[at * self.channels..][..self.channels];
+        for (terms, out) in self.columns.terms.iter().zip(out.chunks_exact_mut(self.channels)) {
+            match terms[..] {
+                [(at, weight)] => {
+                    for (out, &value) in out.iter_mut().zip(pixel(at)) {
+                        out.write(weight * value);
+                    }
+                }
+                [(a, u), (b, v)] => {
+                    for ((out, &a), &b) in out.iter_mut().zip(pixel(a)).zip(pixel(b)) {
+                        out.write(u * a + v * b);
+                    }
+                }
+                _ => sums(line, terms, out),
             }
         }
     }
@@ -152,28 +161,49 @@ impl<T: Real> Map<T> {
     fn line<'a>(&self, image: &'a [T], y: usize, buffer: &'a mut Vec<T>) -> &'a [T] {
         let width = self.columns.inputs * self.channels;
         let row = |at: usize| &image[at * width..][..width];
-        if let [(at, weight)] = self.rows.terms[y][..]
-            && weight == T::one()
-        {
-            return row(at);
-        }
-        buffer.clear();
-        buffer.resize(width, T::zero());
-        for &(at, weight) in &self.rows.terms[y] {
-            for (sum, &value) in buffer.iter_mut().zip(row(at)) {
-                *sum += weight * value;
+        buffer.resize(buffer.len().max(width), T::zero());
+        let line = &mut buffer[..width];
+        match self.rows.terms[y][..] {
+            [] => line.fill(T::zero()),
+            [(at, weight)] if weight == T::one() => return row(at),
+            [(at, weight)] => {
+                for (sum, &value) in line.iter_mut().zip(row(at)) {
+                    *sum = weight * value;
+                }
+            }
+            [(a, u), (b, v), ref rest @ ..] => {
+                for ((sum, &a), &b) in line.iter_mut().zip(row(a)).zip(row(b)) {
+                    *sum = u * a + v * b;
+                }
+                for &(at, weight) in rest {
+                    for (sum, &value) in line.iter_mut().zip(row(at)) {
+                        *sum += weight * value;
+                    }
+                }
             }
         }
-        buffer
+        line
     }
 }
 
-/// One output pixel, for `L` channels from `start` of `c`.
+/// One output pixel of any number of terms.
 #[inline(always)]
-fn sum<T: Real, const L: usize>(line: &[T], terms: &[Term<T>], c: usize, start: usize, out: &mut [MaybeUninit<T>]) {
+fn sums<T: Real>(line: &[T], terms: &[Term<T>], out: &mut [MaybeUninit<T>]) {
+    let whole = out.len() - out.len() % LANES;
+    for start in (0..whole).step_by(LANES) {
+        some_sums::<T, LANES>(line, terms, start, out);
+    }
+    for start in whole..out.len() {
+        some_sums::<T, 1>(line, terms, start, out);
+    }
+}
+
+/// `L` channels of it from `start`.
+#[inline(always)]
+fn some_sums<T: Real, const L: usize>(line: &[T], terms: &[Term<T>], start: usize, out: &mut [MaybeUninit<T>]) {
     let mut sums = [T::zero(); L];
     for &(at, weight) in terms {
-        let values: [T; L] = lanes(line, at * c + start);
+        let values: [T; L] = lanes(line, at * out.len() + start);
         for lane in 0..L {
             sums[lane] += weight * values[lane];
         }

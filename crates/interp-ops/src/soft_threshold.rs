@@ -152,7 +152,7 @@ mod tests {
 
     /// Several channels and one, sizes of 1, more channels than a row holds, features.
     const SHAPES: [&[usize]; 7] =
-        [&[2, 3, 5, 4], &[1, 1, 1, 1], &[3, 1, 7, 5], &[2, 17, 1, 3], &[1, 70, 2, 1], &[4, 7], &[1, 1]];
+        [&[2, 3, 5, 4], &[1, 1, 1, 1], &[3, 1, 7, 5], &[2, 17, 1, 3], &[2, 600, 1, 1], &[4, 7], &[1, 1]];
 
     /// Thresholds between 0.05 and 0.45: numbers of [`noise`] on both sides.
     fn thresholds(count: usize) -> Tensor {
