@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use interp_net::finding::{Claim, Measured, Quantity};
-use interp_net::{Network, NodeId, Role};
+use interp_net::{Network, NodeId, Op, Role};
 
 use crate::{AuditError, Result};
 
@@ -36,8 +36,8 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::ZeroWeights => {
             share(tensors(&[Role::Weight]), |w| Ok(values(w)?.into_iter().map(|w| vec![w]).collect()), zero)
         }
-        Quantity::ZeroFilters => share(tensors(&[Role::Weight]), |w| rows(w, 0), zero),
-        Quantity::ZeroInputs => share(tensors(&[Role::Weight]), |w| rows(w, 1), zero),
+        Quantity::ZeroFilters => share(by_output(net, nodes)?.iter().collect(), |w| rows(w, 0), zero),
+        Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| rows(w, 1), zero),
         Quantity::NegativeWeights => {
             let all = tensors(&[Role::Weight, Role::Gain]);
             // What is not a number is not known to be zero or above.
@@ -67,6 +67,18 @@ fn share(
 /// The values of a tensor, in f64.
 fn values(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// The weights of the nodes that have one as (out, in / groups, ...); transposed convolutions keep theirs as
+/// (in, out / groups, ...).
+fn by_output(net: &Network, nodes: &[NodeId]) -> Result<Vec<Tensor>> {
+    let turned = |(id, weight): (NodeId, &Tensor)| {
+        let Op::ConvTranspose2d { groups, .. } = net.graph.nodes()[id].op else { return Ok(weight.clone()) };
+        let (inputs, outputs, h, w) = weight.dims4()?; // of a group the outputs, of all groups the inputs
+        let grouped = weight.reshape((groups, inputs / groups, outputs, h, w))?.transpose(1, 2)?.contiguous()?;
+        Ok(grouped.reshape((groups * outputs, inputs / groups, h, w))?)
+    };
+    nodes.iter().filter_map(|&id| Some((id, net.params.find(id, Role::Weight)?))).map(turned).collect()
 }
 
 /// The values of a weight, sliced along the axis `axis`.
@@ -107,6 +119,29 @@ mod tests {
         assert_eq!(value(&net, Quantity::ZeroInputs), Some(0.5));
         assert_eq!(value(&net, Quantity::NegativeWeights), Some(2.0));
         assert_eq!(quantity(&net, Quantity::ZeroWeights, &[2]).unwrap(), None, "a norm has no weights to count");
+    }
+
+    #[test]
+    fn the_filters_of_a_transposed_convolution_are_its_outputs() {
+        let mut graph = Graph::new(4, 1, 1).unwrap();
+        let op = Op::ConvTranspose2d {
+            out_channels: 6,
+            kernel: [1; 2],
+            stride: [1; 2],
+            padding: [0; 2],
+            output_padding: [0; 2],
+            dilation: [1; 2],
+            groups: 2,
+            bias: false,
+        };
+        graph.then("up", op).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        // Four inputs, each to the three outputs of its group: of the six outputs the first alone is not zero.
+        let mut weight = vec![0f32; 12];
+        weight[3] = 5.0;
+        net.params.set(0, Tensor::from_vec(weight, (4, 3, 1, 1), &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(quantity(&net, Quantity::ZeroFilters, &[1]).unwrap(), Some(5.0 / 6.0));
+        assert_eq!(quantity(&net, Quantity::ZeroInputs, &[1]).unwrap(), Some(0.5));
     }
 
     #[test]

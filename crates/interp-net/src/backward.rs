@@ -118,14 +118,18 @@ impl Sweep<'_> {
         }
         match node.op {
             Op::Input { .. } => Ok(()),
-            Op::Conv2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
+            Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
+            Op::SoftThreshold { .. } => self.soft_threshold(id, &grad),
             Op::BatchNorm { .. } => self.batch_norm(id, &grad, false),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Relu
             | Op::OnOff
             | Op::MaxPool { .. }
             | Op::AvgPool { .. }
+            | Op::AdaptiveAvgPool { .. }
             | Op::GlobalAvgPool
+            | Op::UpsampleNearest { .. }
+            | Op::UpsampleBilinear { .. }
             | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
     }
@@ -143,6 +147,11 @@ impl Sweep<'_> {
             (Op::MaxPool { .. }, Saved::Argmax(argmax)) => ops::max_pool2d_backward(argmax, grad, &shape),
             (&Op::AvgPool { kernel, stride, padding }, _) => {
                 ops::avg_pool2d_backward(grad, &shape, &Op::pool_geometry(kernel, stride, padding))
+            }
+            (Op::AdaptiveAvgPool { .. }, _) => ops::adaptive_avg_pool2d_backward(grad, &shape),
+            (Op::UpsampleNearest { .. }, _) => ops::upsample2d_backward(grad, &shape, ops::Interpolation::Nearest),
+            (&Op::UpsampleBilinear { align_corners, .. }, _) => {
+                ops::upsample2d_backward(grad, &shape, ops::Interpolation::Bilinear { align_corners })
             }
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
             (Op::OnOff, _) => ops::on_off_backward(grad),
@@ -167,11 +176,25 @@ impl Sweep<'_> {
             Op::Conv2d { stride, padding, dilation, groups, .. } => {
                 ops::conv2d_backward(x, w, grad, &Op::conv_geometry(stride, padding, dilation, groups), wanted)
             }
+            Op::ConvTranspose2d { stride, padding, output_padding, dilation, groups, .. } => {
+                let conv = Op::transposed_geometry(stride, padding, output_padding, dilation, groups);
+                ops::conv_transpose2d_backward(x, w, grad, &conv, wanted)
+            }
             _ => ops::linear_backward(x, w, grad, wanted),
         };
         let found = network.named(id, result)?;
         self.store(weight, found.weight);
         self.store(bias, found.bias);
+        found.input.map_or(Ok(()), |below| self.flow(input, below))
+    }
+
+    fn soft_threshold(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let input = network.graph.nodes()[id].inputs[0];
+        let (output, theta) = (self.tape.at(&network.graph, id)?, network.params.get(id, Role::Threshold)?);
+        let found = ops::soft_threshold_backward(output, theta, grad, self.needed[input]);
+        let found = network.named(id, found)?;
+        self.store(network.params.position(id, Role::Threshold), Some(found.theta));
         found.input.map_or(Ok(()), |below| self.flow(input, below))
     }
 

@@ -15,8 +15,8 @@ pub struct Row {
     pub parameters: usize,
     /// Multiply-adds for one image.
     pub multiply_adds: usize,
-    /// Receptive field before clipping: rows, columns.
-    pub field: [usize; 2],
+    /// Receptive field before clipping: rows, columns; `None` where it varies with the cell.
+    pub field: Option<[usize; 2]>,
 }
 
 /// The layer table, a row for each node.
@@ -33,7 +33,7 @@ fn row(network: &Network, id: NodeId) -> Row {
         shape: network.graph.shape(id).to_vec(),
         parameters: own.map(|p| p.value.elem_count()).sum(),
         multiply_adds: network.graph.multiply_adds(id),
-        field: network.receptive_field(id).size,
+        field: network.receptive_field(id).ok().map(|field| field.size),
     }
 }
 
@@ -43,7 +43,8 @@ pub fn describe(network: &Network) -> String {
     let head = ["node", "operation", "output", "parameters", "multiply-adds", "receptive field"].map(str::to_owned);
     let mut lines = vec![head];
     for r in rows(network) {
-        let cells = [r.name, r.op, join(&r.shape), grouped(r.parameters), grouped(r.multiply_adds), join(&r.field)];
+        let field = r.field.map_or("varies".into(), |field| join(&field));
+        let cells = [r.name, r.op, join(&r.shape), grouped(r.parameters), grouped(r.multiply_adds), field];
         lines.push(cells);
     }
     let total = [

@@ -35,6 +35,14 @@ pub enum NetError {
     /// An activation is needed that the tape did not keep.
     #[error("the activation of `{0}` is needed but was not kept: name it in `Keep`")]
     NotKept(String),
+    /// The cells of a node have receptive fields of different sizes or at different distances.
+    #[error("the cells of `{node}` have no receptive field in common, because of `{by}`: ask for the region of each")]
+    NoField {
+        /// The node.
+        node: String,
+        /// The first node whose cells do not read alike, itself or one before it.
+        by: String,
+    },
     /// A setting of an architecture that makes no network.
     #[error(transparent)]
     Setting(#[from] interp_finding::Unfit),

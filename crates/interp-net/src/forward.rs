@@ -33,7 +33,7 @@ impl Mode {
 pub enum Keep {
     /// All.
     All,
-    /// Those that a backward sweep needs: what convolutions, linear maps and batch norms read.
+    /// Those that a backward sweep reads.
     Backward,
     /// None.
     Output,
@@ -190,15 +190,25 @@ impl Network {
                 let conv = Op::conv_geometry(stride, padding, dilation, groups);
                 ops::conv2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
             }
+            Op::ConvTranspose2d { stride, padding, output_padding, dilation, groups, .. } => {
+                let conv = Op::transposed_geometry(stride, padding, output_padding, dilation, groups);
+                ops::conv_transpose2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
+            }
             Op::Linear { .. } => ops::linear(x, param(Role::Weight)?, self.params.find(id, Role::Bias)),
             Op::BatchNorm { .. } => return self.batch_norm(id, x, batch_statistics, false),
             Op::Relu => ops::relu(x),
+            Op::SoftThreshold { .. } => ops::soft_threshold(x, param(Role::Threshold)?),
             Op::MaxPool { kernel, stride, padding } => {
                 let pooled = self.named(id, ops::max_pool2d(x, &Op::pool_geometry(kernel, stride, padding)))?;
                 return Ok((pooled.output, Saved::Argmax(pooled.argmax)));
             }
             Op::AvgPool { kernel, stride, padding } => ops::avg_pool2d(x, &Op::pool_geometry(kernel, stride, padding)),
+            Op::AdaptiveAvgPool { size } => ops::adaptive_avg_pool2d(x, size),
             Op::GlobalAvgPool => ops::global_avg_pool(x),
+            Op::UpsampleNearest { size } => ops::upsample2d(x, size, ops::Interpolation::Nearest),
+            Op::UpsampleBilinear { size, align_corners } => {
+                ops::upsample2d(x, size, ops::Interpolation::Bilinear { align_corners })
+            }
             Op::Add => {
                 let mut sum = self.named(id, ops::add(x, inputs[1]))?;
                 for more in &inputs[2..] {

@@ -154,13 +154,16 @@ impl Graph {
         (matches!(self.nodes[norm].op, Op::BatchNorm { .. }) && users == 1).then_some(norm)
     }
 
-    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps and batch norms, and the
-    /// outputs of ReLUs that follow no batch norm alone.
+    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps and batch norms, the outputs
+    /// of soft thresholds, and those of ReLUs that follow no batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
             match node.op {
-                Op::Conv2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => read[node.inputs[0]] = true,
+                Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => {
+                    read[node.inputs[0]] = true;
+                }
+                Op::SoftThreshold { .. } => read[id] = true,
                 Op::Relu => read[id] |= self.norm_of(id).is_none(),
                 _ => {}
             }
@@ -168,13 +171,17 @@ impl Graph {
         read
     }
 
-    /// Multiply-adds of a node for one image: convolutions and linear maps; 0 for the rest, as is usual.
+    /// Multiply-adds of a node for one image: convolutions, plain and transposed, and linear maps; 0 for the rest, as is
+    /// usual.
     pub fn multiply_adds(&self, id: NodeId) -> usize {
         let node = &self.nodes[id];
         let coming_in = || self.shapes[node.inputs[0]][0];
         match &node.op {
             Op::Conv2d { kernel: [h, w], groups, .. } => {
                 self.shapes[id].iter().product::<usize>() * (coming_in() / groups) * h * w
+            }
+            Op::ConvTranspose2d { out_channels, kernel: [h, w], groups, .. } => {
+                self.shapes[node.inputs[0]].iter().product::<usize>() * (out_channels / groups) * h * w
             }
             Op::Linear { out_features, .. } => out_features * coming_in(),
             _ => 0,
@@ -226,6 +233,10 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
     let windows = |size: [usize; 2], kernel: [usize; 2], out: Option<[usize; 2]>| {
         out.ok_or_else(|| format!("a window of {kernel:?} does not fit into a map of {size:?} with its padding"))
     };
+    let resized = |[h, w]: [usize; 2]| match h.min(w) {
+        0 => Err(format!("an output of {h}x{w} has no cells")),
+        _ => image().map(|(channels, _)| vec![channels, h, w]),
+    };
     match op {
         &Op::Input { channels, height, width } if channels.min(height).min(width) > 0 => {
             Ok(vec![channels, height, width])
@@ -240,12 +251,31 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
                 windows(size, kernel, Op::conv_geometry(stride, padding, dilation, groups).output_size(size, kernel))?;
             Ok(vec![out_channels, h, w])
         }
+        &Op::ConvTranspose2d { out_channels, kernel, stride, padding, output_padding, dilation, groups, .. } => {
+            let (channels, size) = image()?;
+            if groups == 0 || out_channels == 0 || channels % groups != 0 || out_channels % groups != 0 {
+                return Err(format!("{groups} groups do not divide {channels} channels in and {out_channels} out"));
+            }
+            let transposed = Op::transposed_geometry(stride, padding, output_padding, dilation, groups);
+            let problem = || {
+                format!(
+                    "a map of {size:?} leaves no output, or the output padding is too large: {kernel:?}, {transposed:?}"
+                )
+            };
+            let [h, w] = transposed.output_size(size, kernel).ok_or_else(problem)?;
+            Ok(vec![out_channels, h, w])
+        }
         &(Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding }) => {
             let (channels, size) = image()?;
             let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding).output_size(size))?;
             Ok(vec![channels, h, w])
         }
         Op::BatchNorm { .. } => image().map(|_| inputs[0].to_vec()),
+        Op::SoftThreshold { initial } if (*initial as f32).is_finite() => Ok(inputs[0].to_vec()),
+        Op::SoftThreshold { initial } => Err(format!("a threshold cannot start from {initial}")),
+        &(Op::AdaptiveAvgPool { size } | Op::UpsampleNearest { size } | Op::UpsampleBilinear { size, .. }) => {
+            resized(size)
+        }
         Op::OnOff => image().map(|(channels, [h, w])| vec![2 * channels, h, w]),
         Op::Relu => Ok(inputs[0].to_vec()),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),

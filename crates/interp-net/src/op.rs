@@ -1,6 +1,6 @@
 //! The operations that a node can be.
 
-use interp_ops::{Conv2d, Pool2d};
+use interp_ops::{Conv2d, ConvTranspose2d, Pool2d};
 use serde::{Deserialize, Serialize};
 
 /// What a node computes. Channels going in follow from the inputs' shapes; parameters lie beside the
@@ -34,6 +34,25 @@ pub enum Op {
         /// Whether a bias is added.
         bias: bool,
     },
+    /// Transposed convolution, PyTorch's: weight `(in, out / groups, kernel)`, bias `(out)` where there is one.
+    ConvTranspose2d {
+        /// Channels going out.
+        out_channels: usize,
+        /// Height and width of what a cell is spread over.
+        kernel: [usize; 2],
+        /// Steps between the places that neighboring cells are spread over.
+        stride: [usize; 2],
+        /// Cells cut off around the output.
+        padding: [usize; 2],
+        /// Rows and columns added at the end of the output, less than the stride or the dilation.
+        output_padding: [usize; 2],
+        /// Steps between the cells that a cell is spread over.
+        dilation: [usize; 2],
+        /// Groups of channels that do not see each other.
+        groups: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
     /// Batch normalization over N, H, W, with gain and shift per channel.
     BatchNorm {
         /// Added to the variance.
@@ -43,6 +62,12 @@ pub enum Op {
     },
     /// `max(x, 0)`, with derivative 0 at 0.
     Relu,
+    /// `sign(x) max(|x| - theta, 0)` with a trained threshold per channel: numbers near zero become zero. Training
+    /// may move a threshold below zero; then numbers move away from zero.
+    SoftThreshold {
+        /// First value of every threshold, finite.
+        initial: f64,
+    },
     /// The input and its negative, channel after channel: what is there and what is not, for layers without
     /// negative weights.
     OnOff,
@@ -64,8 +89,25 @@ pub enum Op {
         /// Zeros around the input.
         padding: [usize; 2],
     },
+    /// Means over windows that cover the input, as many as `size` says (PyTorch's rule).
+    AdaptiveAvgPool {
+        /// Height and width of the output.
+        size: [usize; 2],
+    },
     /// Mean over all positions: `(C, H, W)` to `(C)`.
     GlobalAvgPool,
+    /// Nearest cells, to a larger or smaller map.
+    UpsampleNearest {
+        /// Height and width of the output.
+        size: [usize; 2],
+    },
+    /// Bilinear interpolation, to a larger or smaller map.
+    UpsampleBilinear {
+        /// Height and width of the output.
+        size: [usize; 2],
+        /// Whether the centers of the corner cells stay where they are; else the edges do.
+        align_corners: bool,
+    },
     /// Affine map: weight `(out, in)`, bias `(out)` where there is one.
     Linear {
         /// Outputs.
@@ -132,12 +174,17 @@ impl Op {
         match self {
             Self::Input { .. } => "input".into(),
             Self::Conv2d { kernel, stride, .. } => window("conv", kernel, stride),
+            Self::ConvTranspose2d { kernel, stride, .. } => window("transposed conv", kernel, stride),
             Self::BatchNorm { .. } => "batch norm".into(),
             Self::Relu => "relu".into(),
+            Self::SoftThreshold { .. } => "soft threshold".into(),
             Self::OnOff => "on and off".into(),
             Self::MaxPool { kernel, stride, .. } => window("max pool", kernel, stride),
             Self::AvgPool { kernel, stride, .. } => window("avg pool", kernel, stride),
+            Self::AdaptiveAvgPool { size: [h, w] } => format!("adaptive avg pool to {h}x{w}"),
             Self::GlobalAvgPool => "global avg pool".into(),
+            Self::UpsampleNearest { size: [h, w] } => format!("nearest to {h}x{w}"),
+            Self::UpsampleBilinear { size: [h, w], .. } => format!("bilinear to {h}x{w}"),
             Self::Linear { .. } => "linear".into(),
             Self::Add => "add".into(),
             Self::PadShortcut { stride, .. } => format!("pad shortcut /{stride}"),
@@ -154,6 +201,17 @@ impl Op {
         Conv2d { stride, padding, dilation, groups }
     }
 
+    /// The transposed convolution's geometry, for the operations crate.
+    pub(crate) fn transposed_geometry(
+        stride: [usize; 2],
+        padding: [usize; 2],
+        output_padding: [usize; 2],
+        dilation: [usize; 2],
+        groups: usize,
+    ) -> ConvTranspose2d {
+        ConvTranspose2d { conv: Self::conv_geometry(stride, padding, dilation, groups), output_padding }
+    }
+
     /// The pooling's geometry, for the operations crate.
     pub(crate) fn pool_geometry(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Pool2d {
         Pool2d { kernel, stride, padding }
@@ -165,6 +223,12 @@ impl Op {
             Self::Conv2d { out_channels, kernel, stride, padding, dilation, groups, .. } => {
                 [kernel, stride, padding, dilation, [out_channels, groups]].concat()
             }
+            Self::ConvTranspose2d {
+                out_channels, kernel, stride, padding, output_padding, dilation, groups, ..
+            } => [kernel, stride, padding, output_padding, dilation, [out_channels, groups]].concat(),
+            Self::AdaptiveAvgPool { size } | Self::UpsampleNearest { size } | Self::UpsampleBilinear { size, .. } => {
+                size.to_vec()
+            }
             Self::MaxPool { kernel, stride, padding } | Self::AvgPool { kernel, stride, padding } => {
                 [kernel, stride, padding].concat()
             }
@@ -173,6 +237,7 @@ impl Op {
             Self::Input { .. }
             | Self::BatchNorm { .. }
             | Self::Relu
+            | Self::SoftThreshold { .. }
             | Self::OnOff
             | Self::GlobalAvgPool
             | Self::Add => vec![],

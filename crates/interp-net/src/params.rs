@@ -9,7 +9,7 @@ use crate::{Graph, NetError, NodeId, Op, Result};
 /// What a tensor is to its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Of a convolution or linear map.
+    /// Of a convolution or linear map: `(out, in / groups, ...)`; of a transposed convolution `(in, out / groups, ...)`.
     Weight,
     /// Added to a convolution's or linear map's output.
     Bias,
@@ -17,6 +17,8 @@ pub enum Role {
     Gain,
     /// What a batch norm adds.
     Shift,
+    /// Below what absolute value a soft threshold gives zero, per channel.
+    Threshold,
     /// A batch norm's mean in evaluation.
     RunningMean,
     /// A batch norm's variance in evaluation.
@@ -29,11 +31,12 @@ impl Role {
         !matches!(self, Self::RunningMean | Self::RunningVariance)
     }
 
-    /// PyTorch's word after the node's name.
+    /// PyTorch's word after the node's name; where it has none, the letter of the literature.
     fn suffix(self) -> &'static str {
         match self {
             Self::Weight | Self::Gain => "weight",
             Self::Bias | Self::Shift => "bias",
+            Self::Threshold => "theta",
             Self::RunningMean => "running_mean",
             Self::RunningVariance => "running_var",
         }
@@ -140,8 +143,7 @@ impl Params {
 
 /// Roles and shapes of an operation's parameters, given the shape of its input.
 fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
-    let with_bias = |weight: Vec<usize>, bias: bool| {
-        let out = weight[0];
+    let with_bias = |weight: Vec<usize>, out: usize, bias: bool| {
         let mut all = vec![(Role::Weight, weight)];
         if bias {
             all.push((Role::Bias, vec![out]));
@@ -150,18 +152,25 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
     };
     match *op {
         Op::Conv2d { out_channels, kernel: [h, w], groups, bias, .. } => {
-            with_bias(vec![out_channels, input[0] / groups, h, w], bias)
+            with_bias(vec![out_channels, input[0] / groups, h, w], out_channels, bias)
         }
-        Op::Linear { out_features, bias } => with_bias(vec![out_features, input[0]], bias),
+        Op::ConvTranspose2d { out_channels, kernel: [h, w], groups, bias, .. } => {
+            with_bias(vec![input[0], out_channels / groups, h, w], out_channels, bias)
+        }
+        Op::Linear { out_features, bias } => with_bias(vec![out_features, input[0]], out_features, bias),
         Op::BatchNorm { .. } => [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance]
             .map(|role| (role, vec![input[0]]))
             .to_vec(),
+        Op::SoftThreshold { .. } => vec![(Role::Threshold, vec![input[0]])],
         Op::Input { .. }
         | Op::Relu
         | Op::OnOff
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
+        | Op::AdaptiveAvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::UpsampleNearest { .. }
+        | Op::UpsampleBilinear { .. }
         | Op::Add
         | Op::PadShortcut { .. } => vec![],
     }

@@ -1,8 +1,12 @@
-//! Receptive fields, exact with padding, stride, dilation and branches.
+//! Receptive fields, exact with padding, stride, dilation, interpolation and branches.
 //!
 //! Coordinates are pixels of the input, counted from 0; pixel 0 covers 0.0 to 1.0, so its center is 0.5.
 
-use crate::{Graph, Network, NodeId, Op};
+use std::collections::BTreeSet;
+
+use interp_ops::{Interpolation, adaptive_window};
+
+use crate::{Graph, NetError, Network, NodeId, Op, Result};
 
 /// The part of the input that a node's cells see, on one axis, before clipping to the image: cell `i`
 /// sees the pixels `first + i * jump ..= last + i * jump`.
@@ -45,24 +49,47 @@ impl Network {
     /// The receptive field of the node `at`: the smallest box that holds every branch. By the recursion
     /// of size, jump and start over the graph (Araujo et al. 2019, "Computing receptive fields of
     /// convolutional neural networks", eq. 2 and 3).
-    pub fn receptive_field(&self, at: NodeId) -> Field {
-        let [rows, columns] = [0, 1].map(|axis| fields(&self.graph, at, axis)[at]);
+    ///
+    /// # Errors
+    /// [`NetError::NoField`] where cells see boxes of different sizes or at different distances: behind a transposed
+    /// convolution with a stride, and behind interpolation and adaptive pooling unless their sizes divide so that every
+    /// cell reads alike. [`Network::region`] tells what each of their cells sees.
+    pub fn receptive_field(&self, at: NodeId) -> Result<Field> {
+        let name = |id: NodeId| self.graph.nodes()[id].name.clone();
+        let axis =
+            |axis: usize| field(&self.graph, at, axis).map_err(|by| NetError::NoField { node: name(at), by: name(by) });
+        let (rows, columns) = (axis(0)?, axis(1)?);
         let size = |a: Axis| (a.last - a.first + 1).max(0) as usize;
         let center = |a: Axis| (a.first + a.last + 1) as f64 / 2.0;
-        Field {
+        Ok(Field {
             size: [size(rows), size(columns)],
             jump: [rows.jump as usize, columns.jump as usize],
             start: [center(rows), center(columns)],
-        }
+        })
     }
 
     /// The pixels of the image that cell (`row`, `column`) of the node `at` depends on, as the smallest
-    /// box; cells of a vector see what (0, 0) sees. `None` if there is no such cell. Padding is left out
-    /// at every layer, so that the box is exact at the borders too.
+    /// box; cells of a vector see what (0, 0) sees. `None` if there is no such cell, or it depends on no pixel. Every
+    /// cell between is followed, padding and cells that are skipped left out, so that the box is exact at the borders
+    /// and between strides too.
     pub fn region(&self, at: NodeId, row: usize, column: usize) -> Option<Region> {
-        let rows = reach(&self.graph, at, row, 0)?;
-        let columns = reach(&self.graph, at, column, 1)?;
-        Some(Region { rows, columns })
+        let graph = &self.graph;
+        if row >= extent(graph, at, 0) || column >= extent(graph, at, 1) {
+            return None;
+        }
+        let mut seen = vec![[BTreeSet::new(), BTreeSet::new()]; at + 1];
+        seen[at] = [BTreeSet::from([row]), BTreeSet::from([column])];
+        for id in (1..=at).rev() {
+            let cells = std::mem::take(&mut seen[id]);
+            for &input in &graph.nodes()[id].inputs {
+                let read = [0, 1].map(|axis| read_by(graph, id, input, axis, &cells[axis]));
+                if read.iter().all(|cells| !cells.is_empty()) {
+                    seen[input].iter_mut().zip(read).for_each(|(seen, read)| seen.extend(read));
+                }
+            }
+        }
+        let ends = |cells: &BTreeSet<usize>| Some([*cells.first()?, *cells.last()?]);
+        Some(Region { rows: ends(&seen[0][0])?, columns: ends(&seen[0][1])? })
     }
 }
 
@@ -71,8 +98,49 @@ fn extent(graph: &Graph, id: NodeId, axis: usize) -> usize {
     graph.shape(id).get(axis + 1).copied().unwrap_or(1)
 }
 
-/// How node `id` reads its inputs along an axis.
-fn window(graph: &Graph, id: NodeId, axis: usize) -> Window {
+/// The cells of `input` that some cells of node `id` read along an axis.
+fn read_by(graph: &Graph, id: NodeId, input: NodeId, axis: usize, cells: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let (inputs, outputs) = (extent(graph, input, axis), extent(graph, id, axis));
+    cells.iter().flat_map(|&cell| reads(&graph.nodes()[id].op, axis, [inputs, outputs], cell)).collect()
+}
+
+/// The cells that cell `cell` of `outputs` reads along an axis of `inputs` cells.
+fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Vec<usize> {
+    let window = |kernel: usize, stride: usize, padding: usize, dilation: usize| {
+        let place = |tap: usize| (cell * stride + tap * dilation).checked_sub(padding);
+        (0..kernel).filter_map(place).filter(|&at| at < inputs).collect()
+    };
+    match *op {
+        Op::Conv2d { kernel, stride, padding, dilation, .. } => {
+            window(kernel[axis], stride[axis], padding[axis], dilation[axis])
+        }
+        Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding } => {
+            window(kernel[axis], stride[axis], padding[axis], 1)
+        }
+        Op::ConvTranspose2d { kernel, stride, padding, dilation, .. } => {
+            let from = |tap: usize| (cell + padding[axis]).checked_sub(tap * dilation[axis]);
+            let spread = (0..kernel[axis]).filter_map(from).filter(|at| at % stride[axis] == 0);
+            spread.map(|at| at / stride[axis]).filter(|&at| at < inputs).collect()
+        }
+        Op::AdaptiveAvgPool { .. } => adaptive_window(inputs, outputs, cell).collect(),
+        Op::UpsampleNearest { .. } => positions(Interpolation::Nearest.terms(inputs, outputs, cell)),
+        Op::UpsampleBilinear { align_corners, .. } => {
+            positions(Interpolation::Bilinear { align_corners }.terms(inputs, outputs, cell))
+        }
+        Op::GlobalAvgPool | Op::Linear { .. } => (0..inputs).collect(),
+        Op::PadShortcut { stride, .. } => vec![cell * stride],
+        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::SoftThreshold { .. } | Op::OnOff | Op::Add => {
+            vec![cell]
+        }
+    }
+}
+
+fn positions(terms: Vec<(usize, f64)>) -> Vec<usize> {
+    terms.into_iter().map(|(position, _)| position).collect()
+}
+
+/// How node `id` reads its inputs along an axis, if all of its cells read alike.
+fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
     let whole = || extent(graph, graph.nodes()[id].inputs[0], axis);
     let (stride, padding, extent) = match graph.nodes()[id].op {
         Op::Conv2d { kernel, stride, padding, dilation, .. } => {
@@ -81,52 +149,57 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Window {
         Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding } => {
             (stride[axis], padding[axis], kernel[axis])
         }
+        Op::ConvTranspose2d { kernel, stride, padding, dilation, .. } => {
+            // With stride 1 it is the convolution with the turned kernel, whose last weight lies on the first cell.
+            let reach = ((kernel[axis] - 1) * dilation[axis]) as i64;
+            let turned = Window { stride: 1, padding: reach - padding[axis] as i64, extent: reach + 1 };
+            return (stride[axis] == 1).then_some(turned);
+        }
+        Op::AdaptiveAvgPool { .. } | Op::UpsampleNearest { .. } | Op::UpsampleBilinear { .. } => {
+            return even(&graph.nodes()[id].op, axis, [whole(), extent(graph, id, axis)]);
+        }
         Op::GlobalAvgPool | Op::Linear { .. } => (0, 0, whole()),
         Op::PadShortcut { stride, .. } => (stride, 0, 1),
-        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::OnOff | Op::Add => (1, 0, 1),
-    };
-    Window { stride: stride as i64, padding: padding as i64, extent: extent as i64 }
-}
-
-/// The fields of all nodes up to `at` along an axis.
-fn fields(graph: &Graph, at: NodeId, axis: usize) -> Vec<Axis> {
-    let mut fields: Vec<Axis> = Vec::with_capacity(at + 1);
-    for id in 0..=at {
-        let Window { stride, padding, extent } = window(graph, id, axis);
-        let through = |&input: &NodeId| {
-            let Axis { first, last, jump } = fields[input];
-            let times = |cells: i64| cells.saturating_mul(jump);
-            let (before, behind) = (times(padding), times(extent - 1 - padding));
-            Axis { first: first.saturating_sub(before), last: last.saturating_add(behind), jump: times(stride) }
-        };
-        let union =
-            |a: Axis, b: Axis| Axis { first: a.first.min(b.first), last: a.last.max(b.last), jump: a.jump.max(b.jump) };
-        let field = graph.nodes()[id].inputs.iter().map(through).reduce(union);
-        fields.push(field.unwrap_or(Axis { first: 0, last: 0, jump: 1 }));
-    }
-    fields
-}
-
-/// First and last pixel that cell `cell` of `at` depends on along an axis: the interval of cells is
-/// carried back node by node, clipped to the cells that exist.
-fn reach(graph: &Graph, at: NodeId, cell: usize, axis: usize) -> Option<[usize; 2]> {
-    if cell >= extent(graph, at, axis) {
-        return None;
-    }
-    let mut seen: Vec<Option<[i64; 2]>> = vec![None; at + 1];
-    seen[at] = Some([cell as i64; 2]);
-    for id in (1..=at).rev() {
-        let Some([low, high]) = seen[id] else { continue };
-        let Window { stride, padding, extent: size } = window(graph, id, axis);
-        for &input in &graph.nodes()[id].inputs {
-            let last = extent(graph, input, axis) as i64 - 1;
-            let low = (low * stride - padding).max(0);
-            let high = (high * stride - padding + size - 1).min(last);
-            if low <= high {
-                let [a, b] = seen[input].unwrap_or([low, high]);
-                seen[input] = Some([a.min(low), b.max(high)]);
-            }
+        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::SoftThreshold { .. } | Op::OnOff | Op::Add => {
+            (1, 0, 1)
         }
+    };
+    Some(Window { stride: stride as i64, padding: padding as i64, extent: extent as i64 })
+}
+
+/// The window by which every cell reads, if there is one.
+fn even(op: &Op, axis: usize, sizes: [usize; 2]) -> Option<Window> {
+    let ends = |cell: usize| {
+        let cells = reads(op, axis, sizes, cell);
+        Some([*cells.first()? as i64, *cells.last()? as i64])
+    };
+    let [first, last] = ends(0)?;
+    let stride = if sizes[1] > 1 { ends(1)?[0] - first } else { 0 };
+    let alike = |cell: usize| ends(cell) == Some([first, last].map(|end| end + cell as i64 * stride));
+    let window = Window { stride, padding: -first, extent: last - first + 1 };
+    (0..sizes[1]).all(alike).then_some(window)
+}
+
+/// The field of the node `at` along an axis, or else the first node whose cells do not read alike.
+fn field(graph: &Graph, at: NodeId, axis: usize) -> Result<Axis, NodeId> {
+    let mut fields: Vec<Result<Axis, NodeId>> = Vec::with_capacity(at + 1);
+    for id in 0..=at {
+        fields.push(next_field(graph, id, axis, &fields));
     }
-    seen[0].map(|ends| ends.map(|end| end as usize))
+    fields.pop().unwrap_or(Err(at))
+}
+
+/// The field of node `id`, given those before it.
+fn next_field(graph: &Graph, id: NodeId, axis: usize, fields: &[Result<Axis, NodeId>]) -> Result<Axis, NodeId> {
+    let through = |&input: &NodeId| -> Result<Axis, NodeId> {
+        let Axis { first, last, jump } = fields[input]?;
+        let Window { stride, padding, extent } = window(graph, id, axis).ok_or(id)?;
+        let times = |cells: i64| cells.saturating_mul(jump);
+        let (before, behind) = (times(padding), times(extent - 1 - padding));
+        Ok(Axis { first: first.saturating_sub(before), last: last.saturating_add(behind), jump: times(stride) })
+    };
+    let union =
+        |a: Axis, b: Axis| Axis { first: a.first.min(b.first), last: a.last.max(b.last), jump: a.jump.max(b.jump) };
+    let branches = graph.nodes()[id].inputs.iter().map(through).collect::<Result<Vec<_>, _>>()?;
+    Ok(branches.into_iter().reduce(union).unwrap_or(Axis { first: 0, last: 0, jump: 1 }))
 }

@@ -86,8 +86,78 @@ fn hostile_headers_are_refused_without_memory() {
 fn graphs_round_trip() {
     let graph =
         zoo::ResNet { depth: 20, width: 0.25, shortcut: zoo::Shortcut::Projection }.graph([3, 32, 32], 7).unwrap();
-    let text = serde_json::to_string(&graph).unwrap();
-    assert_eq!(serde_json::from_str::<Graph>(&text).unwrap(), graph);
+    for graph in [graph, decoder()] {
+        let text = serde_json::to_string(&graph).unwrap();
+        assert_eq!(serde_json::from_str::<Graph>(&text).unwrap(), graph);
+    }
+}
+
+/// The operations that change sizes, and soft thresholds.
+fn decoder() -> Graph {
+    let mut graph = Graph::new(2, 3, 4).unwrap();
+    graph.then("shrink", Op::SoftThreshold { initial: 0.1 }).unwrap();
+    let spread = Op::ConvTranspose2d {
+        out_channels: 4,
+        kernel: [2, 3],
+        stride: [2; 2],
+        padding: [0, 1],
+        output_padding: [1, 0],
+        dilation: [1; 2],
+        groups: 2,
+        bias: true,
+    };
+    graph.then("spread", spread).unwrap();
+    graph.then("nearest", Op::UpsampleNearest { size: [9, 8] }).unwrap();
+    graph.then("bilinear", Op::UpsampleBilinear { size: [5, 8], align_corners: true }).unwrap();
+    graph.then("few", Op::AdaptiveAvgPool { size: [2, 2] }).unwrap();
+    graph
+}
+
+#[test]
+fn decoders_are_rebuilt_with_their_thresholds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut net = Network::new(decoder(), 1).unwrap();
+    let (theta, spread) = ("shrink.theta", "spread.weight");
+    let names: Vec<&str> = net.params.list().iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, [theta, spread, "spread.bias"]);
+    net.params.set(0, Tensor::from_vec(vec![0.3f32, -0.2], 2, &Device::Cpu).unwrap()).unwrap();
+    let normalization = Normalization { mean: vec![0.0; 2], std: vec![1.0; 2] };
+    let meta = Meta::new(net.graph.clone(), vec![], normalization);
+    Checkpoint::write(&path, &net.params, &meta).unwrap();
+    let back = Checkpoint::read(&path).unwrap().network(&path, None, [3, 4]).unwrap();
+    assert_eq!((&back.graph, weights(&back)), (&net.graph, weights(&net)));
+}
+
+#[test]
+fn hostile_sizes_are_refused() {
+    let whole = serde_json::to_value(decoder()).unwrap();
+    let refused = |node: usize, key: &str, value: serde_json::Value| {
+        let mut nodes = whole.clone();
+        assert!(!nodes[node][key].is_null(), "{key}");
+        nodes[node][key] = value;
+        serde_json::from_value::<Graph>(nodes).unwrap_err().to_string()
+    };
+    let huge = serde_json::json!([1u64 << 40, 1]);
+    for (node, key) in [
+        (2, "kernel"),
+        (2, "stride"),
+        (2, "padding"),
+        (2, "output_padding"),
+        (2, "dilation"),
+        (3, "size"),
+        (4, "size"),
+        (5, "size"),
+    ] {
+        assert!(refused(node, key, huge.clone()).contains("over 65536"), "{key}");
+        assert!(refused(node, key, serde_json::json!([-1, 1])).contains("-1"), "{key}");
+    }
+    for key in ["out_channels", "groups"] {
+        assert!(refused(2, key, (1u64 << 40).into()).contains("over 65536"), "{key}");
+    }
+    // A stride that is in bounds makes an output that is not.
+    assert!(refused(2, "stride", serde_json::json!([50_000, 1])).contains("over 65536"));
+    assert!(refused(1, "initial", "no number".into()).contains("no number"));
 }
 
 #[test]

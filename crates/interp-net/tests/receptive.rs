@@ -4,14 +4,14 @@
 
 use candle_core::{DType, Tensor};
 use interp_net::zoo::{self, Architecture};
-use interp_net::{Graph, Keep, Mode, Network, NodeId, Op, Role, Want};
+use interp_net::{Graph, Keep, Mode, NetError, Network, NodeId, Op, Role, Want};
 
 fn network(graph: Graph) -> Network {
     Network::new(graph, 0).unwrap()
 }
 
 fn size(net: &Network, name: &str) -> usize {
-    let field = net.receptive_field(net.graph.id(name).unwrap());
+    let field = net.receptive_field(net.graph.id(name).unwrap()).unwrap();
     assert_eq!(field.size[0], field.size[1]);
     field.size[0]
 }
@@ -25,7 +25,7 @@ fn vgg16_and_resnet20_as_published() {
     for (layer, field) in expected {
         assert_eq!(size(&vgg, &format!("features.{layer}")), field, "features.{layer}");
     }
-    let last = vgg.receptive_field(vgg.graph.id("features.28").unwrap());
+    let last = vgg.receptive_field(vgg.graph.id("features.28").unwrap()).unwrap();
     assert_eq!((last.jump, last.start), ([16, 16], [8.0, 8.0]));
 
     let resnet = network(zoo::ResNet::default().graph([3, 32, 32], 10).unwrap());
@@ -140,22 +140,157 @@ fn the_gradients_support_is_the_region() {
     let sum = graph.add("sum", Op::Add, &[branch, stem]).unwrap();
     let down = graph.add("down", Op::PadShortcut { out_channels: 4, stride: 2 }, &[sum]).unwrap();
     let even = graph.then("even", conv([4, 4], [2, 3], [1, 1], [1, 1])).unwrap();
-    let net = positive(network(graph));
-    for at in [stem, branch, sum, down, even] {
+    assert_supports_are_regions(&positive(network(graph)), &[stem, branch, sum, down, even]);
+}
+
+/// At the corners, the middle, and the cells before and after the middle.
+fn assert_supports_are_regions(net: &Network, nodes: &[NodeId]) {
+    for &at in nodes {
         let shape = net.graph.shape(at).to_vec();
-        for row in [0, shape[1] / 2, shape[1] - 1] {
-            for column in [0, shape[2] / 2, shape[2] - 1] {
-                let region = net.region(at, row, column).unwrap();
-                let name = &net.graph.nodes()[at].name;
-                for (seen, [first, last]) in
-                    support(&net, at, row, column).into_iter().zip([region.rows, region.columns])
-                {
-                    assert_eq!((seen[0], seen[seen.len() - 1]), (first, last), "{name} cell ({row}, {column})");
-                }
-            }
+        let some = |size: usize| [0, (size / 2).saturating_sub(1), size / 2, (size / 2 + 1).min(size - 1), size - 1];
+        for (row, column) in some(shape[1]).into_iter().flat_map(|row| some(shape[2]).map(|column| (row, column))) {
+            let name = &net.graph.nodes()[at].name;
+            let ends = |seen: &Vec<usize>| Some([*seen.first()?, *seen.last()?]);
+            let [rows, columns] = support(net, at, row, column).each_ref().map(ends);
+            let region = net.region(at, row, column);
+            assert_eq!(
+                (rows, columns),
+                (region.map(|r| r.rows), region.map(|r| r.columns)),
+                "{name} ({row}, {column})"
+            );
         }
         assert!(net.region(at, shape[1], 0).is_none());
     }
+}
+
+// Transposed convolutions with holes, interpolation and windows of several sizes: cell by cell.
+#[test]
+fn the_gradients_support_is_the_region_where_cells_differ() {
+    let transposed = |kernel: usize, stride: usize, padding: usize, dilation: usize| Op::ConvTranspose2d {
+        out_channels: 2,
+        kernel: [kernel; 2],
+        stride: [stride, 2],
+        padding: [padding; 2],
+        output_padding: [0, 1],
+        dilation: [dilation, 1],
+        groups: 1,
+        bias: false,
+    };
+    let mut graph = Graph::new(1, 13, 11).unwrap();
+    // Padding that no step of the dilation meets: the first cell reads no first pixel.
+    let apart = Op::Conv2d {
+        out_channels: 2,
+        kernel: [2; 2],
+        stride: [1; 2],
+        padding: [1; 2],
+        dilation: [3; 2],
+        groups: 1,
+        bias: false,
+    };
+    let stem = graph.then("apart", apart).unwrap();
+    let mut nodes = vec![stem];
+    for (name, op) in [
+        ("holes", transposed(2, 3, 0, 1)),
+        ("crossed", transposed(3, 3, 1, 2)),
+        ("even", transposed(4, 1, 1, 2)),
+        ("windows", Op::AdaptiveAvgPool { size: [5, 4] }),
+        ("more windows", Op::AdaptiveAvgPool { size: [17, 12] }),
+        ("nearest", Op::UpsampleNearest { size: [29, 5] }),
+        ("edges", Op::UpsampleBilinear { size: [5, 23], align_corners: false }),
+        ("corners", Op::UpsampleBilinear { size: [8, 14], align_corners: true }),
+    ] {
+        let first = graph.add(name, op, &[stem]).unwrap();
+        nodes.extend([first, graph.then(format!("{name}, seen through"), Op::conv(2, 2, 1, 0, false)).unwrap()]);
+    }
+    // In the rows of holes only the other branch is seen, in its columns.
+    let holes = graph.id("holes").unwrap();
+    let beside = graph.add("beside", Op::UpsampleNearest { size: [35, 21] }, &[stem]).unwrap();
+    nodes.push(graph.add("sum", Op::Add, &[holes, beside]).unwrap());
+    assert_supports_are_regions(&positive(network(graph)), &nodes);
+}
+
+// By hand: a stride of 2 reads one or two cells in turn, and with it no field is common to all.
+#[test]
+fn where_cells_differ_there_is_no_common_field() {
+    let mut graph = Graph::new(1, 8, 8).unwrap();
+    graph.then("conv", Op::conv(1, 3, 1, 1, false)).unwrap();
+    let up = Op::ConvTranspose2d {
+        out_channels: 1,
+        kernel: [3; 2],
+        stride: [2; 2],
+        padding: [1; 2],
+        output_padding: [1; 2],
+        dilation: [1; 2],
+        groups: 1,
+        bias: false,
+    };
+    let up = graph.then("up", up).unwrap();
+    let relu = graph.then("relu", Op::Relu).unwrap();
+    let beside = graph.add("beside", Op::conv(1, 1, 1, 0, false), &[1]).unwrap();
+    let net = network(graph);
+    for at in [up, relu] {
+        let error = net.receptive_field(at).unwrap_err();
+        assert!(matches!(&error, NetError::NoField { by, .. } if by == "up"), "{error}");
+    }
+    assert_eq!(net.receptive_field(beside).unwrap().size, [3, 3]);
+    // Cell 4 lies on cell 2 alone, cell 5 between cells 2 and 3; each of these sees three pixels.
+    assert_eq!(net.region(up, 4, 5).map(|r| (r.rows, r.columns)), Some(([1, 3], [1, 4])));
+    assert!(interp_net::describe(&net).contains("varies"));
+    for op in [
+        Op::AdaptiveAvgPool { size: [5, 8] },
+        Op::UpsampleNearest { size: [8, 16] },
+        Op::UpsampleNearest { size: [3, 8] },
+        Op::UpsampleBilinear { size: [16, 8], align_corners: false },
+        Op::UpsampleBilinear { size: [8, 4], align_corners: true },
+    ] {
+        let mut graph = Graph::new(1, 8, 8).unwrap();
+        let at = graph.then("it", op).unwrap();
+        assert!(matches!(network(graph).receptive_field(at), Err(NetError::NoField { .. })));
+    }
+}
+
+// Sizes that divide: plain pooling, plain steps, and the convolution that a transposed one of stride 1 is.
+#[test]
+fn where_cells_are_alike_there_is_a_common_field() {
+    let pooled = Op::AvgPool { kernel: [3, 2], stride: [3, 2], padding: [0; 2] };
+    let adaptive = Op::AdaptiveAvgPool { size: [4, 6] };
+    let turned = Op::ConvTranspose2d {
+        out_channels: 1,
+        kernel: [3, 4],
+        stride: [1; 2],
+        padding: [1, 0],
+        output_padding: [0; 2],
+        dilation: [2, 1],
+        groups: 1,
+        bias: false,
+    };
+    let plain = Op::Conv2d {
+        out_channels: 1,
+        kernel: [3, 4],
+        stride: [1; 2],
+        padding: [3, 3],
+        dilation: [2, 1],
+        groups: 1,
+        bias: false,
+    };
+    let steps = Op::PadShortcut { out_channels: 1, stride: 2 };
+    let nearest = Op::UpsampleNearest { size: [6, 6] };
+    let every_third = Op::UpsampleBilinear { size: [4, 4], align_corners: false };
+    let same = Op::UpsampleBilinear { size: [12, 12], align_corners: true };
+    let whole = Op::AdaptiveAvgPool { size: [1, 1] };
+    let field = |op: &Op| {
+        let mut graph = Graph::new(1, 12, 12).unwrap();
+        graph.then("conv", Op::conv(1, 3, 1, 1, false)).unwrap();
+        let at = graph.then("it", op.clone()).unwrap();
+        network(graph).receptive_field(at).unwrap()
+    };
+    for (op, like) in
+        [(adaptive, &pooled), (turned, &plain), (nearest, &steps), (whole, &Op::GlobalAvgPool), (same, &Op::Relu)]
+    {
+        assert_eq!(field(&op), field(like), "{op:?}");
+    }
+    let third = field(&every_third);
+    assert_eq!((third.size, third.jump, third.start), ([3, 3], [3, 3], [1.5, 1.5]));
 }
 
 #[test]

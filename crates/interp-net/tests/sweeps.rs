@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Want};
 
-/// Every operation, with two branches that join twice.
+/// The operations of classifiers, with two branches that join twice.
 fn branched() -> Network {
     let mut graph = Graph::new(2, 9, 8).unwrap();
     graph.then("both", Op::OnOff).unwrap();
@@ -29,6 +29,30 @@ fn branched() -> Network {
     graph.then("avg", Op::AvgPool { kernel: [2; 2], stride: [1; 2], padding: [1; 2] }).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
     graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
+/// The operations of decoders: down to a few cells and up again by three ways, which are added to what was before.
+fn decoder() -> Network {
+    let up = |out_channels: usize, kernel: [usize; 2], stride: [usize; 2], groups: usize, bias: bool| {
+        let (padding, output_padding, dilation) = ([1, 0], [0, 1], [1, 2]);
+        Op::ConvTranspose2d { out_channels, kernel, stride, padding, output_padding, dilation, groups, bias }
+    };
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("few", Op::AdaptiveAvgPool { size: [4, 3] }).unwrap();
+    graph.then("bn1", Op::batch_norm()).unwrap();
+    let code = graph.then("shrink", Op::SoftThreshold { initial: 0.2 }).unwrap();
+    let nearest = graph.then("nearest", Op::UpsampleNearest { size: [9, 8] }).unwrap();
+    let edges = graph.add("edges", Op::UpsampleBilinear { size: [9, 8], align_corners: false }, &[code]).unwrap();
+    let spread = graph.add("spread", up(4, [3, 2], [2, 2], 2, true), &[code]).unwrap();
+    let corners = graph.then("corners", Op::UpsampleBilinear { size: [9, 8], align_corners: true }).unwrap();
+    graph.add("sum", Op::Add, &[nearest, edges, corners, 1]).unwrap();
+    graph.then("all", up(3, [2, 2], [1, 2], 1, false)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("shrink features", Op::SoftThreshold { initial: 0.01 }).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    assert_eq!(graph.shape(spread), [4, 7, 8]);
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 
@@ -56,7 +80,11 @@ fn modes() -> [Mode; 3] {
 
 #[test]
 fn gradients_agree_with_central_differences_in_every_mode() {
-    let net = branched();
+    central_differences(&branched());
+    central_differences(&decoder());
+}
+
+fn central_differences(net: &Network) {
     let x = waves(&[3, 2, 9, 8], 0.71);
     let seed = waves(&[3, 3], 1.9);
     let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
@@ -76,7 +104,7 @@ fn gradients_agree_with_central_differences_in_every_mode() {
         let own = grads.node(0).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
         for index in (0..own.len()).step_by(37) {
             let difference =
-                (value(&net, &moved(&x, index, step)) - value(&net, &moved(&x, index, -step))) / (2.0 * step);
+                (value(net, &moved(&x, index, step)) - value(net, &moved(&x, index, -step))) / (2.0 * step);
             check(own[index], difference, "input");
         }
         for (position, param) in net.params.list().iter().enumerate().filter(|(_, p)| p.role.is_trained()) {
@@ -202,4 +230,67 @@ fn statistics_move_as_pytorch_moves_them() {
     let before = net.clone();
     net.commit_statistics(&evaluated).unwrap();
     assert_eq!(read(&net, 2), read(&before, 2));
+}
+
+#[test]
+fn decoders_keep_what_backward_reads() {
+    let net = decoder();
+    let x = waves(&[3, 2, 9, 8], 0.71);
+    let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
+    for mode in modes() {
+        let [all, few] = [Keep::All, Keep::Backward].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
+        assert!(few.get(&net.graph, "shrink").is_ok() && few.get(&net.graph, "edges").is_err());
+        let seeds = [(net.graph.output(), waves(&[3, 3], 1.9))];
+        let [a, b] = [&all, &few].map(|tape| net.backward(tape, &seeds, &want).unwrap());
+        assert_eq!(bits(a.node(0).unwrap()), bits(b.node(0).unwrap()));
+        for (position, param) in net.params.list().iter().enumerate().filter(|(_, p)| p.role.is_trained()) {
+            assert_eq!(bits(a.param(position).unwrap()), bits(b.param(position).unwrap()), "{}", param.name);
+        }
+    }
+}
+
+#[test]
+fn the_shapes_of_decoders() {
+    let net = decoder();
+    let shape = |name: &str| net.graph.shape(net.graph.id(name).unwrap()).to_vec();
+    let spread = net.graph.id("spread").unwrap();
+    assert_eq!([shape("few"), shape("spread"), shape("all")], [vec![4, 4, 3], vec![4, 7, 8], vec![3, 8, 18]]);
+    // Each of 4 x 4 x 3 cells is spread over 2 channels of its group, by 3 x 2 weights.
+    assert_eq!(net.graph.multiply_adds(spread), 4 * 4 * 3 * 2 * 3 * 2);
+    let thresholds: Vec<_> = net.params.list().iter().filter(|p| p.name.ends_with("theta")).collect();
+    let values: Vec<f64> = thresholds.iter().flat_map(|p| p.value.to_vec1::<f64>().unwrap()).collect();
+    let initial = |value: f32| f64::from(value);
+    assert_eq!(values, [[initial(0.2); 4].to_vec(), [initial(0.01); 3].to_vec()].concat());
+    let weight = net.params.find(spread, interp_net::Role::Weight).unwrap();
+    assert_eq!(weight.dims(), [4, 2, 3, 2]);
+}
+
+#[test]
+fn decoders_that_do_not_fit_are_refused() {
+    let transposed = |padding: usize, output_padding: usize, groups: usize| Op::ConvTranspose2d {
+        out_channels: 2,
+        kernel: [3; 2],
+        stride: [2; 2],
+        padding: [padding; 2],
+        output_padding: [output_padding; 2],
+        dilation: [1; 2],
+        groups,
+        bias: false,
+    };
+    for (op, part) in [
+        (transposed(9, 0, 1), "leaves no output"),
+        (transposed(0, 2, 1), "output padding"),
+        (transposed(0, 0, 0), "groups"),
+        (transposed(0, 0, 4), "groups"),
+        (Op::AdaptiveAvgPool { size: [0, 2] }, "no cells"),
+        (Op::UpsampleNearest { size: [2, 0] }, "no cells"),
+        (Op::UpsampleBilinear { size: [70_000, 2], align_corners: true }, "65536"),
+        (Op::SoftThreshold { initial: f64::NAN }, "NaN"),
+        (Op::SoftThreshold { initial: 1e300 }, "threshold"),
+    ] {
+        let mut graph = Graph::new(4, 5, 4).unwrap();
+        let error = graph.then("it", op).unwrap_err().to_string();
+        assert!(error.contains("`it`") && error.contains(part), "{error}");
+    }
 }

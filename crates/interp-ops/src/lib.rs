@@ -14,7 +14,9 @@
 //! - An empty batch gives empty results where a result exists; a mean over nothing is an error.
 
 mod batch_norm;
+mod channels;
 mod conv2d;
+mod conv_transpose2d;
 mod cross_entropy;
 mod elementwise;
 mod error;
@@ -26,15 +28,19 @@ mod pad_shortcut;
 mod pool;
 mod product;
 mod real;
+mod resample;
+mod soft_threshold;
 mod sums;
 #[cfg(test)]
 mod testing;
+mod upsample;
 
 pub use batch_norm::{
     BatchNorm, BatchNormGrads, BatchNormed, batch_norm_eval, batch_norm_eval_backward, batch_norm_relu_eval,
     batch_norm_relu_eval_backward, batch_norm_relu_train, batch_norm_relu_train_backward, batch_norm_train,
     batch_norm_train_backward,
 };
+pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
 pub use conv2d::{Conv2d, conv2d, conv2d_backward};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
 pub use elementwise::{add, channels_last, relu, relu_backward};
@@ -43,9 +49,11 @@ pub use linear::{linear, linear_backward};
 pub use on_off::{on_off, on_off_backward};
 pub use pad_shortcut::{pad_shortcut, pad_shortcut_backward};
 pub use pool::{
-    MaxPooled, Pool2d, avg_pool2d, avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d,
-    max_pool2d_backward,
+    MaxPooled, Pool2d, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, adaptive_window, avg_pool2d,
+    avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
+pub use soft_threshold::{SoftThresholdGrads, soft_threshold, soft_threshold_backward};
+pub use upsample::{Interpolation, upsample2d, upsample2d_backward};
 
 use candle_core::Tensor;
 

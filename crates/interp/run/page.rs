@@ -230,7 +230,7 @@ fn layers(network: &Network) -> Result<Finding> {
             None => "–".into(),
         };
         let shape = row.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ");
-        let field = format!("{} × {}", row.field[0], row.field[1]);
+        let field = row.field.map_or("varies".into(), |[rows, columns]| format!("{rows} × {columns}"));
         table.push(vec![row.name, row.op, shape, row.parameters.to_string(), zeros, field]);
     }
     let figure = Figure::Table {

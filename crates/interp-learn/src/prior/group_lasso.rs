@@ -1,7 +1,7 @@
 //! Group lasso: whole filters or input channels become zero.
 
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
-use interp_net::{Network, Params};
+use interp_net::{Network, Op, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,11 @@ impl GroupLasso {
 impl Prior for GroupLasso {
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         self.aim().check()?;
+        let is_transposed = |id: &&usize| matches!(net.graph.nodes()[**id].op, Op::ConvTranspose2d { .. });
+        if let Some(&id) = scope.nodes.iter().find(is_transposed) {
+            let name = &net.graph.nodes()[id].name;
+            return Err(Unfit::new("nodes", format!("must not match the transposed convolution `{name}`")));
+        }
         let groups: usize = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).sum();
         let most = (groups - scope.positions.len()) as f64 / groups as f64;
         let reachable = self.target.is_none_or(|target| target <= most);
@@ -182,9 +187,37 @@ impl Prior for GroupLasso {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use interp_net::Graph;
 
     fn layout(grouping: Grouping) -> Layout {
         Layout::of(grouping, &[2, 2, 1, 1])
+    }
+
+    // Its weights are (in, out / groups, ...): the groups would be others than the claim says.
+    #[test]
+    fn transposed_convolutions_are_refused() {
+        let mut graph = Graph::new(1, 4, 4).unwrap();
+        let [kernel, stride, dilation] = [[2; 2], [2; 2], [1; 2]];
+        let [padding, output_padding] = [[0; 2]; 2];
+        let op = Op::ConvTranspose2d {
+            out_channels: 2,
+            kernel,
+            stride,
+            padding,
+            output_padding,
+            dilation,
+            groups: 1,
+            bias: false,
+        };
+        graph.then("up", op).unwrap();
+        graph.then("conv", Op::conv3x3(2, 1)).unwrap();
+        let net = Network::new(graph, 0).unwrap();
+        let check = |nodes: &str| {
+            let prior = GroupLasso::default();
+            prior.check(&net, &Scope::new(&net, &[nodes.into()], prior.roles()).unwrap())
+        };
+        assert!(check("conv").is_ok());
+        assert!(check("*").unwrap_err().to_string().contains("`up`"));
     }
 
     // adhoc b.3, with the weights of a group and tau = threshold * sqrt(2); a second filter survives.

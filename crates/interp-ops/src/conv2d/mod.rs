@@ -124,6 +124,22 @@ fn backward_of<T: Real>(
     })
 }
 
+/// The gradient of [`conv2d`] with respect to an input of shape `input`, of which no number is read.
+pub(crate) fn conv2d_input_gradient<T: Real>(
+    op: &'static str,
+    weight: &Tensor,
+    grad: &Tensor,
+    input: &[usize],
+    conv: &Conv2d,
+) -> Result<Tensor> {
+    let x = Tensor::zeros((), T::DTYPE, &candle_core::Device::Cpu)?.broadcast_as(input)?;
+    let geometry = Geometry::new(op, &x, weight, conv)?;
+    expect_shape(op, "grad", grad, &geometry.output_shape())?;
+    let dense = Dense::new::<T>(op, grad)?;
+    let (storage, layout) = dense.storage();
+    input_gradient_of(op, weight, numbers::<T>(&storage, layout)?, &geometry)
+}
+
 fn input_gradient_of<T: Real>(op: &'static str, weight: &Tensor, grads: &[T], geometry: &Geometry) -> Result<Tensor> {
     let weight = weights::contiguous::<T>(op, weight)?;
     let (storage, layout) = weight.storage_and_layout();

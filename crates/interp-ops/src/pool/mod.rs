@@ -1,9 +1,11 @@
 //! Pooling: the maximum or the mean of windows of every channel.
 
+mod adaptive;
 mod average;
 mod global;
 mod max;
 
+pub use adaptive::{adaptive_avg_pool2d, adaptive_avg_pool2d_backward, adaptive_window};
 pub use average::{avg_pool2d, avg_pool2d_backward};
 pub use global::{global_avg_pool, global_avg_pool_backward};
 pub use max::{MaxPooled, max_pool2d, max_pool2d_backward};
