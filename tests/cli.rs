@@ -1,6 +1,6 @@
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use candle_core::{Device, Tensor};
 use interp::net::{Checkpoint, Role};
@@ -94,6 +94,48 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["count"], 30);
     let (status, stdout, _) = run(program("interp-train", folder.path()).args(["show", "run"]));
     assert!(status == 0 && stdout.contains("features.0") && stdout.contains("trained on concepts"), "{stdout}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn streams_that_cannot_be_written_stop_no_training() {
+    let folder = folder(TINY);
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("interp-train"));
+        command.args(arguments).current_dir(folder.path()).stdout(Stdio::null());
+        command
+    };
+    let status = start(&["recipe.toml", "--out", "full"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0), "a full disk behind standard error");
+    let mut child = start(&["recipe.toml", "--out", "gone"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "a reader that has gone");
+    let output = start(&["completions", "bash"]).stdout(full()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && said.contains("standard output") && !said.contains("panicked"),
+        "{said}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn paths_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = finished();
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"r\xffn"));
+    fs::rename(folder.path().join("run"), folder.path().join(odd)).unwrap();
+    fs::write(folder.path().join(odd).join("x.png"), interp::report::png(2, 2, &[7; 12]).unwrap()).unwrap();
+    let picture = odd.join("x.png");
+    let cases: [(&str, &str, &[&Path]); 3] =
+        [("interp-audit", "claims", &[]), ("interp-train", "eval", &[]), ("interp-train", "predict", &[&picture])];
+    for (name, what, more) in cases {
+        let (status, stdout, stderr) = run(program(name, folder.path()).arg(what).arg(odd).args(more).arg("--json"));
+        assert_eq!(status, 0, "{what}: {stderr}");
+        let object: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert!(object["checkpoint"].as_str().unwrap().contains("model.safetensors"), "{stdout}");
+    }
 }
 
 #[test]
