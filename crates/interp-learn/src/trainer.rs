@@ -198,6 +198,8 @@ impl Trainer {
             })?;
         }
         drop(update);
+        // Before as well: what is about to be projected must not be measured as it is.
+        task.enforce(&mut self.network.params, &self.states)?;
         for (index, (p, state)) in task.priors.iter().zip(&mut self.states).enumerate() {
             let _span = trace_span!("prior", name = p.name.as_str()).entered();
             if let Some(now) = moment.now(index) {

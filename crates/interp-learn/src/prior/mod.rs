@@ -136,8 +136,9 @@ pub trait Prior: Send + Sync {
         Ok(())
     }
 
-    /// Makes hold what must hold exactly at any time: a projection, a mask. Called after every step, in
-    /// phases where the prior does not steer too, and on averaged parameters.
+    /// Makes hold what must hold exactly at any time: a projection, a mask. Called after every step, before any
+    /// prior's [`Prior::after_step`] and again after all of them, in phases where the prior does not steer too; and
+    /// on averaged parameters.
     ///
     /// # Errors
     /// If parameters cannot be changed.
