@@ -223,6 +223,73 @@ fn groups_have_their_rate_and_decay() {
     assert_eq!(with(group(0.0, None))[2][weight], free[0][weight]);
 }
 
+/// One step of plain descent at rate 0.1 on all pictures, from a head that gives its bias whatever it sees: how
+/// the bias moved, and what was the gradient's mean over pictures, `weight(y) (softmax(bias) - target(y))`.
+fn step_of_the_bias(settings: &Train, weights: Option<&[f64]>, target: impl Fn(usize, usize) -> f64) -> [Vec<f32>; 2] {
+    let mut net = network(false);
+    let [weight, bias] = [Role::Weight, Role::Bias].map(|role| position(&net, "head", role));
+    net.params.set(weight, net.params.list()[weight].value.zeros_like().unwrap()).unwrap();
+    let meets = |_: &Network| Ok(true);
+    let task = Task { class_weights: weights, ..task(settings, &[], &meets) };
+    let labels: Vec<usize> =
+        (0..task.data.len(Split::Train)).map(|i| task.data.label(Split::Train, i) as usize).collect();
+    let mut trainer = Trainer::new(net, &task).unwrap();
+    let before = values(&trainer.network.params)[bias].clone();
+    fit(&task, &mut trainer, &mut |_, _| Ok(Flow::Continue)).unwrap();
+    let after = values(&trainer.network.params)[bias].clone();
+    let moved = after.iter().zip(&before).map(|(after, before)| after - before);
+    let powers: Vec<f64> = before.iter().map(|&b| f64::from(b).exp()).collect();
+    let weight = |label: usize| weights.map_or(1.0, |weights| weights[label]);
+    let all: f64 = labels.iter().map(|&label| weight(label)).sum();
+    let gradient = |class: usize| {
+        let softmax = powers[class] / powers.iter().sum::<f64>();
+        labels.iter().map(|&label| weight(label) * (softmax - target(label, class))).sum::<f64>() / all
+    };
+    [moved.collect(), (0..3).map(|class| (-0.1 * gradient(class)) as f32).collect()]
+}
+
+/// All 40 training pictures in one step.
+fn one_step() -> Train {
+    Train { batch: 40, ..two_steps() }
+}
+
+fn hot(label: usize, class: usize) -> f64 {
+    f64::from(u8::from(label == class))
+}
+
+#[test]
+fn smoothed_labels_are_spread_over_all_classes() {
+    let settings = Train { label_smoothing: 0.3, ..one_step() };
+    let [moved, expected] = step_of_the_bias(&settings, None, |label, class| 0.7 * hot(label, class) + 0.1);
+    close(&moved, &expected, 1e-7);
+}
+
+#[test]
+fn classes_weigh_in_the_loss_as_they_are_told_to() {
+    let [moved, expected] = step_of_the_bias(&one_step(), Some(&[0.5, 3.0, 1.0]), hot);
+    close(&moved, &expected, 1e-7);
+}
+
+// w - rate (g + decay w), and w - rate g for all that is no weight.
+#[test]
+fn weights_decay_and_norms_and_biases_do_not() {
+    let mut net = network(true);
+    let shift = position(&net, "norm", Role::Shift);
+    net.params.set(shift, net.params.list()[shift].value.ones_like().unwrap()).unwrap();
+    let with = |weight_decay| {
+        let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay });
+        train(&Train { optimizer, ..one_step() }, net.clone(), &[]).0
+    };
+    let (free, decayed) = (with(0.0), with(0.4));
+    for (position, param) in net.params.list().iter().enumerate() {
+        let decay = if param.role == Role::Weight { 0.1 * 0.4 } else { 0.0 };
+        let expected: Vec<f32> =
+            free[1][position].iter().zip(&free[0][position]).map(|(w, w0)| w - decay * w0).collect();
+        assert!(norm(&free[0][position]) > 0.1 || param.role == Role::RunningMean, "{} can decay", param.name);
+        close(&decayed[1][position], &expected, 1e-7);
+    }
+}
+
 fn zeros(values: &[f32]) -> usize {
     values.iter().filter(|v| **v == 0.0).count()
 }
