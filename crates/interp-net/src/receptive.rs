@@ -33,12 +33,21 @@ pub struct Region {
     pub columns: [usize; 2],
 }
 
-/// How an operation's cell `i` reads its input on one axis: cells `i * stride - padding` and on,
-/// `extent` of them.
+/// How an operation's cell `i` reads its input on one axis: the cells `i * stride - padding + k * dilation`
+/// for `k` from 0 to `taps - 1`.
 struct Window {
     stride: i64,
     padding: i64,
-    extent: i64,
+    dilation: i64,
+    taps: i64,
+}
+
+impl Window {
+    /// The cells that cell `i` reads, but for padding before the first; some may lie behind the last.
+    fn cells(&self, i: usize) -> impl Iterator<Item = usize> {
+        let first = i as i64 * self.stride - self.padding;
+        (0..self.taps).filter_map(move |tap| usize::try_from(first + tap * self.dilation).ok())
+    }
 }
 
 impl Network {
@@ -74,29 +83,30 @@ fn extent(graph: &Graph, id: NodeId, axis: usize) -> usize {
 /// How node `id` reads its inputs along an axis.
 fn window(graph: &Graph, id: NodeId, axis: usize) -> Window {
     let whole = || extent(graph, graph.nodes()[id].inputs[0], axis);
-    let (stride, padding, extent) = match graph.nodes()[id].op {
+    let [stride, padding, dilation, taps] = match graph.nodes()[id].op {
         Op::Conv2d { kernel, stride, padding, dilation, .. } => {
-            (stride[axis], padding[axis], (kernel[axis] - 1) * dilation[axis] + 1)
+            [stride[axis], padding[axis], dilation[axis], kernel[axis]]
         }
         Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding } => {
-            (stride[axis], padding[axis], kernel[axis])
+            [stride[axis], padding[axis], 1, kernel[axis]]
         }
-        Op::GlobalAvgPool | Op::Linear { .. } => (0, 0, whole()),
-        Op::PadShortcut { stride, .. } => (stride, 0, 1),
-        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::OnOff | Op::Add => (1, 0, 1),
-    };
-    Window { stride: stride as i64, padding: padding as i64, extent: extent as i64 }
+        Op::GlobalAvgPool | Op::Linear { .. } => [0, 0, 1, whole()],
+        Op::PadShortcut { stride, .. } => [stride, 0, 1, 1],
+        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::OnOff | Op::Add => [1, 0, 1, 1],
+    }
+    .map(|number| number as i64);
+    Window { stride, padding, dilation, taps }
 }
 
 /// The fields of all nodes up to `at` along an axis.
 fn fields(graph: &Graph, at: NodeId, axis: usize) -> Vec<Axis> {
     let mut fields: Vec<Axis> = Vec::with_capacity(at + 1);
     for id in 0..=at {
-        let Window { stride, padding, extent } = window(graph, id, axis);
+        let Window { stride, padding, dilation, taps } = window(graph, id, axis);
         let through = |&input: &NodeId| {
             let Axis { first, last, jump } = fields[input];
             let times = |cells: i64| cells.saturating_mul(jump);
-            let (before, behind) = (times(padding), times(extent - 1 - padding));
+            let (before, behind) = (times(padding), times((taps - 1) * dilation - padding));
             Axis { first: first.saturating_sub(before), last: last.saturating_add(behind), jump: times(stride) }
         };
         let union =
@@ -107,26 +117,20 @@ fn fields(graph: &Graph, at: NodeId, axis: usize) -> Vec<Axis> {
     fields
 }
 
-/// First and last pixel that cell `cell` of `at` depends on along an axis: the interval of cells is
-/// carried back node by node, clipped to the cells that exist.
+/// First and last pixel that cell `cell` of `at` depends on along an axis: the set of cells is carried back
+/// node by node. An interval would not do: what dilated filters read has holes.
 fn reach(graph: &Graph, at: NodeId, cell: usize, axis: usize) -> Option<[usize; 2]> {
-    if cell >= extent(graph, at, axis) {
-        return None;
-    }
-    let mut seen: Vec<Option<[i64; 2]>> = vec![None; at + 1];
-    seen[at] = Some([cell as i64; 2]);
+    let mut seen: Vec<Vec<bool>> = (0..=at).map(|id| vec![false; extent(graph, id, axis)]).collect();
+    *seen[at].get_mut(cell)? = true;
     for id in (1..=at).rev() {
-        let Some([low, high]) = seen[id] else { continue };
-        let Window { stride, padding, extent: size } = window(graph, id, axis);
-        for &input in &graph.nodes()[id].inputs {
-            let last = extent(graph, input, axis) as i64 - 1;
-            let low = (low * stride - padding).max(0);
-            let high = (high * stride - padding + size - 1).min(last);
-            if low <= high {
-                let [a, b] = seen[input].unwrap_or([low, high]);
-                seen[input] = Some([a.min(low), b.max(high)]);
+        let window = window(graph, id, axis);
+        let (below, here) = seen.split_at_mut(id);
+        let cells = here[0].iter().enumerate().filter(|(_, seen)| **seen).flat_map(|(i, _)| window.cells(i));
+        for cell in cells {
+            for &input in &graph.nodes()[id].inputs {
+                below[input].get_mut(cell).into_iter().for_each(|seen| *seen = true);
             }
         }
     }
-    seen[0].map(|ends| ends.map(|end| end as usize))
+    Some([seen[0].iter().position(|seen| *seen)?, seen[0].iter().rposition(|seen| *seen)?])
 }

@@ -121,6 +121,14 @@ fn support(net: &Network, at: NodeId, row: usize, column: usize) -> [Vec<usize>;
     [rows, columns]
 }
 
+fn is_region_of_gradients(net: &Network, at: NodeId, row: usize, column: usize) {
+    let region = net.region(at, row, column).unwrap();
+    let name = &net.graph.nodes()[at].name;
+    for (seen, [first, last]) in support(net, at, row, column).into_iter().zip([region.rows, region.columns]) {
+        assert_eq!((seen[0], seen[seen.len() - 1]), (first, last), "{name} cell ({row}, {column})");
+    }
+}
+
 #[test]
 fn the_gradients_support_is_the_region() {
     let conv = |kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]| Op::Conv2d {
@@ -145,16 +153,21 @@ fn the_gradients_support_is_the_region() {
         let shape = net.graph.shape(at).to_vec();
         for row in [0, shape[1] / 2, shape[1] - 1] {
             for column in [0, shape[2] / 2, shape[2] - 1] {
-                let region = net.region(at, row, column).unwrap();
-                let name = &net.graph.nodes()[at].name;
-                for (seen, [first, last]) in
-                    support(&net, at, row, column).into_iter().zip([region.rows, region.columns])
-                {
-                    assert_eq!((seen[0], seen[seen.len() - 1]), (first, last), "{name} cell ({row}, {column})");
-                }
+                is_region_of_gradients(&net, at, row, column);
             }
         }
         assert!(net.region(at, shape[1], 0).is_none());
+    }
+    // Padded by less than the dilation: the first tap inside is not the first pixel.
+    let dilated = || conv([3, 3], [1, 1], [1, 1], [2, 2]);
+    let mut graph = Graph::new(1, 8, 8).unwrap();
+    let one = graph.then("one", dilated()).unwrap();
+    let two = graph.then("two", dilated()).unwrap();
+    let net = positive(network(graph));
+    let rows = |at, row| net.region(at, row, 0).unwrap().rows;
+    assert_eq!((rows(one, 0), rows(one, 5)), ([1, 3], [4, 6]));
+    for (at, side) in [(one, 6), (two, 4)] {
+        (0..side * side).for_each(|cell| is_region_of_gradients(&net, at, cell / side, cell % side));
     }
 }
 
