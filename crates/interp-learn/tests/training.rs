@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
-use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope, Step, Term};
+use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope, State, Step, Term};
 use interp_learn::{
     AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
 };
 use interp_net::finding::Claim;
-use interp_net::{Graph, Keep, Mode, Network, Op, Params, Role};
+use interp_net::{Graph, Keep, Mode, Network, Node, Op, Params, Role};
 
 /// Pictures of one channel, each a wave of its own; three classes.
 struct Waves(Info);
@@ -409,6 +409,29 @@ fn the_best_is_chosen_among_those_that_meet_the_claims() {
     assert_eq!(values(&network.params), kept[expected - 1]);
 }
 
+#[test]
+fn without_a_claim_nothing_is_chosen_before_a_prior_has_done_its_work() {
+    // Trained first, so that what shrinks the weights makes the network worse.
+    let (_, dense) = trained(&Train { phase: vec![phase(20, 0.5)], ..two_steps() }, network(false), &[]);
+    let priors = [steering(&dense, "l1", L1 { strength: 0.5, ..L1::default() }, "*")];
+    let off = Phase { priors: Some(vec![]), ..phase(2, 0.01) };
+    let settings = Train { phase: vec![phase(3, 0.1), off], ..two_steps() };
+    let meets = |_: &Network| Ok(true);
+    let task = task(&settings, &priors, &meets);
+    let mut trainer = Trainer::new(*dense, &task).unwrap();
+    let mut scores = vec![];
+    let fitted = fit(&task, &mut trainer, &mut |event, _| {
+        if let Event::Epoch { validation, .. } = event {
+            scores.push((validation.accuracy, -validation.loss));
+        }
+        Ok(Flow::Continue)
+    });
+    let Fitted::Done { epoch, .. } = fitted.unwrap() else { panic!("stopped") };
+    let best = |from: usize| (from..=5).max_by(|&a, &b| scores[a - 1].partial_cmp(&scores[b - 1]).unwrap()).unwrap();
+    assert!(best(1) < 3, "else the rule would not matter: {scores:?}");
+    assert_eq!(epoch, best(3), "{scores:?}");
+}
+
 /// Everything that has a state: average, held zeros, groups of zeros, buffers of either optimizer.
 #[test]
 fn saved_and_loaded_after_any_step_training_ends_the_same() {
@@ -533,4 +556,46 @@ fn epochs_in_which_all_of_a_priors_layers_are_frozen_do_not_count() {
     // Of the ten steps before the freeze the ninth reaches the target.
     assert_eq!(first_held(&settings, net, &priors), Some(9));
     assert!(zeros(&path[9][conv]) >= path[0][conv].len() / 2 && path[10][conv] == last[conv]);
+}
+
+/// A change of the structure: what its first node gives goes through a batch norm of its own.
+struct Normed;
+
+impl Prior for Normed {
+    fn prepare(&self, net: &mut Network, scope: &Scope) -> interp_learn::Result<State> {
+        let at = scope.nodes[0] + 1;
+        let mut nodes: Vec<Node> = net.graph.clone().into();
+        nodes[at..].iter_mut().flat_map(|n| &mut n.inputs).filter(|i| **i + 1 >= at).for_each(|i| *i += 1);
+        nodes.insert(at, Node { name: "inserted".into(), op: Op::batch_norm(), inputs: vec![at - 1] });
+        let mut changed = Network::new(Graph::try_from(nodes)?, 0)?;
+        for param in net.params.list() {
+            let same = changed.params.list().iter().position(|p| p.name == param.name);
+            changed.params.set(same.unwrap(), param.value.clone())?;
+        }
+        *net = changed;
+        Ok(State::default())
+    }
+
+    fn claims(&self, _scope: &Scope) -> Vec<Claim> {
+        vec![]
+    }
+}
+
+#[test]
+fn a_prior_may_change_the_structure_and_others_find_their_nodes() {
+    let few = L1 { target: Some(0.5), reached_at: 0.5, ..L1::default() };
+    let net = network(false);
+    let priors = [steering(&net, "normed", Normed, "conv"), steering(&net, "few", few, "head")];
+    let settings = Train { phase: vec![phase(2, 0.1)], ..two_steps() };
+    let (_, found) = trained(&settings, net, &priors);
+    assert_eq!(found.graph.id("inserted").unwrap(), 2);
+    let zeros_of = |node, role| zeros(&values(&found.params)[position(&found, node, role)]);
+    assert_eq!(zeros_of("head", Role::Weight), 9, "half of the weights that the second prior acts on");
+    assert_eq!((zeros_of("conv", Role::Weight), zeros_of("inserted", Role::Gain)), (0, 0));
+    let meets = |_: &Network| Ok(true);
+    let task = task(&settings, &priors, &meets);
+    let trainer = Trainer::new(network(false), &task).unwrap();
+    let (snapshot, tensors) = trainer.save(&task).unwrap();
+    let again = Trainer::load(network(false), &task, snapshot, &tensors).unwrap();
+    assert_eq!(values(&again.network.params), values(&trainer.network.params));
 }
