@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use candle_core::{Device, Tensor};
 use interp::net::{Checkpoint, Role};
 
-use crate::common::{TINY, folder, program, run, skipped};
+use crate::common::{TINY, folder, on_pictures, program, run, skipped, write_pictures};
 
 /// A finished tiny run in `run` of a fresh folder.
 fn finished() -> tempfile::TempDir {
@@ -249,20 +249,8 @@ fn arguments_that_make_no_sense_are_explained() {
 
 #[test]
 fn a_folder_with_a_broken_picture_names_it() {
-    let folder = folder(&TINY.replacen(
-        "kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40",
-        "kind = \"folder\"\npath = \"pictures\"\nsize = 32",
-        1,
-    ));
-    for class in ["cat", "dog"] {
-        let at = folder.path().join("pictures").join(class);
-        fs::create_dir_all(&at).unwrap();
-        for i in 0..6u8 {
-            let rgb: Vec<u8> =
-                (0..32 * 32 * 3).map(|p| (p as u8).wrapping_mul(i + 1).wrapping_add(class.as_bytes()[0])).collect();
-            fs::write(at.join(format!("{i}.png")), interp::report::png(32, 32, &rgb).unwrap()).unwrap();
-        }
-    }
+    let folder = folder(&on_pictures());
+    write_pictures(folder.path(), &[("cat", 6), ("dog", 6)]);
     let broken = folder.path().join("pictures/dog/3.png");
     let whole = fs::read(&broken).unwrap();
     fs::write(&broken, &whole[..whole.len() / 2]).unwrap();

@@ -17,10 +17,10 @@ pub struct Plan {
     pub hash: String,
     /// The data, with validation cut from train.
     pub data: Divided,
-    /// SHA-256 of the pictures and labels.
+    /// SHA-256 of the pictures, labels and groups.
     pub data_hash: String,
     info: Info,
-    /// The network's structure.
+    /// The network's structure, before any prior has prepared it.
     pub graph: Graph,
     /// The priors with what they act on.
     pub priors: Vec<Steering>,
@@ -44,8 +44,7 @@ impl Plan {
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
         let data = recipe.data.object.open(progress).map_err(|e| origin.blame("data", e))?;
         let info = data.info().clone();
-        let data =
-            Divided::new(data, &recipe.common.split, recipe.common.seed).map_err(|e| origin.blame("split", e))?;
+        let data = Divided::new(data, &recipe.common.split).map_err(|e| origin.blame("split", e))?;
         let sizes = sizes(&data);
         if sizes.contains(&0) {
             let [train, val, test] = sizes;

@@ -22,7 +22,7 @@ impl Waves {
         let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
         let (mean, std) = (vec![0.5], vec![0.25]);
         let info = Info { name: "waves".into(), classes, channels: 1, height: 4, width: 4, mean, std };
-        Divided::new(Arc::new(Self(info)), &Divide::default(), 0).unwrap()
+        Divided::new(Arc::new(Self(info)), &Divide::default()).unwrap()
     }
 }
 
