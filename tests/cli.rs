@@ -234,6 +234,20 @@ fn arguments_that_make_no_sense_are_explained() {
             &["recipe.toml", "--set", "train.phase.0.priors=[]", "--set", "train.phase.1.priors=[]"],
             &["`l1` steers in no"],
         ),
+        (
+            &[
+                "recipe.toml",
+                "--set",
+                "train.phase.0.freeze=[\"features.*\"]",
+                "--set",
+                "train.phase.1.learning_rate=0",
+            ],
+            &["`l1` steers in no phase", "freezes all its layers"],
+        ),
+        (
+            &["recipe.toml", "--set", "train.group=[{ nodes = [\"features.*\"], rate = 0.0 }]"],
+            &["`l1` steers in no phase", "learning rate of 0"],
+        ),
         (&["recipe.toml", "--device", "tpu"], &["tpu", "auto and cpu"]),
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
         (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),

@@ -124,14 +124,7 @@ fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &
     for (i, group) in common.train.group.iter().enumerate() {
         select(&group.nodes, &format!("train.group.{i}.nodes"))?;
     }
-    let phases = &common.train.phase;
-    for (i, prior) in priors.iter().enumerate() {
-        if phases.iter().all(|p| p.priors.as_ref().is_some_and(|names| !names.contains(&prior.name))) {
-            let message = format!("prior `{}` steers in no phase: name it in the `priors` of one", prior.name);
-            return Err(origin.at_key(&format!("prior.{i}"), message));
-        }
-    }
-    for (i, phase) in phases.iter().enumerate() {
+    for (i, phase) in common.train.phase.iter().enumerate() {
         select(&phase.freeze, &format!("train.phase.{i}.freeze"))?;
         for (j, name) in phase.priors.iter().flatten().enumerate() {
             if priors.iter().all(|p| p.name != *name) {
@@ -140,6 +133,18 @@ fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &
                 let key = format!("train.phase.{i}.priors.{j}");
                 return Err(origin.at_key(&key, format!("`{key}`: no prior is called `{name}`{hint}")));
             }
+        }
+    }
+    for (i, prior) in priors.iter().enumerate() {
+        let key = format!("prior.{i}");
+        let steers = common.train.steers(&prior.name, &prior.scope, graph).map_err(|e| origin.blame(&key, e))?;
+        if !steers.contains(&true) {
+            let message = format!(
+                "prior `{}` steers in no phase: each leaves it out of its `priors`, or freezes all its layers, or has a \
+                 learning rate of 0 for them",
+                prior.name
+            );
+            return Err(origin.at_key(&key, message));
         }
     }
     Ok(())
