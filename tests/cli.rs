@@ -151,6 +151,12 @@ fn files_that_no_run_has_left_are_never_touched() {
     fs::write(folder.path().join("other/model.safetensors"), "downloaded").unwrap();
     fails(folder.path(), "interp-train", &["recipe.toml", "--out", "other", "--overwrite"], &["model.safetensors"]);
     assert_eq!(fs::read(folder.path().join("other/model.safetensors")).unwrap(), b"downloaded");
+    let mine = [".lock", ".partial-notes"].map(|name| folder.path().join("notes").join(name));
+    fs::create_dir(folder.path().join("notes")).unwrap();
+    mine.iter().for_each(|path| fs::write(path, "mine").unwrap());
+    let (status, _, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "notes"]));
+    assert_eq!(status, 0, "{stderr}");
+    assert!(mine.iter().all(|path| fs::read(path).unwrap() == b"mine"));
 }
 
 #[test]

@@ -133,7 +133,8 @@ impl Folder {
     pub fn lock(&self) -> Result<File> {
         fs::create_dir_all(&self.root).map_err(io(&self.root))?;
         let path = self.root.join(".lock");
-        let file = File::create(&path).map_err(io(&path))?;
+        // Not emptied: a file of this name may be another program's.
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(fs::TryLockError::WouldBlock) => {
@@ -160,11 +161,14 @@ impl Folder {
         Ok(files::write_atomically(&self.recipe(), format!("{HEADER}{recipe}").as_bytes())?)
     }
 
-    /// Removes what a run that was killed while writing has left.
+    /// Removes what a run that was killed while writing has left; nothing where no run was begun.
     ///
     /// # Errors
     /// Where the system refuses.
     pub fn tidy(&self) -> Result<()> {
+        if !self.is_begun() {
+            return Ok(());
+        }
         for folder in [self.root.clone(), self.root.join("twin")].iter().filter(|folder| folder.is_dir()) {
             for file in fs::read_dir(folder).map_err(io(folder))? {
                 let path = file.map_err(io(folder))?.path();
