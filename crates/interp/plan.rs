@@ -83,11 +83,11 @@ impl Plan {
         &self.info
     }
 
-    /// The description that goes into the network's file.
-    pub fn meta(&self, claims: &[Claim], epoch: usize) -> Meta {
+    /// The description that goes into the file of a network with the structure `graph`.
+    pub fn meta(&self, graph: Graph, claims: &[Claim], epoch: usize) -> Meta {
         let info = self.info();
         let normalization = Normalization { mean: info.mean.clone(), std: info.std.clone() };
-        let mut meta = Meta::new(self.graph.clone(), info.classes.clone(), normalization);
+        let mut meta = Meta::new(graph, info.classes.clone(), normalization);
         meta.data = info.name.clone();
         meta.recipe = self.text.clone();
         meta.epoch = epoch;
