@@ -436,3 +436,14 @@ fn pictures_never_change_under_one_version() {
     let changed = cases.iter().map(|(source, hash)| (digest(source), hash)).filter(|(found, hash)| found != *hash);
     assert_eq!(changed.collect::<Vec<_>>(), []);
 }
+
+#[test]
+#[ignore = "a measurement, to be read: cargo test --release -p interp-data -- --ignored --nocapture"]
+fn pictures_made_on_one_core() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let start = std::time::Instant::now();
+    pool.install(|| concepts(&few(20_000)));
+    let rate = 20_000.0 / start.elapsed().as_secs_f64();
+    println!("{rate:.0} pictures/s");
+    assert!(rate >= 5000.0);
+}
