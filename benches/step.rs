@@ -171,7 +171,7 @@ fn train(graph: Graph, arguments: &Arguments) -> Result<Vec<f64>, Failure> {
     };
     let task = Task {
         settings: &settings,
-        data: Arc::new(Divided::new(Arc::new(noise), &Divide::default(), 0)?.learning()),
+        data: Arc::new(Divided::new(Arc::new(noise), &Divide::default())?.learning()),
         augment: Augment::default(),
         priors: &[],
         class_weights: None,

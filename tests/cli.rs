@@ -1,11 +1,11 @@
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use candle_core::{Device, Tensor};
 use interp::net::{Checkpoint, Role};
 
-use crate::common::{TINY, folder, program, run, skipped};
+use crate::common::{TINY, folder, on_pictures, program, run, skipped, write_pictures};
 
 /// A finished tiny run in `run` of a fresh folder.
 fn finished() -> tempfile::TempDir {
@@ -96,6 +96,48 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     assert!(status == 0 && stdout.contains("features.0") && stdout.contains("trained on concepts"), "{stdout}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn streams_that_cannot_be_written_stop_no_training() {
+    let folder = folder(TINY);
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("interp-train"));
+        command.args(arguments).current_dir(folder.path()).stdout(Stdio::null());
+        command
+    };
+    let status = start(&["recipe.toml", "--out", "full"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0), "a full disk behind standard error");
+    let mut child = start(&["recipe.toml", "--out", "gone"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "a reader that has gone");
+    let output = start(&["completions", "bash"]).stdout(full()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && said.contains("standard output") && !said.contains("panicked"),
+        "{said}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn paths_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = finished();
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"r\xffn"));
+    fs::rename(folder.path().join("run"), folder.path().join(odd)).unwrap();
+    fs::write(folder.path().join(odd).join("x.png"), interp::report::png(2, 2, &[7; 12]).unwrap()).unwrap();
+    let picture = odd.join("x.png");
+    let cases: [(&str, &str, &[&Path]); 3] =
+        [("interp-audit", "claims", &[]), ("interp-train", "eval", &[]), ("interp-train", "predict", &[&picture])];
+    for (name, what, more) in cases {
+        let (status, stdout, stderr) = run(program(name, folder.path()).arg(what).arg(odd).args(more).arg("--json"));
+        assert_eq!(status, 0, "{what}: {stderr}");
+        let object: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert!(object["checkpoint"].as_str().unwrap().contains("model.safetensors"), "{stdout}");
+    }
+}
+
 #[test]
 fn files_that_no_run_has_left_are_never_touched() {
     let folder = folder(TINY);
@@ -109,6 +151,12 @@ fn files_that_no_run_has_left_are_never_touched() {
     fs::write(folder.path().join("other/model.safetensors"), "downloaded").unwrap();
     fails(folder.path(), "interp-train", &["recipe.toml", "--out", "other", "--overwrite"], &["model.safetensors"]);
     assert_eq!(fs::read(folder.path().join("other/model.safetensors")).unwrap(), b"downloaded");
+    let mine = [".lock", ".partial-notes"].map(|name| folder.path().join("notes").join(name));
+    fs::create_dir(folder.path().join("notes")).unwrap();
+    mine.iter().for_each(|path| fs::write(path, "mine").unwrap());
+    let (status, _, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "notes"]));
+    assert_eq!(status, 0, "{stderr}");
+    assert!(mine.iter().all(|path| fs::read(path).unwrap() == b"mine"));
 }
 
 #[test]
@@ -192,6 +240,20 @@ fn arguments_that_make_no_sense_are_explained() {
             &["recipe.toml", "--set", "train.phase.0.priors=[]", "--set", "train.phase.1.priors=[]"],
             &["`l1` steers in no"],
         ),
+        (
+            &[
+                "recipe.toml",
+                "--set",
+                "train.phase.0.freeze=[\"features.*\"]",
+                "--set",
+                "train.phase.1.learning_rate=0",
+            ],
+            &["`l1` steers in no phase", "freezes all its layers"],
+        ),
+        (
+            &["recipe.toml", "--set", "train.group=[{ nodes = [\"features.*\"], rate = 0.0 }]"],
+            &["`l1` steers in no phase", "learning rate of 0"],
+        ),
         (&["recipe.toml", "--device", "tpu"], &["tpu", "auto and cpu"]),
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
         (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),
@@ -207,20 +269,8 @@ fn arguments_that_make_no_sense_are_explained() {
 
 #[test]
 fn a_folder_with_a_broken_picture_names_it() {
-    let folder = folder(&TINY.replacen(
-        "kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40",
-        "kind = \"folder\"\npath = \"pictures\"\nsize = 32",
-        1,
-    ));
-    for class in ["cat", "dog"] {
-        let at = folder.path().join("pictures").join(class);
-        fs::create_dir_all(&at).unwrap();
-        for i in 0..6u8 {
-            let rgb: Vec<u8> =
-                (0..32 * 32 * 3).map(|p| (p as u8).wrapping_mul(i + 1).wrapping_add(class.as_bytes()[0])).collect();
-            fs::write(at.join(format!("{i}.png")), interp::report::png(32, 32, &rgb).unwrap()).unwrap();
-        }
-    }
+    let folder = folder(&on_pictures());
+    write_pictures(folder.path(), &[("cat", 6), ("dog", 6)]);
     let broken = folder.path().join("pictures/dog/3.png");
     let whole = fs::read(&broken).unwrap();
     fs::write(&broken, &whole[..whole.len() / 2]).unwrap();

@@ -49,6 +49,26 @@ pub(crate) fn folder(text: &str) -> tempfile::TempDir {
     folder
 }
 
+/// [`TINY`] on the folder of pictures `pictures`.
+pub(crate) fn on_pictures() -> String {
+    let data = "kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40";
+    assert!(TINY.contains(data));
+    TINY.replacen(data, "kind = \"folder\"\npath = \"pictures\"\nsize = 32", 1)
+}
+
+/// Writes `counts` pictures of each class, none like another, to `pictures` in `folder`.
+pub(crate) fn write_pictures(folder: &Path, counts: &[(&str, u8)]) {
+    for (class, count) in counts {
+        let at = folder.join("pictures").join(class);
+        std::fs::create_dir_all(&at).unwrap();
+        for i in 0..*count {
+            let value = |p: usize| (p as u8).wrapping_mul(i + 1).wrapping_add(class.as_bytes()[0]);
+            let rgb: Vec<u8> = (0..32 * 32 * 3).map(value).collect();
+            std::fs::write(at.join(format!("{i}.png")), interp::report::png(32, 32, &rgb).unwrap()).unwrap();
+        }
+    }
+}
+
 /// A program of ours, run in `folder`.
 pub(crate) fn program(name: &str, folder: &Path) -> Command {
     let mut command = Command::cargo_bin(name).unwrap();

@@ -133,6 +133,20 @@ fn killed_at_twenty_moments_and_resumed_ends_the_same() {
     assert_eq!(epochs(&run), [1, 2, 1, 2], "the log has every epoch once");
 }
 
+#[test]
+fn the_state_alone_is_enough_in_the_twin() {
+    let folder = folder(TINY);
+    train(folder.path(), "whole", "2");
+    let run = folder.path().join("killed");
+    let two_epochs = Look { lines: 2, ..Look::default() }; // those of the main network
+    while !kill_at(Some(Moment::AtAnEpoch), start(folder.path(), &run), &run, &two_epochs) {
+        fs::remove_dir_all(&run).unwrap();
+    }
+    fs::remove_file(run.join("model.safetensors")).unwrap();
+    assert!(!kill_at(None, start(folder.path(), &run), &run, &Look::default()));
+    assert!(results(&folder.path().join("whole")) == results(&run));
+}
+
 fn epochs(run: &Path) -> Vec<u64> {
     let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
     log.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["epoch"].as_u64().unwrap()).collect()

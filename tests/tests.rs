@@ -10,6 +10,8 @@ mod common;
 mod determinism;
 /// Other people's networks give other people's numbers.
 mod parity;
+/// What a recipe comes to with its data.
+mod plan;
 /// Every recipe that is shipped, and every line of the tables.
 mod recipes;
 /// The crates, and who may use whom.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use interp_learn::Snapshot;
-use interp_net::{files, sealed};
+use interp_net::{Meta, files, sealed};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -30,10 +30,12 @@ pub struct State {
     pub state: u32,
     /// SHA-256 of the resolved recipe.
     pub recipe: String,
-    /// SHA-256 of the pictures and labels.
+    /// SHA-256 of the pictures, labels and groups.
     pub data: String,
     /// Which network is trained.
     pub stage: Stage,
+    /// While the twin is trained: the description of the main network, whose tensors are under `main/`.
+    pub main: Option<Meta>,
     /// Where its training stands.
     pub snapshot: Snapshot,
     /// Length of `log.jsonl` in bytes at that moment.
@@ -43,7 +45,7 @@ pub struct State {
 }
 
 /// Version of [`State`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// First line of a run's `recipe.toml`, by which it is told from a recipe that a person wrote.
 const HEADER: &str = "# Resolved by interp-train: every default is written out.\n";
@@ -133,7 +135,8 @@ impl Folder {
     pub fn lock(&self) -> Result<File> {
         fs::create_dir_all(&self.root).map_err(io(&self.root))?;
         let path = self.root.join(".lock");
-        let file = File::create(&path).map_err(io(&path))?;
+        // Not emptied: a file of this name may be another program's.
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(fs::TryLockError::WouldBlock) => {
@@ -160,11 +163,14 @@ impl Folder {
         Ok(files::write_atomically(&self.recipe(), format!("{HEADER}{recipe}").as_bytes())?)
     }
 
-    /// Removes what a run that was killed while writing has left.
+    /// Removes what a run that was killed while writing has left; nothing where no run was begun.
     ///
     /// # Errors
     /// Where the system refuses.
     pub fn tidy(&self) -> Result<()> {
+        if !self.is_begun() {
+            return Ok(());
+        }
         for folder in [self.root.clone(), self.root.join("twin")].iter().filter(|folder| folder.is_dir()) {
             for file in fs::read_dir(folder).map_err(io(folder))? {
                 let path = file.map_err(io(folder))?.path();
@@ -201,19 +207,17 @@ impl Folder {
         }
         let file = sealed::read(&path)?;
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
-        let state: State = serde_json::from_value(file.content.unwrap_or_default())
-            .map_err(|e| wrong(format!("no state of this version: {e}")))?;
-        if state.state != VERSION {
-            return Err(wrong(format!(
-                "it is of version {}; this program goes on from version {VERSION}",
-                state.state
-            )));
+        let content = file.content.unwrap_or_default();
+        if let Some(version) = content["state"].as_u64().filter(|&version| version != u64::from(VERSION)) {
+            return Err(wrong(format!("it is of version {version}; this program goes on from version {VERSION}")));
         }
+        let state: State =
+            serde_json::from_value(content).map_err(|e| wrong(format!("no state of this version: {e}")))?;
         if state.recipe != recipe {
             return Err(wrong("it is of another recipe: run with the recipe it was begun with, or --overwrite".into()));
         }
         if state.data != data {
-            return Err(wrong("the data has changed since it was saved: pictures or their labels".into()));
+            return Err(wrong("the data has changed since it was saved: pictures, their labels or groups".into()));
         }
         Ok(Some((state, file.tensors)))
     }

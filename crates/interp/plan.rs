@@ -17,10 +17,10 @@ pub struct Plan {
     pub hash: String,
     /// The data, with validation cut from train.
     pub data: Divided,
-    /// SHA-256 of the pictures and labels.
+    /// SHA-256 of the pictures, labels and groups.
     pub data_hash: String,
     info: Info,
-    /// The network's structure.
+    /// The network's structure, before any prior has prepared it.
     pub graph: Graph,
     /// The priors with what they act on.
     pub priors: Vec<Steering>,
@@ -44,8 +44,7 @@ impl Plan {
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
         let data = recipe.data.object.open(progress).map_err(|e| origin.blame("data", e))?;
         let info = data.info().clone();
-        let data =
-            Divided::new(data, &recipe.common.split, recipe.common.seed).map_err(|e| origin.blame("split", e))?;
+        let data = Divided::new(data, &recipe.common.split).map_err(|e| origin.blame("split", e))?;
         let sizes = sizes(&data);
         if sizes.contains(&0) {
             let [train, val, test] = sizes;
@@ -84,11 +83,11 @@ impl Plan {
         &self.info
     }
 
-    /// The description that goes into the network's file.
-    pub fn meta(&self, claims: &[Claim], epoch: usize) -> Meta {
+    /// The description that goes into the file of a network with the structure `graph`.
+    pub fn meta(&self, graph: Graph, claims: &[Claim], epoch: usize) -> Meta {
         let info = self.info();
         let normalization = Normalization { mean: info.mean.clone(), std: info.std.clone() };
-        let mut meta = Meta::new(self.graph.clone(), info.classes.clone(), normalization);
+        let mut meta = Meta::new(graph, info.classes.clone(), normalization);
         meta.data = info.name.clone();
         meta.recipe = self.text.clone();
         meta.epoch = epoch;
@@ -125,14 +124,7 @@ fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &
     for (i, group) in common.train.group.iter().enumerate() {
         select(&group.nodes, &format!("train.group.{i}.nodes"))?;
     }
-    let phases = &common.train.phase;
-    for (i, prior) in priors.iter().enumerate() {
-        if phases.iter().all(|p| p.priors.as_ref().is_some_and(|names| !names.contains(&prior.name))) {
-            let message = format!("prior `{}` steers in no phase: name it in the `priors` of one", prior.name);
-            return Err(origin.at_key(&format!("prior.{i}"), message));
-        }
-    }
-    for (i, phase) in phases.iter().enumerate() {
+    for (i, phase) in common.train.phase.iter().enumerate() {
         select(&phase.freeze, &format!("train.phase.{i}.freeze"))?;
         for (j, name) in phase.priors.iter().flatten().enumerate() {
             if priors.iter().all(|p| p.name != *name) {
@@ -141,6 +133,18 @@ fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &
                 let key = format!("train.phase.{i}.priors.{j}");
                 return Err(origin.at_key(&key, format!("`{key}`: no prior is called `{name}`{hint}")));
             }
+        }
+    }
+    for (i, prior) in priors.iter().enumerate() {
+        let key = format!("prior.{i}");
+        let steers = common.train.steers(&prior.name, &prior.scope, graph).map_err(|e| origin.blame(&key, e))?;
+        if !steers.contains(&true) {
+            let message = format!(
+                "prior `{}` steers in no phase: each leaves it out of its `priors`, or freezes all its layers, or has a \
+                 learning rate of 0 for them",
+                prior.name
+            );
+            return Err(origin.at_key(&key, message));
         }
     }
     Ok(())

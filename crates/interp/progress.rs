@@ -1,7 +1,7 @@
 //! What people see while a program works: bars on a terminal, lines elsewhere, nothing when quiet. All of
 //! it goes to standard error; results go to standard output.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,7 +27,7 @@ impl Screen {
     /// A line that stays.
     pub fn say(&self, line: &str) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| tell(line));
         }
     }
 
@@ -84,6 +84,12 @@ impl Screen {
         self.bar.set_message(format!("loss {:.4} accuracy {accuracy:.1} % rate {rate:.4}", clock.loss / seen));
         self.bar.set_position(clock.batch.div_ceil(accumulate) as u64);
     }
+}
+
+/// A line on standard error. One that cannot be written, to a reader that has gone or a full disk, is lost:
+/// nothing that is worth doing fails for it.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// The name of a stage in lines.

@@ -24,7 +24,7 @@ use crate::{Catalog, Error, Result};
 pub struct Common {
     /// Name of the run, and of its folder under `checkpoints/`.
     pub name: String,
-    /// Decides all randomness.
+    /// Decides all randomness of the networks and their training; a split that is cut has a seed of its own.
     #[serde(default)]
     pub seed: u64,
     /// Whether the same network is trained without priors too, to compare with. A recipe without priors has

@@ -1,13 +1,15 @@
 //! Runs: a plan carried out into a folder, stopped and gone on with at will.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use candle_core::Tensor;
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
-use interp_net::{Checkpoint, Network, files};
+use interp_net::{Checkpoint, Meta, Network, files, sealed};
 use serde_json::json;
 
 use crate::compare::paired;
@@ -63,8 +65,9 @@ pub fn run(plan: &Plan, folder: &Folder, start: Start, options: &Options<'_>, sc
     }
     let (log, before) = saved.as_ref().map_or((0, 0.0), |(state, _)| (state.log, state.seconds));
     let log = Log::open(folder, log)?;
-    let mut sitting = Sitting { plan, folder, options, screen, log, before, began: Instant::now() };
+    let mut sitting = Sitting { plan, folder, options, screen, log, before, main: None, began: Instant::now() };
     let first = saved.as_ref().map_or(Stage::Main, |(state, _)| state.stage);
+    saved.as_ref().map_or(Ok(()), |saved| sitting.recall_main(saved))?;
     let mut saved = saved;
     for stage in [Stage::Main, Stage::Twin] {
         let wanted = stage == Stage::Main || plan.has_twin();
@@ -84,10 +87,23 @@ struct Sitting<'a> {
     screen: &'a mut Screen,
     log: Log,
     before: f64,
+    /// The main network, once it is finished: it goes into the states that the twin's training saves.
+    main: Option<Finished>,
     began: Instant,
 }
 
-type Saved = (State, std::collections::BTreeMap<String, candle_core::Tensor>);
+type Tensors = BTreeMap<String, Tensor>;
+
+type Saved = (State, Tensors);
+
+/// A network as its file has it.
+struct Finished {
+    meta: Meta,
+    tensors: Tensors,
+}
+
+/// What the names of the main network's tensors begin with in the state of the twin.
+const MAIN: &str = "main/";
 
 impl Sitting<'_> {
     fn seconds(&self) -> f64 {
@@ -132,10 +148,25 @@ impl Sitting<'_> {
         match fitted {
             Fitted::Stopped => Ok(false),
             Fitted::Done { network, epoch } => {
-                Checkpoint::write(&self.folder.model(stage), &network.params, &plan.meta(claims, epoch))?;
+                let meta = plan.meta(network.graph, claims, epoch);
+                Checkpoint::write(&self.folder.model(stage), &network.params, &meta)?;
+                if stage == Stage::Main {
+                    let tensors = network.params.list().iter().map(|p| (p.name.clone(), p.value.clone())).collect();
+                    self.main = Some(Finished { meta, tensors });
+                }
                 Ok(true)
             }
         }
+    }
+
+    /// Takes the main network from a state of the twin, and writes its file anew: the state alone is enough.
+    fn recall_main(&mut self, (state, tensors): &Saved) -> Result<()> {
+        let Some(meta) = state.main.clone() else { return Ok(()) };
+        let own = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(MAIN)?.to_owned(), tensor.clone()));
+        let tensors: Tensors = tensors.iter().filter_map(own).collect();
+        sealed::write(&self.folder.model(Stage::Main), &tensors, &meta)?;
+        self.main = Some(Finished { meta, tensors });
+        Ok(())
     }
 
     /// Shows an event, logs it, and saves the state when it is time.
@@ -162,10 +193,14 @@ impl Sitting<'_> {
     }
 
     fn save(&mut self, stage: Stage, trainer: &Trainer, task: &Task<'_>) -> Result<()> {
-        let (snapshot, tensors) = trainer.save(task)?;
+        let (snapshot, mut tensors) = trainer.save(task)?;
+        if let Some(main) = &self.main {
+            tensors.extend(main.tensors.iter().map(|(name, tensor)| (format!("{MAIN}{name}"), tensor.clone())));
+        }
+        let main = self.main.as_ref().map(|main| main.meta.clone());
         let (recipe, log) = (self.plan.hash.clone(), self.log.synced()?);
         let (state, data, seconds) = (folder::VERSION, self.plan.data_hash.clone(), self.seconds());
-        let state = State { state, recipe, data, stage, snapshot, log, seconds };
+        let state = State { state, recipe, data, stage, main, snapshot, log, seconds };
         self.folder.save(&state, &tensors)
     }
 
@@ -279,3 +314,6 @@ pub fn check_folder(folder: &Folder, start: Start) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,13 +27,15 @@ pub struct Divide {
     pub validation: f64,
     /// As `validation`, for a test split where the data set has none: cut off first.
     pub test: f64,
+    /// Decides the cuts: not the seed of training, so that trainings with several seeds see the same splits.
+    pub seed: u64,
     /// Accept that identical pictures, or pictures of one group, stand in two splits.
     pub allow_overlap: bool,
 }
 
 impl Default for Divide {
     fn default() -> Self {
-        Self { validation: 0.1, test: 0.1, allow_overlap: false }
+        Self { validation: 0.1, test: 0.1, seed: 0, allow_overlap: false }
     }
 }
 
@@ -45,27 +47,26 @@ pub struct Divided {
 }
 
 impl Divided {
-    /// Checks the splits of `dataset`, and cuts test and validation from train where it has none: the same
-    /// cut for the same `seed`.
+    /// Checks the splits of `dataset`, and cuts test and validation from train where it has none.
     ///
     /// # Errors
     /// [`DataError::Overlap`] where pictures stand in two splits; a train split too small for the cut;
     /// pictures that cannot be read.
-    pub fn new(dataset: Arc<dyn Dataset>, settings: &Divide, seed: u64) -> Result<Self> {
+    pub fn new(dataset: Arc<dyn Dataset>, settings: &Divide) -> Result<Self> {
         let hashes = Hashes::of(&*dataset)?;
         if !settings.allow_overlap {
             refuse_overlap(&*dataset, &hashes)?;
         }
         let digest = hashes.digest(&*dataset);
         let dataset = match dataset.len(Split::Test) {
-            0 => Arc::new(View::cut_off(dataset, Split::Test, settings.test, seed)?),
+            0 => Arc::new(View::cut_off(dataset, Split::Test, settings.test, settings.seed)?),
             _ => dataset,
         };
-        let view = View::cut_off(dataset, Split::Validation, settings.validation, seed)?;
+        let view = View::cut_off(dataset, Split::Validation, settings.validation, settings.seed)?;
         Ok(Self { view: Arc::new(view), digest })
     }
 
-    /// SHA-256 over all pictures and labels of the data set: what tells one state of it from another.
+    /// SHA-256 over all pictures, labels and groups of the data set: what tells one state of it from another.
     pub fn digest(&self) -> &str {
         &self.digest
     }

@@ -17,7 +17,7 @@ pub struct Steering {
     pub name: String,
     /// What it does.
     pub prior: Box<dyn Prior>,
-    /// Where.
+    /// Where, in the network before any prior has prepared it.
     pub scope: Scope,
 }
 
@@ -86,7 +86,8 @@ pub enum Fitted {
     Stopped,
     /// All epochs were done.
     Done {
-        /// The best network that met its claims, or the last where none did.
+        /// The best network that met its claims, from when the priors that claim nothing had done their work; or
+        /// the last where there was none.
         network: Box<Network>,
         /// The epoch it is from, counted from 1.
         epoch: usize,
@@ -111,7 +112,7 @@ pub fn fit(
     let steps = train.steps().div_ceil(settings.accumulate);
 
     while let Some((phase, within)) = settings.phase_of(trainer.clock.epoch) {
-        let frame = Frame::new(task, &trainer.network, phase, within)?;
+        let frame = Frame::new(task, trainer, phase, within)?;
         let rate = |step: usize| settings.phase[phase].rate(within as f64 + step as f64 / steps as f64);
         let mut sum = Sum::default();
         let mut batches = train.epoch(trainer.clock.epoch as u64, trainer.clock.batch);
@@ -141,7 +142,7 @@ pub fn fit(
             return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
         }
         let meets = (task.meets)(&candidate)?;
-        trainer.consider(&candidate, &found, meets);
+        trainer.consider(&candidate, &found, meets && frame.settled);
         let event = epoch_event(trainer, phase, rate(steps.saturating_sub(1)), found, meets);
         trainer.turn();
         if observe(&event, trainer)? == Flow::Stop {
@@ -193,7 +194,7 @@ fn epoch_event(trainer: &Trainer, phase: usize, rate: f64, validation: Evaluatio
     Event::Epoch { epoch: clock.epoch + 1, phase, rate, train, penalty: clock.penalty / seen, validation, meets }
 }
 
-/// The best network that met its claims, or the last where none did.
+/// The best network that could be chosen, or the last where none could.
 fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Result<Fitted> {
     let epochs = task.settings.epochs();
     if let Some(best) = &trainer.best {
@@ -202,7 +203,7 @@ fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Re
     }
     let mut network = trainer.candidate(task)?;
     if let (true, Some((phase, within))) = (task.settings.ema > 0.0, task.settings.phase_of(epochs.saturating_sub(1))) {
-        let frame = Frame::new(task, &network, phase, within)?;
+        let frame = Frame::new(task, trainer, phase, within)?;
         recalibrate(&mut network, train, epochs - 1, info, &frame)?;
     }
     Ok(Fitted::Done { network: Box::new(network), epoch: epochs })
@@ -210,10 +211,10 @@ fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Re
 
 impl Task<'_> {
     /// Applies what all priors enforce.
-    pub(crate) fn enforce(&self, params: &mut Params, states: &[State]) -> Result<()> {
-        self.priors.iter().zip(states).try_for_each(|(p, state)| {
+    pub(crate) fn enforce(&self, params: &mut Params, scopes: &[Scope], states: &[State]) -> Result<()> {
+        self.priors.iter().zip(scopes).zip(states).try_for_each(|((p, scope), state)| {
             let _span = trace_span!("prior", name = p.name.as_str()).entered();
-            p.prior.enforce(params, &p.scope, state)
+            p.prior.enforce(params, scope, state)
         })
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use interp_data::{Batch, Info};
 use interp_net::ops::{Targets, cross_entropy};
-use interp_net::{Grads, Keep, Mode, Network, NodeId, Param, Params, Role, Want};
+use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
 use tracing::trace_span;
 
 use crate::evaluate::hits;
-use crate::prior::{Now, State, Step, values};
-use crate::{Evaluation, LearnError, Phase, Result, Steering, Task, Train, to_tensor};
+use crate::prior::{Now, Scope, State, Step, values};
+use crate::{Evaluation, LearnError, Phase, Result, Task, Train, to_tensor};
 
 /// Where training stands. Sums are over the present epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Clock {
 }
 
 /// The best network so far: highest validation accuracy, of equal ones lowest loss, among those that
-/// meet the claims.
+/// meet the claims and come after the work of priors that claim nothing.
 #[derive(Clone, Debug)]
 pub struct Best {
     /// Its parameters.
@@ -58,6 +58,8 @@ pub struct Trainer {
     pub(crate) buffers: Vec<Vec<Vec<f32>>>,
     /// Averaged parameters, by position; empty without averaging.
     pub(crate) average: Vec<Vec<f32>>,
+    /// Where each prior acts, in the network as the priors have prepared it.
+    pub(crate) scopes: Vec<Scope>,
     /// What each prior remembers.
     pub(crate) states: Vec<State>,
     /// Optimizer steps of each parameter, by position: fewer where it was frozen for a while.
@@ -72,8 +74,20 @@ pub(crate) struct Frame {
     factors: Vec<f64>,
     /// By position: weight decay.
     decays: Vec<f64>,
-    /// For each prior that steers: in how many epochs it did before, and does in all.
-    steering: Vec<Option<(usize, usize)>>,
+    /// For each prior.
+    steered: Vec<Steered>,
+    /// Whether all priors that claim nothing steer in no later epoch. What the others do is measured.
+    pub(crate) settled: bool,
+}
+
+/// In which epochs a prior steers.
+struct Steered {
+    /// Whether in the present one.
+    now: bool,
+    /// In how many before it.
+    before: usize,
+    /// In how many at all.
+    all: usize,
 }
 
 /// A step of an epoch.
@@ -88,8 +102,8 @@ pub(crate) struct Moment<'a> {
 impl Moment<'_> {
     /// What the prior at `index` is told, if it steers.
     fn now(&self, index: usize) -> Option<Now<'_>> {
-        let (before, all) = self.frame.steering[index]?;
-        Some(Now { rates: &self.rates, progress: (before as f64 + self.done) / all as f64 })
+        let Steered { now, before, all } = self.frame.steered[index];
+        now.then(|| Now { rates: &self.rates, progress: (before as f64 + self.done) / all as f64 })
     }
 
     /// Positions of what is trained.
@@ -104,16 +118,20 @@ impl Trainer {
     /// # Errors
     /// If a prior does not fit the network.
     pub fn new(mut network: Network, task: &Task<'_>) -> Result<Self> {
-        let states: Vec<State> =
-            task.priors.iter().map(|p| p.prior.prepare(&mut network, &p.scope)).collect::<Result<_>>()?;
+        let mut states = vec![];
+        for p in task.priors {
+            let scope = p.scope.within(&network, p.prior.roles())?;
+            states.push(p.prior.prepare(&mut network, &scope)?);
+        }
+        let scopes = task.priors.iter().map(|p| p.scope.within(&network, p.prior.roles())).collect::<Result<_>>()?;
         let per_param = task.settings.optimizer.buffers().len();
         let list = network.params.list();
         let trained = |p: &Param| if p.role.is_trained() { p.value.elem_count() } else { 0 };
         let buffers = list.iter().map(|p| vec![vec![0.0; trained(p)]; per_param]).collect();
         let counts = vec![0; list.len()];
         let (clock, average) = (Clock::default(), vec![]);
-        let mut trainer = Self { network, clock, best: None, buffers, average, states, counts };
-        task.enforce(&mut trainer.network.params, &trainer.states)?;
+        let mut trainer = Self { network, clock, best: None, buffers, average, scopes, states, counts };
+        task.enforce(&mut trainer.network.params, &trainer.scopes, &trainer.states)?;
         if task.settings.ema > 0.0 {
             let count = trainer.network.params.list().len();
             trainer.average = (0..count).map(|i| values(&trainer.network.params, i)).collect::<Result<_>>()?;
@@ -142,7 +160,7 @@ impl Trainer {
             let Some(now) = moment.now(index) else { continue };
             let _span = trace_span!("prior", name = p.name.as_str()).entered();
             let step = Step { net: &self.network, tape: &tape, now };
-            if let Some(term) = p.prior.penalty(&step, &p.scope)? {
+            if let Some(term) = p.prior.penalty(&step, &self.scopes[index])? {
                 self.clock.penalty += term.value * batch.labels.len() as f64;
                 seeds.extend(term.nodes);
                 extra.extend(term.params);
@@ -198,13 +216,15 @@ impl Trainer {
             })?;
         }
         drop(update);
+        // Before as well: what is about to be projected must not be measured as it is.
+        task.enforce(&mut self.network.params, &self.scopes, &self.states)?;
         for (index, (p, state)) in task.priors.iter().zip(&mut self.states).enumerate() {
             let _span = trace_span!("prior", name = p.name.as_str()).entered();
             if let Some(now) = moment.now(index) {
-                p.prior.after_step(&mut self.network.params, &p.scope, state, now)?;
+                p.prior.after_step(&mut self.network.params, &self.scopes[index], state, now)?;
             }
         }
-        task.enforce(&mut self.network.params, &self.states)?;
+        task.enforce(&mut self.network.params, &self.scopes, &self.states)?;
         self.average(task.settings.ema)
     }
 
@@ -229,14 +249,14 @@ impl Trainer {
                 w.iter_mut().zip(average).filter(|(w, _)| **w != 0.0).for_each(|(w, average)| *w = *average);
             })?;
         }
-        task.enforce(&mut network.params, &self.states)?;
+        task.enforce(&mut network.params, &self.scopes, &self.states)?;
         Ok(network)
     }
 
-    /// Keeps a candidate if it meets the claims and is better than the best so far.
-    pub(crate) fn consider(&mut self, candidate: &Network, found: &Evaluation, meets: bool) {
+    /// Keeps a candidate if it may be chosen and is better than the best so far.
+    pub(crate) fn consider(&mut self, candidate: &Network, found: &Evaluation, eligible: bool) {
         let better = |best: &Best| (found.accuracy, -found.loss) > (best.accuracy, -best.loss);
-        if meets && self.best.as_ref().is_none_or(better) {
+        if eligible && self.best.as_ref().is_none_or(better) {
             let (accuracy, loss) = (found.accuracy, found.loss);
             self.best = Some(Best { params: candidate.params.clone(), epoch: self.clock.epoch + 1, accuracy, loss });
         }
@@ -267,23 +287,23 @@ fn scale(grads: &[(usize, Vec<f32>)], batches: usize, clip: f64) -> f32 {
 
 impl Frame {
     /// What holds in an epoch of the phase number `phase`, the `within`-th of it.
-    pub(crate) fn new(task: &Task<'_>, net: &Network, phase: usize, within: usize) -> Result<Self> {
-        let settings = &task.settings;
-        let nodes = net.graph.nodes().len();
-        let mut frozen = vec![false; nodes];
+    pub(crate) fn new(task: &Task<'_>, trainer: &Trainer, phase: usize, within: usize) -> Result<Self> {
+        let (settings, net) = (task.settings, &trainer.network);
+        let mut frozen = vec![false; net.graph.nodes().len()];
         let freeze = &settings.phase[phase].freeze;
         net.graph.select(freeze, "node", |_| true)?.into_iter().for_each(|id| frozen[id] = true);
-        let mut own: Vec<(f64, f64)> = vec![(1.0, settings.optimizer.weight_decay()); nodes];
-        for group in &settings.group {
-            let set = |id: NodeId| own[id] = (group.rate, group.weight_decay.unwrap_or(own[id].1));
-            net.graph.select(&group.nodes, "node", |_| true)?.into_iter().for_each(set);
-        }
+        let own = settings.own(&net.graph)?;
         let list = net.params.list();
         let factor = |p: &Param| if p.role.is_trained() && !frozen[p.node] { own[p.node].0 } else { 0.0 };
         let decay = |p: &Param| if p.role == Role::Weight { own[p.node].1 } else { 0.0 };
         let (factors, decays) = (list.iter().map(factor).collect(), list.iter().map(decay).collect());
-        let steering = task.priors.iter().map(|p| steering(settings, p, net, phase, within)).collect::<Result<_>>()?;
-        Ok(Self { frozen, factors, decays, steering })
+        let (mut steered, mut settled) = (vec![], true);
+        for (p, scope) in task.priors.iter().zip(&trainer.scopes) {
+            let epochs = Steered::at(settings, &settings.steers(&p.name, scope, &net.graph)?, phase, within);
+            settled &= epochs.ends() || !p.prior.claims(scope).is_empty();
+            steered.push(epochs);
+        }
+        Ok(Self { frozen, factors, decays, steered, settled })
     }
 
     /// The step after which the share `done` of the epoch is done, at the learning rate `rate`.
@@ -292,26 +312,47 @@ impl Frame {
     }
 }
 
-/// If the prior steers in a phase: in how many epochs it did before the `within`-th of it, and does in all.
-fn steering(
-    settings: &Train,
-    prior: &Steering,
-    net: &Network,
-    phase: usize,
-    within: usize,
-) -> Result<Option<(usize, usize)>> {
-    let steers = settings.phase.iter().map(|p| steers_in(p, prior, net)).collect::<Result<Vec<bool>>>()?;
-    let epochs = |phases: usize| {
-        let all = settings.phase.iter().zip(&steers).take(phases);
-        all.filter(|(_, steers)| **steers).map(|(p, _)| p.epochs).sum::<usize>()
-    };
-    Ok(steers[phase].then(|| (epochs(phase) + within, epochs(steers.len()))))
+impl Steered {
+    /// At the `within`-th epoch of the phase number `phase`, for a prior that steers in the phases of `steers`.
+    fn at(settings: &Train, steers: &[bool], phase: usize, within: usize) -> Self {
+        let epochs = |phases: usize| {
+            let all = settings.phase.iter().zip(steers).take(phases);
+            all.filter(|(_, steers)| **steers).map(|(p, _)| p.epochs).sum::<usize>()
+        };
+        let now = steers[phase];
+        Self { now, before: epochs(phase) + if now { within } else { 0 }, all: epochs(steers.len()) }
+    }
+
+    /// Whether it steers in no later epoch.
+    fn ends(&self) -> bool {
+        self.before + usize::from(self.now) == self.all
+    }
 }
 
-/// Whether a phase lets the prior steer, and trains anything that it acts on.
-fn steers_in(phase: &Phase, prior: &Steering, net: &Network) -> Result<bool> {
-    let named = phase.priors.as_ref().is_none_or(|names| names.contains(&prior.name));
-    let frozen = net.graph.select(&phase.freeze, "node", |_| true)?;
-    let trained = prior.scope.nodes.iter().any(|node| !frozen.contains(node)) && phase.learning_rate > 0.0;
-    Ok(named && trained)
+impl Train {
+    /// For each phase, whether the prior called `name` steers in it: the phase lets it, and trains anything that it
+    /// acts on.
+    ///
+    /// # Errors
+    /// If a pattern of a group or a phase matches nothing.
+    pub fn steers(&self, name: &str, scope: &Scope, graph: &Graph) -> Result<Vec<bool>> {
+        let own = self.own(graph)?;
+        let steers = |phase: &Phase| {
+            let named = phase.priors.as_ref().is_none_or(|names| names.iter().any(|n| n == name));
+            let frozen = graph.select(&phase.freeze, "node", |_| true)?;
+            let trained = |node: &NodeId| !frozen.contains(node) && own[*node].0 > 0.0;
+            Ok(named && phase.learning_rate > 0.0 && scope.nodes.iter().any(trained))
+        };
+        self.phase.iter().map(steers).collect()
+    }
+
+    /// By node: what the learning rate is multiplied with, and the weight decay.
+    fn own(&self, graph: &Graph) -> Result<Vec<(f64, f64)>> {
+        let mut own = vec![(1.0, self.optimizer.weight_decay()); graph.nodes().len()];
+        for group in &self.group {
+            let set = |id: NodeId| own[id] = (group.rate, group.weight_decay.unwrap_or(own[id].1));
+            graph.select(&group.nodes, "node", |_| true)?.into_iter().for_each(set);
+        }
+        Ok(own)
+    }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
-use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope, Step, Term};
+use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope, State, Step, Term};
 use interp_learn::{
     AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
 };
 use interp_net::finding::Claim;
-use interp_net::{Graph, Keep, Mode, Network, Op, Params, Role};
+use interp_net::{Graph, Keep, Mode, Network, Node, Op, Params, Role};
 
 /// Pictures of one channel, each a wave of its own; three classes.
 struct Waves(Info);
@@ -22,7 +22,7 @@ impl Waves {
         let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
         let (mean, std) = (vec![0.5], vec![0.25]);
         let info = Info { name: "waves".into(), classes, channels: 1, height: 4, width: 4, mean, std };
-        Divided::new(Arc::new(Self(info)), &Divide::default(), 0).unwrap()
+        Divided::new(Arc::new(Self(info)), &Divide::default()).unwrap()
     }
 }
 
@@ -223,8 +223,93 @@ fn groups_have_their_rate_and_decay() {
     assert_eq!(with(group(0.0, None))[2][weight], free[0][weight]);
 }
 
+/// One step of plain descent at rate 0.1 on all pictures, from a head that gives its bias whatever it sees: how
+/// the bias moved, and what was the gradient's mean over pictures, `weight(y) (softmax(bias) - target(y))`.
+fn step_of_the_bias(settings: &Train, weights: Option<&[f64]>, target: impl Fn(usize, usize) -> f64) -> [Vec<f32>; 2] {
+    let mut net = network(false);
+    let [weight, bias] = [Role::Weight, Role::Bias].map(|role| position(&net, "head", role));
+    net.params.set(weight, net.params.list()[weight].value.zeros_like().unwrap()).unwrap();
+    let meets = |_: &Network| Ok(true);
+    let task = Task { class_weights: weights, ..task(settings, &[], &meets) };
+    let labels: Vec<usize> =
+        (0..task.data.len(Split::Train)).map(|i| task.data.label(Split::Train, i) as usize).collect();
+    let mut trainer = Trainer::new(net, &task).unwrap();
+    let before = values(&trainer.network.params)[bias].clone();
+    fit(&task, &mut trainer, &mut |_, _| Ok(Flow::Continue)).unwrap();
+    let after = values(&trainer.network.params)[bias].clone();
+    let moved = after.iter().zip(&before).map(|(after, before)| after - before);
+    let powers: Vec<f64> = before.iter().map(|&b| f64::from(b).exp()).collect();
+    let weight = |label: usize| weights.map_or(1.0, |weights| weights[label]);
+    let all: f64 = labels.iter().map(|&label| weight(label)).sum();
+    let gradient = |class: usize| {
+        let softmax = powers[class] / powers.iter().sum::<f64>();
+        labels.iter().map(|&label| weight(label) * (softmax - target(label, class))).sum::<f64>() / all
+    };
+    [moved.collect(), (0..3).map(|class| (-0.1 * gradient(class)) as f32).collect()]
+}
+
+/// All 40 training pictures in one step.
+fn one_step() -> Train {
+    Train { batch: 40, ..two_steps() }
+}
+
+fn hot(label: usize, class: usize) -> f64 {
+    f64::from(u8::from(label == class))
+}
+
+#[test]
+fn smoothed_labels_are_spread_over_all_classes() {
+    let settings = Train { label_smoothing: 0.3, ..one_step() };
+    let [moved, expected] = step_of_the_bias(&settings, None, |label, class| 0.7 * hot(label, class) + 0.1);
+    close(&moved, &expected, 1e-7);
+}
+
+#[test]
+fn classes_weigh_in_the_loss_as_they_are_told_to() {
+    let [moved, expected] = step_of_the_bias(&one_step(), Some(&[0.5, 3.0, 1.0]), hot);
+    close(&moved, &expected, 1e-7);
+}
+
+// w - rate (g + decay w), and w - rate g for all that is no weight.
+#[test]
+fn weights_decay_and_norms_and_biases_do_not() {
+    let mut net = network(true);
+    let shift = position(&net, "norm", Role::Shift);
+    net.params.set(shift, net.params.list()[shift].value.ones_like().unwrap()).unwrap();
+    let with = |weight_decay| {
+        let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay });
+        train(&Train { optimizer, ..one_step() }, net.clone(), &[]).0
+    };
+    let (free, decayed) = (with(0.0), with(0.4));
+    for (position, param) in net.params.list().iter().enumerate() {
+        let decay = if param.role == Role::Weight { 0.1 * 0.4 } else { 0.0 };
+        let expected: Vec<f32> =
+            free[1][position].iter().zip(&free[0][position]).map(|(w, w0)| w - decay * w0).collect();
+        assert!(norm(&free[0][position]) > 0.1 || param.role == Role::RunningMean, "{} can decay", param.name);
+        close(&decayed[1][position], &expected, 1e-7);
+    }
+}
+
 fn zeros(values: &[f32]) -> usize {
     values.iter().filter(|v| **v == 0.0).count()
+}
+
+/// The first step, counted from 1, after which the prior `few` holds its zeros.
+fn first_held(settings: &Train, net: Network, priors: &[Steering]) -> Option<usize> {
+    let meets = |_: &Network| Ok(true);
+    let task = task(settings, priors, &meets);
+    let mut trainer = Trainer::new(net, &task).unwrap();
+    let mut held = vec![];
+    let look = &mut |event: &Event, trainer: &Trainer| {
+        if let Event::Step { .. } = event {
+            held.push(trainer.prior_numbers(&task).contains_key("few.held"));
+        }
+        Ok(Flow::Continue)
+    };
+    fit(&task, &mut trainer, look).unwrap();
+    let first = held.iter().position(|held| *held)?;
+    assert!(held[first..].iter().all(|held| *held), "{held:?}");
+    Some(first + 1)
 }
 
 #[test]
@@ -235,12 +320,13 @@ fn priors_steer_in_their_phases_and_hold_in_all() {
     let priors = [steering(&net, "few", l1, "conv")];
     let off = |rate| Phase { priors: Some(vec![]), ..phase(1, rate) };
     let phases = vec![off(0.1), phase(2, 0.1), off(0.1)];
-    let (path, last) = train(&Train { batch: 4, phase: phases, ..two_steps() }, net, &priors);
+    let settings = Train { batch: 4, phase: phases, ..two_steps() };
+    let (path, last) = train(&settings, net.clone(), &priors);
     let count: Vec<usize> = path.iter().map(|values| zeros(&values[conv])).collect();
     let all = path[0][conv].len();
     assert_eq!(count[10], 0, "not in the first phase");
-    // 20 steps in which it steers: held from the 12th on.
-    assert!(count[21] < count[22] || count[21] >= all / 2, "{count:?}");
+    // After ten steps of the first phase, 20 steps in which it steers: held from the 12th of these on.
+    assert_eq!(first_held(&settings, net, &priors), Some(22));
     assert!(count[22..].iter().all(|&zeros| zeros == count[22] && zeros >= all / 2), "{count:?}");
     let held: Vec<usize> = (0..all).filter(|&i| path[22][conv][i] == 0.0).collect();
     assert!(held.iter().all(|&i| path[40][conv][i] == 0.0 && last[conv][i] == 0.0), "the same ones to the end");
@@ -257,6 +343,45 @@ fn non_negative_weights_are_so_at_every_step_and_in_the_average() {
         assert!(positions.iter().all(|&p| values[p].iter().all(|&w| w >= 0.0)));
     }
     assert!(positions.iter().any(|&p| zeros(&last[p]) > 0), "some would be negative");
+}
+
+/// A network with projected weights, and these weights after a step without priors.
+fn step_from_projected(settings: &Train) -> (Network, Vec<f32>) {
+    let mut net = network(false);
+    let conv = position(&net, "conv", Role::Weight);
+    net.params.set(conv, net.params.list()[conv].value.relu().unwrap()).unwrap();
+    let (path, _) = train(settings, net.clone(), &[]);
+    (net, path[1][conv].clone())
+}
+
+// adhoc b.3: "non-negative variant: first max(w, 0), then shrink".
+#[test]
+fn what_is_projected_is_so_before_it_is_shrunk() {
+    let (net, free) = step_from_projected(&two_steps());
+    let conv = position(&net, "conv", Role::Weight);
+    let lasso = GroupLasso { strength: 0.2, ..GroupLasso::default() };
+    let priors = [steering(&net, "groups", lasso, "conv"), steering(&net, "signs", NonNegative::default(), "conv")];
+    let (path, _) = train(&two_steps(), net, &priors);
+    let projected: Vec<f32> = free.iter().map(|w| w.max(0.0)).collect();
+    assert!(free.iter().any(|w| *w < -1e-4), "else the order would not matter");
+    // rate * strength * sqrt(d), d = 9 weights in a filter; the largest filter stays as it is.
+    let largest = projected.chunks(9).map(norm).fold(0.0, f64::max);
+    let factor = |norm: f64| if norm == largest { 1.0 } else { (1.0 - 0.1 * 0.2 * 3.0 / norm).max(0.0) };
+    let shrunk = |filter: &[f32]| filter.iter().map(|w| w * factor(norm(filter)) as f32).collect::<Vec<_>>();
+    close(&path[1][conv], &projected.chunks(9).flat_map(shrunk).collect::<Vec<_>>(), 1e-6);
+}
+
+#[test]
+fn what_is_projected_counts_as_zero_for_the_target() {
+    let settings = Train { phase: vec![phase(1, 5.0)], ..two_steps() };
+    let (net, free) = step_from_projected(&settings);
+    let conv = position(&net, "conv", Role::Weight);
+    let few = L1 { strength: 1e-9, target: Some(0.6), reached_at: 0.4 };
+    let priors = [steering(&net, "few", few, "conv"), steering(&net, "signs", NonNegative::default(), "conv")];
+    let (path, _) = train(&settings, net, &priors);
+    // ceil(0.6 * 54): of the weights above zero only as many are made zero as are missing.
+    assert!((1..33).contains(&free.iter().filter(|w| **w <= 0.0).count()), "{free:?}");
+    assert_eq!(zeros(&path[1][conv]), 33);
 }
 
 #[test]
@@ -282,6 +407,29 @@ fn the_best_is_chosen_among_those_that_meet_the_claims() {
     let expected = if scores[2] > scores[1] { 3 } else { 2 };
     assert_eq!(epoch, expected, "{scores:?}");
     assert_eq!(values(&network.params), kept[expected - 1]);
+}
+
+#[test]
+fn without_a_claim_nothing_is_chosen_before_a_prior_has_done_its_work() {
+    // Trained first, so that what shrinks the weights makes the network worse.
+    let (_, dense) = trained(&Train { phase: vec![phase(20, 0.5)], ..two_steps() }, network(false), &[]);
+    let priors = [steering(&dense, "l1", L1 { strength: 0.5, ..L1::default() }, "*")];
+    let off = Phase { priors: Some(vec![]), ..phase(2, 0.01) };
+    let settings = Train { phase: vec![phase(3, 0.1), off], ..two_steps() };
+    let meets = |_: &Network| Ok(true);
+    let task = task(&settings, &priors, &meets);
+    let mut trainer = Trainer::new(*dense, &task).unwrap();
+    let mut scores = vec![];
+    let fitted = fit(&task, &mut trainer, &mut |event, _| {
+        if let Event::Epoch { validation, .. } = event {
+            scores.push((validation.accuracy, -validation.loss));
+        }
+        Ok(Flow::Continue)
+    });
+    let Fitted::Done { epoch, .. } = fitted.unwrap() else { panic!("stopped") };
+    let best = |from: usize| (from..=5).max_by(|&a, &b| scores[a - 1].partial_cmp(&scores[b - 1]).unwrap()).unwrap();
+    assert!(best(1) < 3, "else the rule would not matter: {scores:?}");
+    assert_eq!(epoch, best(3), "{scores:?}");
 }
 
 /// Everything that has a state: average, held zeros, groups of zeros, buffers of either optimizer.
@@ -403,9 +551,51 @@ fn epochs_in_which_all_of_a_priors_layers_are_frozen_do_not_count() {
     let l1 = L1 { target: Some(0.5), reached_at: 0.9, ..L1::default() };
     let priors = [steering(&net, "few", l1, "conv")];
     let frozen = Phase { freeze: vec!["conv".into()], ..phase(2, 0.1) };
-    let (path, last) = train(&Train { batch: 4, phase: vec![phase(1, 0.1), frozen], ..two_steps() }, net, &priors);
-    let all = path[0][conv].len();
+    let settings = Train { batch: 4, phase: vec![phase(1, 0.1), frozen], ..two_steps() };
+    let (path, last) = train(&settings, net.clone(), &priors);
     // Of the ten steps before the freeze the ninth reaches the target.
-    assert!(zeros(&path[8][conv]) < zeros(&path[9][conv]) || zeros(&path[8][conv]) >= all / 2);
-    assert!(zeros(&path[9][conv]) >= all / 2 && path[10][conv] == last[conv]);
+    assert_eq!(first_held(&settings, net, &priors), Some(9));
+    assert!(zeros(&path[9][conv]) >= path[0][conv].len() / 2 && path[10][conv] == last[conv]);
+}
+
+/// A change of the structure: what its first node gives goes through a batch norm of its own.
+struct Normed;
+
+impl Prior for Normed {
+    fn prepare(&self, net: &mut Network, scope: &Scope) -> interp_learn::Result<State> {
+        let at = scope.nodes[0] + 1;
+        let mut nodes: Vec<Node> = net.graph.clone().into();
+        nodes[at..].iter_mut().flat_map(|n| &mut n.inputs).filter(|i| **i + 1 >= at).for_each(|i| *i += 1);
+        nodes.insert(at, Node { name: "inserted".into(), op: Op::batch_norm(), inputs: vec![at - 1] });
+        let mut changed = Network::new(Graph::try_from(nodes)?, 0)?;
+        for param in net.params.list() {
+            let same = changed.params.list().iter().position(|p| p.name == param.name);
+            changed.params.set(same.unwrap(), param.value.clone())?;
+        }
+        *net = changed;
+        Ok(State::default())
+    }
+
+    fn claims(&self, _scope: &Scope) -> Vec<Claim> {
+        vec![]
+    }
+}
+
+#[test]
+fn a_prior_may_change_the_structure_and_others_find_their_nodes() {
+    let few = L1 { target: Some(0.5), reached_at: 0.5, ..L1::default() };
+    let net = network(false);
+    let priors = [steering(&net, "normed", Normed, "conv"), steering(&net, "few", few, "head")];
+    let settings = Train { phase: vec![phase(2, 0.1)], ..two_steps() };
+    let (_, found) = trained(&settings, net, &priors);
+    assert_eq!(found.graph.id("inserted").unwrap(), 2);
+    let zeros_of = |node, role| zeros(&values(&found.params)[position(&found, node, role)]);
+    assert_eq!(zeros_of("head", Role::Weight), 9, "half of the weights that the second prior acts on");
+    assert_eq!((zeros_of("conv", Role::Weight), zeros_of("inserted", Role::Gain)), (0, 0));
+    let meets = |_: &Network| Ok(true);
+    let task = task(&settings, &priors, &meets);
+    let trainer = Trainer::new(network(false), &task).unwrap();
+    let (snapshot, tensors) = trainer.save(&task).unwrap();
+    let again = Trainer::load(network(false), &task, snapshot, &tensors).unwrap();
+    assert_eq!(values(&again.network.params), values(&trainer.network.params));
 }

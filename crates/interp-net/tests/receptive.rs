@@ -141,6 +141,15 @@ fn the_gradients_support_is_the_region() {
     let down = graph.add("down", Op::PadShortcut { out_channels: 4, stride: 2 }, &[sum]).unwrap();
     let even = graph.then("even", conv([4, 4], [2, 3], [1, 1], [1, 1])).unwrap();
     assert_supports_are_regions(&positive(network(graph)), &[stem, branch, sum, down, even]);
+    // Padded by less than the dilation: the first tap inside is not the first pixel.
+    let dilated = || conv([3, 3], [1, 1], [1, 1], [2, 2]);
+    let mut graph = Graph::new(1, 8, 8).unwrap();
+    let one = graph.then("one", dilated()).unwrap();
+    let two = graph.then("two", dilated()).unwrap();
+    let net = positive(network(graph));
+    let rows = |at, row| net.region(at, row, 0).unwrap().rows;
+    assert_eq!((rows(one, 0), rows(one, 5)), ([1, 3], [4, 6]));
+    assert_supports_are_regions(&net, &[one, two]);
 }
 
 /// At the corners, the middle, and the cells before and after the middle.

@@ -44,7 +44,8 @@ fn claims(which: &Which, json: bool) -> Result<Ending> {
     let measured = interp_audit::measure(&loaded.network, &meta.claims)?;
     let holds = measured.iter().all(|m| m.holds);
     if json {
-        print(&json!({ "version": 1, "checkpoint": loaded.path, "holds": holds, "claims": measured }).to_string())?;
+        let checkpoint = loaded.path.display().to_string();
+        print(&json!({ "version": 1, "checkpoint": checkpoint, "holds": holds, "claims": measured }).to_string())?;
     } else if measured.is_empty() {
         print("the network makes no claims")?;
     }

@@ -95,7 +95,7 @@ impl Which {
 }
 
 /// The data that a network is to be measured on, as the network's own recipe treats it where it names the
-/// same data set: with its settings, its split, its seed. `spec` may replace the path, or name other data,
+/// same data set: with its settings and its split. `spec` may replace the path, or name other data,
 /// which is then taken as it is, with no validation cut from train.
 pub(super) fn open_for(
     file: &Checkpoint,
@@ -123,7 +123,7 @@ pub(super) fn open_for(
             };
             let bar = screen.units("data");
             let data = source.open(&|done, all| bar.set(done, all))?;
-            Ok(Divided::new(data, &recipe.common.split, recipe.common.seed)?.examining())
+            Ok(Divided::new(data, &recipe.common.split)?.examining())
         }
         (_, Some(spec)) => open_data(spec, catalog, screen),
         (_, None) => Err(Error::Usage("the file does not say what data it was trained on: give --data".into())),

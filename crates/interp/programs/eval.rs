@@ -89,11 +89,12 @@ impl Eval {
             interp_net::sealed::write(path, &tensors, &json!({ "data": info.name, "split": self.split }))?;
         }
         let (accuracy, loss, rate) = (right as f64 / count as f64, loss / count as f64, count as f64 / seconds);
-        let object = json!({
-            "version": 1, "checkpoint": loaded.path, "data": info.name, "split": self.split, "count": count,
-            "accuracy": accuracy, "loss": loss, "images_per_second": rate,
-        });
         print(&if self.json {
+            let checkpoint = loaded.path.display().to_string();
+            let object = json!({
+                "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.split, "count": count,
+                "accuracy": accuracy, "loss": loss, "images_per_second": rate,
+            });
             object.to_string()
         } else {
             format!("accuracy {:.2} % ({right} of {count}), loss {loss:.4}, {rate:.0} images/s", 100.0 * accuracy)

@@ -16,6 +16,7 @@ use clap::Args;
 pub use audit::audit;
 pub use train::train;
 
+use crate::progress::tell;
 use crate::{Error, Result};
 
 /// How a command ended, when nothing was wrong with what it was given.
@@ -36,7 +37,7 @@ fn exit(result: Result<Ending>) -> ExitCode {
         Ok(Ending::Failed) => ExitCode::from(1),
         Ok(Ending::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            eprintln!("{:?}", miette::Report::new(error));
+            tell(&format!("{:?}", miette::Report::new(error)));
             ExitCode::from(2)
         }
     }

@@ -70,10 +70,11 @@ impl Predict {
                 .map(|(path, ranked)| {
                     let classes: Vec<_> =
                         ranked.iter().map(|&(c, p)| json!({ "class": name(c), "index": c, "confidence": p })).collect();
-                    json!({ "image": path, "classes": classes })
+                    json!({ "image": path.display().to_string(), "classes": classes })
                 })
                 .collect();
-            print(&json!({ "version": 1, "checkpoint": loaded.path, "images": images }).to_string())?;
+            let checkpoint = loaded.path.display().to_string();
+            print(&json!({ "version": 1, "checkpoint": checkpoint, "images": images }).to_string())?;
         } else {
             for (path, ranked) in found {
                 let classes: Vec<String> =

@@ -16,7 +16,7 @@ use super::{Ending, Machine, exit, print};
 use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::profile::Profile;
-use crate::progress::Screen;
+use crate::progress::{Screen, tell};
 use crate::recipe::{self, Recipe};
 use crate::run::{self, Options, Outcome, Start};
 use crate::summary::Summary;
@@ -104,15 +104,19 @@ pub fn train(catalog: &Catalog) -> ExitCode {
         Some(Command::Show(show)) => show.run(catalog),
         Some(Command::List(list)) => list.run(catalog),
         Some(Command::Schema) => schema(catalog),
-        Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "interp-train", &mut std::io::stdout());
-            Ok(Ending::Fine)
-        }
+        Some(Command::Completions { shell }) => completions(shell),
     })
 }
 
 fn schema(catalog: &Catalog) -> Result<Ending> {
     print(&serde_json::to_string_pretty(&recipe::schema(catalog))?)?;
+    Ok(Ending::Fine)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Ending> {
+    let mut script = vec![]; // clap_complete panics where it cannot write.
+    clap_complete::generate(shell, &mut Cli::command(), "interp-train", &mut script);
+    print(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Ending::Fine)
 }
 
@@ -155,11 +159,11 @@ impl Train {
         let outcome = run::run(&plan, &folder, self.start(), &options, &mut screen)?;
         if let Some(profile) = profile {
             profile.write_trace(&folder.trace())?;
-            eprintln!("{}", profile.table());
+            tell(&profile.table());
         }
         match outcome {
             Outcome::Stopped => {
-                eprintln!("stopped; the state is saved. Go on with the same command and --resume");
+                tell("stopped; the state is saved. Go on with the same command and --resume");
                 Ok(Ending::Interrupted)
             }
             Outcome::Finished(summary) => {

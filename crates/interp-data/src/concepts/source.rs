@@ -13,6 +13,9 @@ use crate::{Dataset, Result, Source, Split};
 /// Pictures are made once and kept where all of them fit into this many bytes.
 const KEEP: usize = 512 << 20;
 
+/// Pictures in a split; more are a mistake, and even their numbers would not fit into memory.
+const MOST: usize = 100_000_000;
+
 /// Settings of the data set `concepts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -64,6 +67,9 @@ impl ConceptsSource {
         let Self { size, difficulty, .. } = self;
         Unfit::unless((16..=224).contains(size), "size", format!("must be 16 to 224, not {size}"))?;
         Unfit::unless((0.0..=4.0).contains(difficulty), "difficulty", format!("must be 0 to 4, not {difficulty}"))?;
+        for (key, count) in [("train", self.train), ("val", self.val), ("test", self.test)] {
+            Unfit::unless(count <= MOST, key, format!("must be at most {MOST}, not {count}"))?;
+        }
         faults::check_share("flipped_labels", self.flipped_labels)?;
         self.shortcut.as_ref().map_or(Ok(()), Shortcut::check)
     }

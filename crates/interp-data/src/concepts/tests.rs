@@ -350,15 +350,16 @@ fn settings_out_of_bounds_are_refused_by_name() {
         assert!(refused(ConceptsSource { difficulty, ..Default::default() }).contains("`difficulty`"));
     }
     assert!(refused(ConceptsSource { flipped_labels: 1.5, ..Default::default() }).contains("`flipped_labels`"));
+    assert!(refused(ConceptsSource { train: 100_000_001, ..Default::default() }).contains("`train`"));
     let shortcut = Some(Shortcut { strength: -1.0, ..Shortcut::default() });
     assert!(refused(ConceptsSource { shortcut, ..Default::default() }).contains("`shortcut.strength`"));
 }
 
 #[test]
 fn too_many_pictures_are_made_on_demand() {
-    let data = concepts(&ConceptsSource { size: 224, train: usize::MAX, ..Default::default() });
+    let data = concepts(&ConceptsSource { size: 224, train: 100_000_000, ..Default::default() });
     assert!(data.kept.is_none());
-    assert_eq!(bytes(&data, Split::Train, usize::MAX - 1).len(), 224 * 224 * 3);
+    assert_eq!(bytes(&data, Split::Train, 99_999_999).len(), 224 * 224 * 3);
     let mut picture = vec![0.0; data.info().pixels()];
     let message = data.image(Split::Test, 10_000, &mut picture).unwrap_err().to_string();
     assert!(message.contains("10000"), "{message}");
@@ -434,4 +435,15 @@ fn pictures_never_change_under_one_version() {
     ];
     let changed = cases.iter().map(|(source, hash)| (digest(source), hash)).filter(|(found, hash)| found != *hash);
     assert_eq!(changed.collect::<Vec<_>>(), []);
+}
+
+#[test]
+#[ignore = "a measurement, to be read: cargo test --release -p interp-data -- --ignored --nocapture"]
+fn pictures_made_on_one_core() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let start = std::time::Instant::now();
+    pool.install(|| concepts(&few(20_000)));
+    let rate = 20_000.0 / start.elapsed().as_secs_f64();
+    println!("{rate:.0} pictures/s");
+    assert!(rate >= 5000.0);
 }

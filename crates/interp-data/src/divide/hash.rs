@@ -22,7 +22,7 @@ impl Hashes {
         Ok(Self([train?, validation?, test?]))
     }
 
-    /// SHA-256 over the hashes and labels, in hexadecimal.
+    /// SHA-256 over the hashes, labels and groups, in hexadecimal.
     pub(super) fn digest(&self, dataset: &dyn Dataset) -> String {
         let mut digest = Sha256::new();
         for (hashes, split) in self.0.iter().zip(SPLITS) {
@@ -30,6 +30,9 @@ impl Hashes {
             for (index, hash) in hashes.iter().enumerate() {
                 digest.update(hash);
                 digest.update(dataset.label(split, index).to_le_bytes());
+                let group = dataset.group(split, index).unwrap_or_default();
+                digest.update((group.len() as u64).to_le_bytes());
+                digest.update(group);
             }
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -19,6 +19,11 @@ const NEAR: f32 = 0.04;
 /// Largest difference of nearly the same pictures as a share of the smaller contrast.
 const SHARE: f32 = 0.25;
 
+/// The largest difference of a picture of this contrast to one that is nearly the same.
+fn limit(contrast: f32) -> f32 {
+    NEAR.min(SHARE * contrast)
+}
+
 /// For each picture of the split the first picture of its cluster.
 ///
 /// # Errors
@@ -61,7 +66,7 @@ impl Union {
 fn near_pairs(dataset: &dyn Dataset, split: Split) -> Result<Vec<(usize, usize)>> {
     let pictures = coarse::all(dataset, split)?;
     let grid = Grid::new(&pictures);
-    let limit = |one: usize, other: usize| NEAR.min(SHARE * pictures[one].contrast.min(pictures[other].contrast));
+    let limit = |one: usize, other: usize| limit(pictures[one].contrast.min(pictures[other].contrast));
     let scratch = || (vec![0.0; dataset.info().pixels()], vec![0.0; dataset.info().pixels()]);
     let near = |(one, other): &mut (Vec<f32>, Vec<f32>), place: usize| {
         let index = grid.points[place].index;
@@ -104,26 +109,34 @@ fn squared_distance(one: &[f32], other: &[f32]) -> f32 {
 /// How many of the first coarse numbers make the cells of the grid; the next orders the pictures in a cell.
 const CELL: usize = 3;
 
+/// No cell is narrower: numbers in steps of it must be right to far below 1.
+const NARROWEST: f32 = 1e-3;
+
 /// A picture in the grid.
 struct Point {
-    /// In steps of [`NEAR`].
     cell: [i32; CELL],
     coarse: [f32; COARSE],
+    /// How far the coarse numbers of one that is nearly the same can be: a little more than [`limit`], for rounding.
+    limit: f32,
     index: usize,
 }
 
-/// Pictures by their coarse numbers: near ones lie in the same or in adjoining cells.
+/// Pictures by their coarse numbers: near ones lie in the same or in adjoining cells, which are as wide as the
+/// largest limit.
 struct Grid {
     points: Vec<Point>,
 }
 
 impl Grid {
     fn new(pictures: &[Coarse]) -> Self {
-        let cell = |coarse: &[f32; COARSE]| std::array::from_fn(|axis| (coarse[axis] / NEAR).floor() as i32);
-        let points = pictures.iter().enumerate();
-        let mut points: Vec<Point> = points
-            .map(|(index, Coarse { numbers, .. })| Point { cell: cell(numbers), coarse: *numbers, index })
-            .collect();
+        let limit = |picture: &Coarse| 1.0005 * limit(picture.contrast);
+        let width = 1.0005 * pictures.iter().map(limit).fold(NARROWEST, f32::max);
+        let cell = |coarse: &[f32; COARSE]| std::array::from_fn(|axis| (coarse[axis] / width).floor() as i32);
+        let point = |(index, picture): (usize, &Coarse)| {
+            let coarse = picture.numbers;
+            Point { cell: cell(&coarse), coarse, limit: limit(picture), index }
+        };
+        let mut points: Vec<Point> = pictures.iter().enumerate().map(point).collect();
         points.sort_by(|a, b| {
             a.cell.cmp(&b.cell).then(a.coarse[CELL].total_cmp(&b.coarse[CELL])).then(a.index.cmp(&b.index))
         });
@@ -133,18 +146,18 @@ impl Grid {
     /// The pictures after the one at `place` that can be near it by the coarse bound.
     fn candidates(&self, place: usize) -> impl Iterator<Item = usize> {
         let point = &self.points[place];
-        let slabs = neighbors(point.cell).flat_map(|cell| self.slab(cell, point.coarse[CELL]));
+        let slabs = neighbors(point.cell).flat_map(|cell| self.slab(cell, point.coarse[CELL], point.limit));
         slabs
-            .filter(move |&other| other > place && can_be_near(&point.coarse, &self.points[other].coarse))
+            .filter(move |&other| other > place && can_be_near(point, &self.points[other]))
             .map(|other| self.points[other].index)
     }
 
-    /// The places in a cell whose ordering number is within [`NEAR`] of `middle`.
-    fn slab(&self, cell: [i32; CELL], middle: f32) -> Range<usize> {
+    /// The places in a cell whose ordering number is within `limit` of `middle`.
+    fn slab(&self, cell: [i32; CELL], middle: f32, limit: f32) -> Range<usize> {
         let before =
-            |limit: f32| move |point: &Point| point.cell < cell || (point.cell == cell && point.coarse[CELL] < limit);
-        let start = self.points.partition_point(before(middle - NEAR));
-        start..start + self.points[start..].partition_point(before(middle + NEAR))
+            |end: f32| move |point: &Point| point.cell < cell || (point.cell == cell && point.coarse[CELL] < end);
+        let start = self.points.partition_point(before(middle - limit));
+        start..start + self.points[start..].partition_point(before((middle + limit).next_up()))
     }
 }
 
@@ -155,10 +168,10 @@ fn neighbors(cell: [i32; CELL]) -> impl Iterator<Item = [i32; CELL]> {
     around.filter(move |other| *other >= cell)
 }
 
-/// Whether the coarse distance is at most [`NEAR`] (a little more, for rounding).
-fn can_be_near(one: &[f32; COARSE], other: &[f32; COARSE]) -> bool {
-    let mut left = 1.001 * NEAR * NEAR;
-    one.chunks_exact(4).zip(other.chunks_exact(4)).all(|(one, other)| {
+/// Whether the coarse distance is at most the limit of the fainter one.
+fn can_be_near(one: &Point, other: &Point) -> bool {
+    let mut left = one.limit.min(other.limit).powi(2);
+    one.coarse.chunks_exact(4).zip(other.coarse.chunks_exact(4)).all(|(one, other)| {
         left -= one.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
         left >= 0.0
     })
@@ -166,8 +179,12 @@ fn can_be_near(one: &[f32; COARSE], other: &[f32; COARSE]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use interp_finding::random::stream;
+
     use super::*;
-    use crate::{Cifar10, Source, shared::shared};
+    use crate::memory::{InMemory, Part, Pixels};
+    use crate::random::below;
+    use crate::{Cifar10, Info, Source, shared::shared};
 
     #[test]
     fn the_grid_misses_no_pair() {
@@ -176,15 +193,39 @@ mod tests {
         let mut pictures = coarse::all(&*dataset, Split::Test).unwrap();
         // Scaled down, so that many pictures are as near as nearly the same ones.
         pictures.iter_mut().for_each(|picture| picture.numbers.iter_mut().for_each(|number| *number *= 0.2));
-        let near = |(one, other): &(usize, usize)| can_be_near(&pictures[*one].numbers, &pictures[*other].numbers);
-        let all = (0..pictures.len()).flat_map(|other| (0..other).map(move |one| (one, other)));
-        let expected: std::collections::BTreeSet<_> = all.filter(near).collect();
         let grid = Grid::new(&pictures);
+        let near = |(one, other): &(usize, usize)| can_be_near(&grid.points[*one], &grid.points[*other]);
+        let all = (0..pictures.len()).flat_map(|other| (0..other).map(move |one| (one, other)));
+        let index = |place: usize| grid.points[place].index;
+        let sorted = |(one, other)| (index(one).min(index(other)), index(one).max(index(other)));
+        let expected: std::collections::BTreeSet<_> = all.filter(near).map(sorted).collect();
         let place = |place: usize| grid.candidates(place).map(move |other| (place, other));
         let pairs = (0..pictures.len()).flat_map(place).map(|(place, other)| (grid.points[place].index, other));
         let found: Vec<_> = pairs.map(|(a, b)| (a.min(b), a.max(b))).collect();
         assert!(expected.len() > 10_000, "{}", expected.len());
         assert_eq!(found.len(), expected.len());
         assert_eq!(found.into_iter().collect::<std::collections::BTreeSet<_>>(), expected);
+    }
+
+    /// Pictures of 8 x 8 pixels whose values go up to `highest` of 65,535.
+    fn noise(count: usize, highest: usize) -> InMemory {
+        let classes = ["a", "b"].map(String::from).to_vec();
+        let (mean, std) = (vec![0.5], vec![0.5]);
+        let info = Info { name: "noise".into(), classes, channels: 1, height: 8, width: 8, mean, std };
+        let mut draws = stream(3, "noise", 0, 0);
+        let values = (0..count * 64).map(|_| below(&mut draws, highest + 1) as u16).collect();
+        let train = Part { pixels: Pixels::Sixteen(values), ..Part::eight(vec![], vec![0; count]) };
+        InMemory::new(info, "noise", train, Part::empty(), Part::empty()).unwrap()
+    }
+
+    #[test]
+    fn faint_pictures_give_no_more_candidates_than_others() {
+        let candidates = |highest| {
+            let grid = Grid::new(&coarse::all(&noise(1000, highest), Split::Train).unwrap());
+            (0..grid.points.len()).map(|place| grid.candidates(place).count()).sum::<usize>()
+        };
+        // 12 bits in a file of 16. Of all 499,500 pairs some are near by the coarse numbers alone.
+        assert!(candidates(4095) < 5000, "{}", candidates(4095));
+        assert!(candidates(65_535) < 5000, "{}", candidates(65_535));
     }
 }

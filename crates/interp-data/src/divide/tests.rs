@@ -56,7 +56,7 @@ fn groups(sizes: &[usize]) -> Arc<dyn Dataset> {
 }
 
 fn divided(dataset: &Arc<dyn Dataset>, validation: f64, seed: u64) -> Divided {
-    Divided::new(Arc::clone(dataset), &Divide { validation, ..Divide::default() }, seed).unwrap()
+    Divided::new(Arc::clone(dataset), &Divide { validation, seed, ..Divide::default() }).unwrap()
 }
 
 /// The indices of the cut, train and validation.
@@ -136,7 +136,7 @@ fn groups_larger_than_what_is_asked_for_give_the_smallest() {
 
 #[test]
 fn one_group_cannot_be_cut() {
-    let error = Divided::new(groups(&[20]), &Divide::default(), 1).err().unwrap().to_string();
+    let error = Divided::new(groups(&[20]), &Divide::default()).err().unwrap().to_string();
     assert!(error.contains("no validation can be cut"), "{error}");
 }
 
@@ -144,9 +144,9 @@ fn one_group_cannot_be_cut() {
 fn amounts_that_leave_nothing_are_refused() {
     for amount in [0.0, -1.0, f64::NAN, f64::INFINITY, 30.0, 1e9] {
         let settings = Divide { validation: amount, ..Divide::default() };
-        assert!(Divided::new(classes([10; 3]), &settings, 1).is_err(), "{amount}");
+        assert!(Divided::new(classes([10; 3]), &settings).is_err(), "{amount}");
     }
-    assert!(Divided::new(classes([0; 3]), &Divide::default(), 1).is_err());
+    assert!(Divided::new(classes([0; 3]), &Divide::default()).is_err());
     assert_eq!(divided(&classes([2, 0, 0]), 0.1, 1).learning().len(Split::Validation), 1);
 }
 
@@ -155,12 +155,12 @@ fn identical_pictures_in_train_and_test_are_refused_with_their_indices() {
     let train: Vec<_> = (0..30).map(noise).collect();
     let test: Vec<_> = (15..40).map(noise).collect();
     let dataset = dataset(part(&train, vec![0; 30], vec![]), Part::empty(), part(&test, vec![1; 25], vec![]));
-    let error = Divided::new(Arc::clone(&dataset), &Divide::default(), 1).err().unwrap();
+    let error = Divided::new(Arc::clone(&dataset), &Divide::default()).err().unwrap();
     let text = error.to_string();
     assert!(text.starts_with("15 identical pictures stand in both train and test: 15 = 0, 16 = 1"), "{text}");
     assert!(text.contains("24 = 9, ...;") && !text.contains("25 = 10"), "{text}");
     let accepted = Divide { allow_overlap: true, ..Divide::default() };
-    assert!(Divided::new(dataset, &accepted, 1).is_ok());
+    assert!(Divided::new(dataset, &accepted).is_ok());
 }
 
 #[test]
@@ -169,19 +169,31 @@ fn a_picture_changed_by_one_value_is_not_identical() {
     changed[77] ^= 1;
     let train: Vec<_> = (0..10).map(noise).collect();
     let dataset = dataset(part(&train, vec![0; 10], vec![]), Part::empty(), part(&[changed], vec![0], vec![]));
-    assert!(Divided::new(dataset, &Divide::default(), 1).is_ok());
+    assert!(Divided::new(dataset, &Divide::default()).is_ok());
 }
 
 #[test]
 fn overlap_with_a_given_validation_and_of_groups_is_refused() {
     let one = |number, group: &str| part(&[noise(number)], vec![0], vec![group.into()]);
     let error = |train, validation, test| {
-        Divided::new(dataset(train, validation, test), &Divide::default(), 1).err().map(|error| error.to_string())
+        Divided::new(dataset(train, validation, test), &Divide::default()).err().map(|error| error.to_string())
     };
     assert_eq!(error(one(0, ""), one(1, ""), one(2, "")), None);
     assert!(error(one(0, ""), one(1, ""), one(1, "")).unwrap().contains("both validation and test: 0 = 0;"));
     assert!(error(one(0, ""), one(0, ""), one(1, "")).unwrap().contains("both train and validation"));
     assert!(error(one(0, "p"), one(1, ""), one(2, "p")).unwrap().contains("1 pictures of one group"));
+}
+
+#[test]
+fn the_digest_sees_groups() {
+    let digest = |names: [&str; 3]| {
+        let groups: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let train = part(&[noise(0), noise(1), noise(2)], vec![0; 3], groups);
+        divided(&dataset(train, Part::empty(), one_to_test()), 0.3, 1).digest().to_owned()
+    };
+    let all = [["", "", ""], ["a", "a", "b"], ["a", "b", "b"], ["ab", "", "b"]].map(digest);
+    assert_eq!(std::collections::BTreeSet::from(all.clone()).len(), 4, "{all:?}");
+    assert_eq!(all[1], digest(["a", "a", "b"]));
 }
 
 #[test]

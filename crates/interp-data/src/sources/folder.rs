@@ -59,6 +59,9 @@ impl Default for Folder {
     }
 }
 
+/// Memory for all pictures of a folder, in bytes: 64 GiB. More is taken for a mistake before the system ends the program.
+const MOST: u128 = 64 << 30;
+
 /// A picture file and what is known of it.
 #[derive(Debug, PartialEq)]
 struct Found {
@@ -79,6 +82,7 @@ impl Source for Folder {
         let classes = classes(&self.path, &found, self.csv.is_some())?;
         let kind = common_kind(&found)?;
         let info = self.info(classes, if kind.color { 3 } else { 1 })?;
+        self.check_memory(&info, found.len(), kind)?;
         let work = Work { done: AtomicU64::new(0), total: found.len() as u64, report: progress };
         let part = |split| part(&info, &found, split, kind, &work);
         let (train, validation, test) = (part(Split::Train)?, part(Split::Validation)?, part(Split::Test)?);
@@ -91,6 +95,19 @@ impl Folder {
         Unfit::unless(!self.path.as_os_str().is_empty(), "path", "must name a folder, as in folder:DIR")?;
         let size = self.size;
         Unfit::unless((1..=4096).contains(&size), "size", format!("must be 1 to 4096 pixels, not {size}"))
+    }
+
+    /// All pictures are held in memory, decoded.
+    fn check_memory(&self, info: &Info, count: usize, kind: Kind) -> Result<(), Unfit> {
+        let bytes = (count * info.pixels()) as u128 * if kind.deep { 2 } else { 1 };
+        let problem = format!(
+            "at {size} pixels {count} pictures take {:.1} GiB of memory, more than {} GiB: choose a smaller size, or fewer \
+             pictures",
+            bytes as f64 / f64::from(1 << 30),
+            MOST >> 30,
+            size = self.size,
+        );
+        Unfit::unless(bytes <= MOST, "size", problem)
     }
 
     fn info(&self, classes: Vec<String>, channels: usize) -> Result<Info> {

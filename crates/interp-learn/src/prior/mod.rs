@@ -46,14 +46,20 @@ impl Scope {
         let has = |id: NodeId| roles.iter().any(|&role| net.params.find(id, role).is_some());
         let nodes =
             net.graph.select(patterns, "layer that this prior can act on", |n| net.graph.id(&n.name).is_ok_and(has))?;
+        Ok(Self::of(net, patterns.join(", "), nodes, roles))
+    }
+
+    fn of(net: &Network, label: String, nodes: Vec<NodeId>, roles: &[Role]) -> Self {
         let positions =
-            nodes.iter().flat_map(|&id| roles.iter().filter_map(move |&role| net.params.position(id, role)));
-        Ok(Self {
-            label: patterns.join(", "),
-            names: nodes.iter().map(|&id| net.graph.nodes()[id].name.clone()).collect(),
-            positions: positions.collect(),
-            nodes,
-        })
+            nodes.iter().flat_map(|&id| roles.iter().filter_map(move |&role| net.params.position(id, role))).collect();
+        let names = nodes.iter().map(|&id| net.graph.nodes()[id].name.clone()).collect();
+        Self { label, nodes, names, positions }
+    }
+
+    /// The same nodes, by name, in a network that has changed.
+    pub(crate) fn within(&self, net: &Network, roles: &[Role]) -> Result<Self> {
+        let nodes = self.names.iter().map(|name| net.graph.id(name)).collect::<Result<_, _>>()?;
+        Ok(Self::of(net, self.label.clone(), nodes, roles))
     }
 }
 
@@ -112,7 +118,8 @@ pub trait Prior: Send + Sync {
         Ok(())
     }
 
-    /// Makes a new network ready, before the first step, and gives the state to start from.
+    /// Makes a new network ready, before the first step, and gives the state to start from. It may change the
+    /// structure, as for a parametrisation; nodes that any prior acts on keep their names.
     ///
     /// # Errors
     /// If the prior does not fit the network.
@@ -136,8 +143,9 @@ pub trait Prior: Send + Sync {
         Ok(())
     }
 
-    /// Makes hold what must hold exactly at any time: a projection, a mask. Called after every step, in
-    /// phases where the prior does not steer too, and on averaged parameters.
+    /// Makes hold what must hold exactly at any time: a projection, a mask. Called after every step, before any
+    /// prior's [`Prior::after_step`] and again after all of them, in phases where the prior does not steer too; and
+    /// on averaged parameters.
     ///
     /// # Errors
     /// If parameters cannot be changed.
@@ -145,7 +153,8 @@ pub trait Prior: Send + Sync {
         Ok(())
     }
 
-    /// What will be true of the trained network.
+    /// What will be true of the trained network. Where nothing is claimed, no network is chosen before the last
+    /// epoch in which the prior steers: nothing else tells when its work is done.
     fn claims(&self, scope: &Scope) -> Vec<Claim>;
 }
 

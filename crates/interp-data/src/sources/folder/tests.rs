@@ -256,6 +256,20 @@ fn tables_that_are_wrong_say_where() {
 }
 
 #[test]
+fn pictures_that_no_memory_holds_are_refused_with_their_size() {
+    let root = folder(|root| {
+        gray(&root.join("cat/0.png"), 0);
+        let color = root.join("dog/0.png");
+        fs::create_dir_all(root.join("dog")).unwrap();
+        ImageBuffer::from_pixel(1, 1, Rgb([1u16, 2, 3])).save(&color).unwrap();
+        (1..700).for_each(|i| drop(fs::copy(&color, root.join(format!("dog/{i}.png"))).unwrap()));
+    });
+    // 701 pictures of 4096 * 4096 * 3 values of two bytes.
+    let error = open(&Folder { size: 4096, ..settings(root.path()) }).err().unwrap().to_string();
+    assert!(error.contains("`size`") && error.contains("701 pictures take 65.7 GiB"), "{error}");
+}
+
+#[test]
 fn photographs_are_read_if_they_are_there() {
     let Some(photos) = crate::shared::shared("photos") else { return };
     let table = tempfile::tempdir().unwrap();
