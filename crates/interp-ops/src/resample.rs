@@ -117,7 +117,7 @@ impl<T: Real> Map<T> {
         let rows = self.rows_per_task();
         let mut out = Box::new_uninit_slice(n * height * row);
         out.par_chunks_mut((rows * row).max(1)).enumerate().for_each(|(task, out)| {
-            T::with_buffer(|buffer| {
+            T::with_buffer(self.columns.inputs * self.channels, |buffer| {
                 let first = task * rows;
                 simd(
                     #[inline(always)]
@@ -136,7 +136,7 @@ impl<T: Real> Map<T> {
 
     /// One row of the output.
     #[inline(always)]
-    fn row(&self, image: &[T], y: usize, buffer: &mut Vec<T>, out: &mut [MaybeUninit<T>]) {
+    fn row(&self, image: &[T], y: usize, buffer: &mut [T], out: &mut [MaybeUninit<T>]) {
         let line = self.line(image, y, buffer);
         let pixel = |at: usize| &line[at * self.channels..][..self.channels];
         for (terms, out) in self.columns.terms.iter().zip(out.chunks_exact_mut(self.channels)) {
@@ -158,11 +158,9 @@ impl<T: Real> Map<T> {
 
     /// The sum of input rows that output row `y` is made of; a single row of weight 1 is used as it lies.
     #[inline(always)]
-    fn line<'a>(&self, image: &'a [T], y: usize, buffer: &'a mut Vec<T>) -> &'a [T] {
+    fn line<'a>(&self, image: &'a [T], y: usize, line: &'a mut [T]) -> &'a [T] {
         let width = self.columns.inputs * self.channels;
         let row = |at: usize| &image[at * width..][..width];
-        buffer.resize(buffer.len().max(width), T::zero());
-        let line = &mut buffer[..width];
         match self.rows.terms[y][..] {
             [] => line.fill(T::zero()),
             [(at, weight)] if weight == T::one() => return row(at),

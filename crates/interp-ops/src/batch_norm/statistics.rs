@@ -1,4 +1,4 @@
-//! Sums over the pixels of a channels-last tensor: fixed chunks in `T`, joined in `f64` in a fixed order.
+//! Sums over the pixels of a channels-last tensor: short runs in `T`, joined in `f64` in a fixed order.
 
 use crate::real::{LANES, Real, lanes, simd};
 use crate::sums::{rows_per_chunk, total};
@@ -35,10 +35,10 @@ fn moments<T: Real>(chunk: &[T], width: usize) -> Moments {
     let count = (chunk.len() / width) as f64;
     let first = &chunk[..width];
     let [sums] = channel_sums(chunk, chunk, &[first], |[first], x, _| [x - first]);
-    let mean: Vec<f64> = first.iter().zip(&sums).map(|(first, sum)| first.to_f64() + sum.to_f64() / count).collect();
+    let mean: Vec<f64> = first.iter().zip(&sums).map(|(first, sum)| first.to_f64() + sum / count).collect();
     let center: Vec<T> = mean.iter().map(|&mean| T::from_f64(mean)).collect();
     let [squares] = channel_sums(chunk, chunk, &[&center], |[center], x, _| [(x - center) * (x - center)]);
-    Moments { count, mean, squares: squares.iter().map(|square| square.to_f64()).collect() }
+    Moments { count, mean, squares }
 }
 
 /// Chan, Golub and LeVeque 1979: the moments of two sets together.
@@ -70,8 +70,8 @@ pub(super) fn gradient_sums<T: Real, const K: usize>(
         let g = grad(constants, x, g);
         [g, g * (x - constants[0])]
     };
-    let of_chunk = |(x, g)| <(Vec<T>, Vec<T>)>::from(channel_sums(x, g, constants, terms));
-    let parts: (Vec<Vec<T>>, Vec<Vec<T>>) = parts.map(of_chunk).unzip();
+    let of_chunk = |(x, g)| <(Vec<f64>, Vec<f64>)>::from(channel_sums(x, g, constants, terms));
+    let parts: (Vec<Vec<f64>>, Vec<Vec<f64>>) = parts.map(of_chunk).unzip();
     Sums { of_grad: total(&parts.0, channels), of_deviation: total(&parts.1, channels) }
 }
 
@@ -81,9 +81,9 @@ fn channel_sums<T: Real, const K: usize, const S: usize>(
     others: &[T],
     constants: &[&[T]; K],
     terms: impl Fn([T; K], T, T) -> [T; S],
-) -> [Vec<T>; S] {
+) -> [Vec<f64>; S] {
     let channels = constants[0].len();
-    let mut sums = std::array::from_fn(|_| vec![T::zero(); channels]);
+    let mut sums = std::array::from_fn(|_| vec![0.0; channels]);
     simd(
         #[inline(always)]
         || {
@@ -99,6 +99,9 @@ fn channel_sums<T: Real, const K: usize, const S: usize>(
     sums
 }
 
+/// Pixels whose terms are summed up in `T`.
+const RUN: usize = 8;
+
 /// `L` channels from `start`.
 #[inline(always)]
 fn some_channels<T: Real, const K: usize, const S: usize, const L: usize>(
@@ -107,21 +110,29 @@ fn some_channels<T: Real, const K: usize, const S: usize, const L: usize>(
     constants: &[&[T]; K],
     start: usize,
     terms: impl Fn([T; K], T, T) -> [T; S],
-    result: &mut [Vec<T>; S],
+    result: &mut [Vec<f64>; S],
 ) {
-    let mut sums = [[T::zero(); L]; S];
+    let mut totals = [[0.0; L]; S];
     let width = constants[0].len();
     let constants: [[T; L]; K] = std::array::from_fn(|k| lanes(constants[k], start));
-    for at in (start..values.len()).step_by(width) {
-        let (values, others) = (&values[at..at + L], &others[at..at + L]);
-        for lane in 0..L {
-            let terms = terms(std::array::from_fn(|k| constants[k][lane]), values[lane], others[lane]);
-            for (sum, term) in sums.iter_mut().zip(terms) {
-                sum[lane] += term;
+    for (values, others) in values.chunks(RUN * width).zip(others.chunks(RUN * width)) {
+        let mut sums = [[T::zero(); L]; S];
+        for at in (start..values.len()).step_by(width) {
+            let (values, others) = (&values[at..at + L], &others[at..at + L]);
+            for lane in 0..L {
+                let terms = terms(std::array::from_fn(|k| constants[k][lane]), values[lane], others[lane]);
+                for (sum, term) in sums.iter_mut().zip(terms) {
+                    sum[lane] += term;
+                }
+            }
+        }
+        for (total, sum) in totals.iter_mut().zip(&sums) {
+            for lane in 0..L {
+                total[lane] += sum[lane].to_f64();
             }
         }
     }
-    for (result, sums) in result.iter_mut().zip(&sums) {
-        result[start..start + L].copy_from_slice(sums);
+    for (result, totals) in result.iter_mut().zip(&totals) {
+        result[start..start + L].copy_from_slice(totals);
     }
 }

@@ -262,7 +262,9 @@ fn pictures_that_no_memory_holds_are_refused_with_their_size() {
         let color = root.join("dog/0.png");
         fs::create_dir_all(root.join("dog")).unwrap();
         ImageBuffer::from_pixel(1, 1, Rgb([1u16, 2, 3])).save(&color).unwrap();
-        (1..700).for_each(|i| drop(fs::copy(&color, root.join(format!("dog/{i}.png"))).unwrap()));
+        for i in 1..700 {
+            fs::copy(&color, root.join(format!("dog/{i}.png"))).unwrap();
+        }
     });
     // 701 pictures of 4096 * 4096 * 3 values of two bytes.
     let error = open(&Folder { size: 4096, ..settings(root.path()) }).err().unwrap().to_string();

@@ -1,7 +1,6 @@
 //! The weight gradient: at each point the product, over all blocks, of what is seen and the gradient of what is made.
 #![allow(unsafe_code)]
 
-use super::PART;
 use super::apply::{Job, tile_blocks};
 use super::blocks::{See, Sized, Spread};
 use super::transform::{Filter, ROWS, SEEN_ROWS};
@@ -14,6 +13,9 @@ use crate::real::Real;
 use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+
+/// Blocks that are summed in one go: few, for the sake of the error.
+const PART: usize = 16;
 
 /// Bytes that the points of all tiles at a time may take, unless the weights take more.
 const MEMORY: usize = 6 << 20;
