@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use interp_ops as ops;
 
 use crate::tape::Saved;
-use crate::{Network, NodeId, Op, Result, Role, Tape};
+use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
 
 /// Which gradients are wanted. Nothing is computed for others.
 #[derive(Clone, Debug, Default)]
@@ -156,7 +156,9 @@ impl Sweep<'_> {
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
             (Op::OnOff, _) => ops::on_off_backward(grad),
             (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
-            _ => ops::relu_backward(self.tape.at(&self.network.graph, id)?, grad),
+            (Op::Relu, _) => ops::relu_backward(self.tape.at(&self.network.graph, id)?, grad),
+            // The pass began at this node, so that nobody knows where its maxima were.
+            _ => return Err(NetError::NotKept(node.name.clone())),
         };
         let below = self.network.named(id, result)?;
         self.flow(input, below)
@@ -225,14 +227,7 @@ impl Sweep<'_> {
 
     /// Adds to a parameter's gradient: a batch norm has two where a seed lies between it and its ReLU.
     fn add(&mut self, position: Option<usize>, grad: Tensor) -> Result<()> {
-        if let Some(position) = position.filter(|&p| self.wanted[p]) {
-            let sum = match self.grads.params[position].take() {
-                Some(have) => (have + grad)?,
-                None => grad,
-            };
-            self.grads.params[position] = Some(sum);
-        }
-        Ok(())
+        position.filter(|&p| self.wanted[p]).map_or(Ok(()), |position| self.grads.add_param(position, &grad))
     }
 
     fn store(&mut self, position: Option<usize>, grad: Option<Tensor>) {

@@ -197,6 +197,22 @@ fn parts_compose_to_the_whole() {
     assert_eq!(bits(again.output(&net.graph).unwrap()), bits(whole.output(&net.graph).unwrap()));
 }
 
+/// A pass that begins at a pooling has not seen where the maxima are.
+#[test]
+fn no_gradient_passes_a_pooling_whose_maxima_nobody_knows() {
+    let mut graph = Graph::new(1, 4, 4).unwrap();
+    let pool = graph.then("pool", Op::max_pool(2)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    let net = Network::new(graph, 0).unwrap();
+    let pooled = waves(&[1, 1, 2, 2], 0.3).to_dtype(DType::F32).unwrap();
+    let tape = net.run_from(pool, &pooled, Mode::Eval, &Keep::All).unwrap();
+    let seeds = [(net.graph.output(), Tensor::ones((1, 1), DType::F32, &Device::Cpu).unwrap())];
+    let at = |node: usize| net.backward(&tape, &seeds, &Want { nodes: vec![node], params: vec![] });
+    assert!(at(pool).unwrap().node(pool).is_some());
+    let error = at(0).unwrap_err();
+    assert!(matches!(&error, NetError::NotKept(name) if name == "pool"), "{error}");
+}
+
 #[test]
 fn taps_change_nothing_and_names_are_checked() {
     let net = branched();

@@ -134,7 +134,7 @@ fn what_is_not_wanted_is_not_there() {
     assert!(grads.input.is_none() && grads.weight.is_some() && grads.bias.is_none());
 }
 
-/// Channels that take every path of `gemm`: 1, few, many; a depth below and above one block; kernels of each kind.
+/// Channels below, at and above the width of a panel; a depth of one part and of several; kernels of each kind.
 #[test]
 fn a_picture_is_the_same_in_any_batch() {
     let plain = Conv2d { padding: [1, 1], ..Conv2d::default() };
