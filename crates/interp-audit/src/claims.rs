@@ -136,12 +136,13 @@ mod tests {
         };
         graph.then("up", op).unwrap();
         let mut net = Network::new(graph, 0).unwrap();
-        // Four inputs, each to the three outputs of its group: of the six outputs the first alone is not zero.
+        // Four inputs, each to the three outputs of its group: of the six outputs the first alone is not zero, and it
+        // reads both of its inputs.
         let mut weight = vec![0f32; 12];
-        weight[3] = 5.0;
+        (weight[0], weight[3]) = (5.0, 7.0);
         net.params.set(0, Tensor::from_vec(weight, (4, 3, 1, 1), &Device::Cpu).unwrap()).unwrap();
         assert_eq!(quantity(&net, Quantity::ZeroFilters, &[1]).unwrap(), Some(5.0 / 6.0));
-        assert_eq!(quantity(&net, Quantity::ZeroInputs, &[1]).unwrap(), Some(0.5));
+        assert_eq!(quantity(&net, Quantity::ZeroInputs, &[1]).unwrap(), Some(0.0));
     }
 
     #[test]
