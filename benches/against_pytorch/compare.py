@@ -12,7 +12,7 @@ below 1, ours takes less.
 `difference` shows that both do the same: the largest relative difference of the first losses (in inference, the largest
 difference of logits over the largest logit). They are the first three, which two steps with all their settings went
 before, since each step makes rounding errors grow tenfold to thousandfold, and so differences of PyTorch's layouts among
-each other. The script fails where no layout is within 1e-3; with --check that is all it looks at, in few steps.
+each other. The script fails where no layout is within 5e-3; with --check that is all it looks at, in few steps.
 """
 
 import argparse
@@ -30,8 +30,8 @@ EAGER = ["nchw", "channels-last"]
 LAYOUTS = [*EAGER, "compiled"]
 # Losses that are held against each other.
 FIRST = 3
-# In the third loss rounding errors make 1e-7 to 2e-4 of the networks above; without Nesterov's momentum it is 1e-2.
-SAME = 1e-3
+# Rounding errors make 1e-7 (vgg4) to 1e-3 (resnet18) in the third loss; without Nesterov's momentum it is 1e-2 to 2e-2.
+SAME = 5e-3
 
 
 def build():
