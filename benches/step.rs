@@ -2,16 +2,20 @@
 //! how fast this machine is; `against_pytorch/compare.py` runs it in turn with PyTorch.
 //!
 //!     cargo bench --bench step -- vgg4 --mode train
+//!
+//! It runs on as many threads as it is told to and no more: batches are made within the step.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use clap::{Parser, ValueEnum};
-use interp::data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
-use interp::learn::{Event, Flow, Phase, Task, Train, Trainer, fit};
+use clap::{Args, Parser, ValueEnum};
+use interp::data::{Augment, Batch, Batches, DataError, Dataset, Divide, Divided, Info, Learning, Loader, Split};
+use interp::learn::{Event, Flow, Phase, Schedule, Task, Train, Trainer, fit, to_tensor};
 use interp::net::zoo::{Architecture, ResNet, Vgg};
-use interp::net::{Graph, Keep, Mode, NetError, Network, NodeId, Op};
+use interp::net::{Graph, Keep, Mode, NetError, Network, NodeId, Op, sealed};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,16 +27,25 @@ struct Arguments {
     net: Net,
     #[arg(long, default_value = "train")]
     mode: Run,
+    #[command(flatten)]
+    size: Size,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Write the first parameters and all batches to this file, and do nothing else
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// cargo bench adds it
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Args, Clone, Copy)]
+struct Size {
     #[arg(long, default_value_t = 64)]
     batch: usize,
     /// Steps that are timed, after three that are not
     #[arg(long, default_value_t = 20)]
     steps: usize,
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
-    /// cargo bench adds it
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -56,12 +69,14 @@ enum Net {
 const CLASSES: usize = 10;
 /// Steps before the clock starts.
 const WARM: usize = 3;
+/// Of first parameters and of the order of pictures.
+const SEED: u64 = 0;
 
 impl Net {
     fn graph(self) -> Result<Graph, NetError> {
         let small = [3, 32, 32];
         match self {
-            Self::Vgg4 => vgg4(),
+            Self::Vgg4 => blocks(&[32, 64, 128, 128], 32),
             Self::SparseVgg => Vgg { depth: 8, width: 0.5, ..Vgg::default() }.graph(small, CLASSES),
             Self::Vgg11 => Vgg::default().graph(small, CLASSES),
             Self::Resnet20 => ResNet::default().graph(small, CLASSES),
@@ -70,9 +85,10 @@ impl Net {
     }
 }
 
-fn vgg4() -> Result<Graph, NetError> {
-    let mut graph = Graph::new(3, 32, 32)?;
-    for (block, filters) in [32, 64, 128, 128].into_iter().enumerate() {
+/// Blocks of convolution, batch norm, ReLU and pooling.
+fn blocks(filters: &[usize], side: usize) -> Result<Graph, NetError> {
+    let mut graph = Graph::new(3, side, side)?;
+    for (block, &filters) in filters.iter().enumerate() {
         graph.then(format!("conv{block}"), Op::conv3x3(filters, 1))?;
         graph.then(format!("norm{block}"), Op::batch_norm())?;
         graph.then(format!("relu{block}"), Op::Relu)?;
@@ -160,55 +176,86 @@ fn info(graph: &Graph) -> Info {
     Info { name: "noise".into(), classes, channels, height, width, mean, std }
 }
 
-/// Seconds of each training step: batch, forward, loss, backward, update.
-fn train(graph: Graph, arguments: &Arguments) -> Result<Vec<f64>, Failure> {
+fn data(graph: &Graph, size: Size) -> Result<Arc<Learning>, Failure> {
+    let noise = Noise { info: info(graph), train: size.batch * (size.steps + WARM) };
+    Ok(Arc::new(Divided::new(Arc::new(noise), &Divide::default())?.learning()))
+}
+
+/// The batches in the order in which training takes them.
+fn batches(graph: &Graph, size: Size) -> Result<Batches, Failure> {
+    let loader = Loader::new(data(graph, size)?, Split::Train, size.batch, 0, Augment::default(), SEED)?;
+    Ok(loader.epoch(0, 0))
+}
+
+/// What a peer needs to do the same: parameters by name, `batches` (steps, N, H, W, C), `labels` (steps, N).
+fn write(path: &Path, graph: Graph, size: Size) -> Result<(), Failure> {
+    let batches: Vec<Batch> = batches(&graph, size)?.collect::<Result<_, _>>()?;
     let info = info(&graph);
-    let noise = Noise { info, train: arguments.batch * (arguments.steps + WARM) };
-    let settings = Train {
-        batch: arguments.batch,
-        phase: vec![Phase { epochs: 1, learning_rate: 0.01, ..Phase::default() }],
-        ..Train::default()
-    };
+    let images: Vec<f32> = batches.iter().flat_map(|batch| batch.images.iter().copied()).collect();
+    let labels: Vec<i64> = batches.iter().flat_map(|batch| batch.labels.iter().map(|&label| label.into())).collect();
+    let shape = (batches.len(), size.batch, info.height, info.width, info.channels);
+    let network = Network::new(graph, SEED)?;
+    let params = network.params.list().iter().map(|param| (param.name.clone(), param.value.clone()));
+    let mut tensors: BTreeMap<String, Tensor> = params.collect();
+    tensors.insert("batches".into(), Tensor::from_vec(images, shape, &Device::Cpu)?);
+    tensors.insert("labels".into(), Tensor::from_vec(labels, (batches.len(), size.batch), &Device::Cpu)?);
+    Ok(sealed::write(path, &tensors, &())?)
+}
+
+/// What a run found.
+struct Found {
+    /// Of each step after the warm-up.
+    seconds: Vec<f64>,
+    /// The loss of every step, or the logits of the last pass: what a peer must find too.
+    results: Vec<f64>,
+    /// The memory that the process held before it made the network.
+    idle: Option<u64>,
+}
+
+/// Training steps: batch, forward, loss, backward, update.
+fn train(graph: Graph, size: Size) -> Result<Found, Failure> {
+    let phase = Phase { epochs: 1, learning_rate: 0.01, schedule: Schedule::Constant, ..Phase::default() };
+    let settings = Train { batch: size.batch, phase: vec![phase], ..Train::default() };
     let task = Task {
         settings: &settings,
-        data: Arc::new(Divided::new(Arc::new(noise), &Divide::default())?.learning()),
+        data: data(&graph, size)?,
         augment: Augment::default(),
         priors: &[],
         class_weights: None,
         meets: &|_| Ok(true),
-        seed: 0,
-        workers: arguments.threads,
+        seed: SEED,
+        workers: 0,
     };
-    let mut trainer = Trainer::new(Network::new(graph, 0)?, &task)?;
-    let (mut seconds, mut last) = (vec![], Instant::now());
-    fit(&task, &mut trainer, &mut |event, _| {
+    let idle = idle_memory();
+    let mut trainer = Trainer::new(Network::new(graph, SEED)?, &task)?;
+    let (mut seconds, mut sums, mut last) = (vec![], vec![0.0], Instant::now());
+    fit(&task, &mut trainer, &mut |event, trainer| {
         if let Event::Step { .. } = event {
             seconds.push(last.elapsed().as_secs_f64());
+            sums.push(trainer.clock.loss);
             last = Instant::now();
         }
         Ok(Flow::Continue)
     })?;
-    Ok(seconds.split_off(WARM))
+    let results = sums.windows(2).map(|pair| (pair[1] - pair[0]) / size.batch as f64).collect();
+    Ok(Found { seconds: seconds.split_off(WARM), results, idle })
 }
 
-/// Seconds of each pass without gradients.
-fn infer(graph: Graph, arguments: &Arguments) -> Result<Vec<f64>, Failure> {
-    let info = info(&graph);
-    let noise = Noise { info: info.clone(), train: arguments.batch };
-    let mut pictures = vec![0.0; arguments.batch * info.pixels()];
-    for (index, out) in pictures.chunks_exact_mut(info.pixels()).enumerate() {
-        noise.image(Split::Train, index, out)?;
-    }
-    let shape = (arguments.batch, info.height, info.width, info.channels);
-    let x = Tensor::from_vec(pictures, shape, &Device::Cpu)?.permute((0, 3, 1, 2))?;
-    let network = Network::new(graph, 0)?;
-    let mut seconds = vec![];
-    for _ in 0..arguments.steps + WARM {
+/// Passes of the first batch without gradients.
+fn infer(graph: Graph, size: Size) -> Result<Found, Failure> {
+    let first = batches(&graph, size)?.next().ok_or("no pictures")??;
+    let x = to_tensor(&first, &info(&graph))?;
+    let idle = idle_memory();
+    let network = Network::new(graph, SEED)?;
+    let (mut seconds, mut results) = (vec![], vec![]);
+    for _ in 0..size.steps + WARM {
         let began = Instant::now();
-        network.forward(&x, Mode::Eval, &Keep::Output)?;
+        let tape = network.forward(&x, Mode::Eval, &Keep::Output)?;
         seconds.push(began.elapsed().as_secs_f64());
+        results = tape.output(&network.graph)?.flatten_all()?.to_vec1::<f32>()?;
     }
-    Ok(seconds.split_off(WARM))
+    let results = results.into_iter().map(f64::from).collect();
+    Ok(Found { seconds: seconds.split_off(WARM), results, idle })
 }
 
 /// The memory of this process in KiB as Linux counts it: `VmRSS` is now, `VmHWM` the most so far.
@@ -218,16 +265,27 @@ fn memory(key: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// The memory now, from where on the most is counted anew; none where the system cannot.
+fn idle_memory() -> Option<u64> {
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    memory("VmRSS")
+}
+
 fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
-    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
-    let graph = arguments.net.graph()?;
-    let idle = memory("VmRSS");
-    let seconds = match arguments.mode {
-        Run::Train => train(graph, &arguments)?,
-        Run::Infer => infer(graph, &arguments)?,
+    let Arguments { net, mode, size, threads, write: path, .. } = Arguments::parse();
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let graph = net.graph()?;
+    if let Some(path) = path {
+        return write(&path, graph, size);
+    }
+    // What the first steps of any network bring into memory, threads and code, counts as idle.
+    train(blocks(&[8], 8)?, Size { batch: 2, steps: 1 })?;
+    let found = match mode {
+        Run::Train => train(graph, size)?,
+        Run::Infer => infer(graph, size)?,
     };
-    let (peak, batch) = (memory("VmHWM"), arguments.batch);
-    println!("{}", serde_json::json!({ "seconds": seconds, "batch": batch, "idle_kib": idle, "peak_kib": peak }));
+    let Found { seconds, results, idle } = found;
+    let peak = memory("VmHWM");
+    println!("{}", serde_json::json!({ "seconds": seconds, "results": results, "idle_kib": idle, "peak_kib": peak }));
     Ok(())
 }
