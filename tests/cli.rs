@@ -2,10 +2,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use interp::net::{Checkpoint, Role};
 
-use crate::common::{TINY, folder, on_pictures, program, run, skipped, write_pictures};
+use crate::common::{TINY, folder, on_pictures, program, run, write_pictures};
+use crate::shared::skipped;
 
 /// A finished tiny run in `run` of a fresh folder.
 fn finished() -> tempfile::TempDir {

@@ -242,9 +242,14 @@ impl Sitting<'_> {
         let network = file.network(&path, None, [info.height, info.width])?;
         let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
         let on = |split: Split| -> Result<Evaluation> {
-            let loader =
-                Loader::new(self.plan.data.examining(), split, 256, self.options.workers, Augment::default(), 0)?;
-            Ok(evaluate(&network, info, loader.in_order(None))?)
+            let data = self.plan.data.examining();
+            let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
+            let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
+            Ok(evaluate(&network, info, loader.in_order(None), |batch, _| {
+                done += batch.labels.len() as u64;
+                bar.set(done, all);
+                Ok(())
+            })?)
         };
         let (test, validation) = (on(Split::Test)?, on(Split::Validation)?);
         let claims = interp_audit::measure(&network, &claims)?;
