@@ -65,6 +65,7 @@ pub fn run(plan: &Plan, folder: &Folder, start: Start, options: &Options<'_>, sc
     }
     let (log, before) = saved.as_ref().map_or((0, 0.0), |(state, _)| (state.log, state.seconds));
     let log = Log::open(folder, log)?;
+    screen.begin(1 + usize::from(plan.has_twin()));
     let mut sitting = Sitting { plan, folder, options, screen, log, before, main: None, began: Instant::now() };
     let first = saved.as_ref().map_or(Stage::Main, |(state, _)| state.stage);
     saved.as_ref().map_or(Ok(()), |saved| sitting.recall_main(saved))?;
@@ -144,8 +145,9 @@ impl Sitting<'_> {
         let mut last_save = Instant::now();
         let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
             self.observe(stage, event, trainer, &task, &mut last_save).map_err(|e| LearnError::Observer(Box::new(e)))
-        })?;
-        match fitted {
+        });
+        self.screen.clear();
+        match fitted? {
             Fitted::Stopped => Ok(false),
             Fitted::Done { network, epoch } => {
                 let meta = plan.meta(network.graph, claims, epoch);
