@@ -2,10 +2,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use interp::net::{Checkpoint, Role};
 
-use crate::common::{TINY, folder, on_pictures, program, run, skipped, write_pictures};
+use crate::common::{TINY, folder, on_pictures, program, run, write_pictures};
+use crate::shared::skipped;
 
 /// A finished tiny run in `run` of a fresh folder.
 fn finished() -> tempfile::TempDir {
@@ -203,6 +204,10 @@ fn a_claim_that_became_false_is_caught() {
     let (status, stdout, _) = run(program("interp-audit", folder.path()).args(["claims", "changed.safetensors"]));
     assert!(status == 1 && stdout.contains("FAILS"), "{status}: {stdout}");
 
+    let weights = std::collections::HashMap::from([("weight", Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap())]);
+    candle_core::safetensors::save(&weights, folder.path().join("other.safetensors")).unwrap();
+    fails(folder.path(), "interp-audit", &["claims", "other.safetensors"], &["other.safetensors", "a file of others"]);
+
     // By one weight in the file itself: the hash is wrong.
     let mut bytes = fs::read(&path).unwrap();
     let last = bytes.len() - 3;
@@ -292,6 +297,18 @@ fn own_pictures_are_classified() {
     assert!(classes.iter().all(|c| (0.0..=1.0).contains(&c["confidence"].as_f64().unwrap()) && c["class"].is_string()));
     fs::write(folder.path().join("text.png"), "no picture").unwrap();
     fails(folder.path(), "interp-train", &["predict", "run", "text.png"], &["text.png"]);
+    let with = |mean, std| ["predict", "run", "mine.png", "--mean", mean, "--std", std];
+    for arguments in [with("nan,0,0", "1,1,1"), with("0,0,0", "1,inf,1"), with("0,0,0", "1,0,1"), with("0,0", "1,1")] {
+        fails(folder.path(), "interp-train", &arguments, &["need as many finite values, std above 0"]);
+    }
+    // A recipe that is not understood any more may have framed its pictures.
+    let path = folder.path().join("run/model.safetensors");
+    let file = Checkpoint::read(&path).unwrap();
+    let params = file.network(&path, None, [32, 32]).unwrap().params;
+    let mut meta = file.meta.unwrap();
+    meta.recipe = meta.recipe.replacen("kind = \"concepts\"", "kind = \"conceptions\"", 1);
+    Checkpoint::write(&path, &params, &meta).unwrap();
+    fails(folder.path(), "interp-train", &["predict", "run", "mine.png"], &["the checkpoint's recipe", "conceptions"]);
 }
 
 #[test]

@@ -1,5 +1,4 @@
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
@@ -81,24 +80,4 @@ pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().unwrap_or(-1), text(stdout), text(stderr))
-}
-
-/// A file or folder of the shared data: in `INTERP_DATA`, where it must be, or else beside the project's
-/// root. Where it is missing there, says that the test is skipped, past the harness that hides what tests
-/// print.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let given = std::env::var_os("INTERP_DATA").map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared").join("data");
-    let path = given.clone().unwrap_or_else(beside).join(name);
-    assert!(path.exists() || given.is_none(), "INTERP_DATA has no {name}");
-    if !path.exists() {
-        skipped(&format!("{name} is not there: set INTERP_DATA to its folder"));
-        return None;
-    }
-    Some(path)
-}
-
-/// Says that a test is skipped, and why.
-pub(crate) fn skipped(why: &str) {
-    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
 }

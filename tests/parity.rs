@@ -2,7 +2,8 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-use crate::common::{program, run, shared};
+use crate::common::{program, run};
+use crate::shared::shared;
 
 const MEAN: &str = "0.485,0.456,0.406";
 const STD: &str = "0.229,0.224,0.225";

@@ -64,6 +64,26 @@ fn the_schema_in_the_docs_is_current() {
     assert!(current, "run: cargo run --bin interp-train -- schema > docs/recipe.schema.json");
 }
 
+#[test]
+fn the_schema_accepts_what_the_program_does() {
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("recipe.json", schema(&Catalog::default())).unwrap();
+    let index = compiler.compile("recipe.json", &mut schemas).unwrap();
+    let check = |text: &str| {
+        let recipe = serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
+        schemas.validate(&recipe, index).map_err(|error| error.to_string())
+    };
+    for path in shipped() {
+        let text = fs::read_to_string(&path).unwrap();
+        check(&text).unwrap_or_else(|e| panic!("{}: {e:#}", path.display()));
+        let resolved = Recipe::read(&path, &[], &Catalog::default()).unwrap().resolved().unwrap();
+        check(&resolved).unwrap_or_else(|e| panic!("{}, resolved: {e:#}", path.display()));
+    }
+    for (from, to) in [("batch", "bach"), ("\"l1\"", "\"l2\""), ("target", "targte"), ("32", "\"many\"")] {
+        assert!(TINY.contains(from) && check(&TINY.replacen(from, to, 1)).is_err(), "{to}");
+    }
+}
+
 /// What a person sees who runs this recipe.
 fn complaint(text: &str) -> String {
     let folder = folder(text);

@@ -14,5 +14,7 @@ mod parity;
 mod plan;
 /// Every recipe that is shipped, and every line of the tables.
 mod recipes;
+/// Where the shared data is.
+mod shared;
 /// The crates, and who may use whom.
 mod workspace;

@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use interp_learn::{Event, Train, Trainer};
 
 use crate::folder::Stage;
@@ -13,32 +13,69 @@ use crate::folder::Stage;
 pub struct Screen {
     quiet: bool,
     terminal: bool,
-    bar: ProgressBar,
+    bars: MultiProgress,
+    /// The bars of training: of the present epoch, and of the whole run.
+    epoch: Option<ProgressBar>,
+    whole: Option<Whole>,
+    /// Networks that the run trains.
+    networks: usize,
     began: Instant,
+}
+
+/// The bar of a whole run, in steps of all its networks.
+struct Whole {
+    bar: ProgressBar,
+    /// When it was first shown, and at which step.
+    since: (Instant, u64),
 }
 
 impl Screen {
     /// Bars if standard error is a terminal, else lines; nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { quiet, terminal, bar: ProgressBar::hidden(), began: Instant::now() }
+        let (bars, began) = (MultiProgress::new(), Instant::now());
+        Self { quiet, terminal, bars, epoch: None, whole: None, networks: 1, began }
     }
 
     /// A line that stays.
     pub fn say(&self, line: &str) {
         if !self.quiet {
-            self.bar.suspend(|| tell(line));
+            self.bars.suspend(|| tell(line));
         }
     }
 
     /// A bar for work of unknown size; tell [`Units`] how it goes.
-    pub fn units(&self, what: &'static str) -> Units {
-        let bar = if self.quiet || !self.terminal { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        if let Ok(style) = ProgressStyle::with_template("{msg:<12} {wide_bar} {pos}/{len} {per_sec} {eta}") {
+    pub fn units(&self, what: &str) -> Units {
+        let bar = self.bar(0, 0, "{msg:<12} {wide_bar} {pos}/{len} {per_sec} {eta}");
+        bar.set_message(what.to_owned());
+        Units { bar }
+    }
+
+    fn has_bars(&self) -> bool {
+        self.terminal && !self.quiet
+    }
+
+    /// A bar at the `place`-th line of all bars; hidden where there are none.
+    fn bar(&self, place: usize, length: u64, template: &str) -> ProgressBar {
+        if !self.has_bars() {
+            return ProgressBar::hidden();
+        }
+        let bar = self.bars.insert(place, ProgressBar::new(length));
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message(what);
-        Units { bar }
+        bar
+    }
+
+    /// A run that trains so many networks begins.
+    pub fn begin(&mut self, networks: usize) {
+        self.networks = networks;
+    }
+
+    /// The bars of training go.
+    pub fn clear(&mut self) {
+        let whole = self.whole.take().map(|whole| whole.bar);
+        self.epoch.take().into_iter().chain(whole).for_each(|bar| bar.finish_and_clear());
     }
 
     /// Shows an event of training by `settings`.
@@ -47,8 +84,7 @@ impl Screen {
         match event {
             Event::Step { of, rate } => self.step(stage, *of, *rate, trainer, settings),
             Event::Epoch { epoch, train, validation, meets, .. } => {
-                self.bar.finish_and_clear();
-                self.bar = ProgressBar::hidden();
+                self.epoch.take().into_iter().for_each(|bar| bar.finish_and_clear());
                 let best = trainer.best.as_ref().is_some_and(|best| best.epoch == *epoch);
                 let note = match (best, meets) {
                     (true, _) => "  best so far",
@@ -65,24 +101,41 @@ impl Screen {
     }
 
     fn step(&mut self, stage: Stage, of: usize, rate: f64, trainer: &Trainer, settings: &Train) {
-        if self.quiet || !self.terminal {
+        if !self.has_bars() {
             return;
         }
-        let (clock, epochs, accumulate) = (&trainer.clock, settings.epochs(), settings.accumulate);
-        if self.bar.is_hidden() {
-            self.bar = ProgressBar::new(of as u64);
-            if let Ok(style) =
-                ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {per_sec} eta {eta}  {msg}")
-            {
-                self.bar.set_style(style);
-            }
-            self.bar.set_prefix(format!("{} epoch {}/{epochs}", name(stage), clock.epoch + 1));
-            self.bar.enable_steady_tick(Duration::from_millis(250));
+        let (clock, epochs) = (&trainer.clock, settings.epochs());
+        let done = clock.batch.div_ceil(settings.accumulate);
+        let before = if stage == Stage::Twin { epochs } else { 0 };
+        self.whole((of * epochs * self.networks) as u64, ((before + clock.epoch) * of + done) as u64);
+        if self.epoch.is_none() {
+            let bar = self.bar(0, of as u64, "{prefix} {wide_bar} {pos}/{len} {per_sec} eta {eta}  {msg}");
+            bar.set_prefix(format!("{} epoch {}/{epochs}", name(stage), clock.epoch + 1));
+            self.epoch = Some(bar);
         }
         let seen = clock.seen.max(1) as f64;
-        let accuracy = 100.0 * clock.correct as f64 / seen;
-        self.bar.set_message(format!("loss {:.4} accuracy {accuracy:.1} % rate {rate:.4}", clock.loss / seen));
-        self.bar.set_position(clock.batch.div_ceil(accumulate) as u64);
+        let (loss, accuracy) = (clock.loss / seen, 100.0 * clock.correct as f64 / seen);
+        let next = if done < of { "" } else { ", on to validation" };
+        if let Some(bar) = &self.epoch {
+            bar.set_message(format!("loss {loss:.4} accuracy {accuracy:.1} % rate {rate:.4}{next}"));
+            bar.set_position(done as u64);
+        }
+    }
+
+    /// Shows that `done` of `all` steps of the run are done.
+    fn whole(&mut self, all: u64, done: u64) {
+        let Some(Whole { bar, since }) = &self.whole else {
+            let bar = self.bar(1, all, "whole run      {wide_bar} {percent} %  {msg}");
+            bar.enable_steady_tick(Duration::from_millis(250));
+            self.whole = Some(Whole { bar, since: (Instant::now(), done) });
+            return;
+        };
+        // Not the bar's own estimate, which takes what an earlier sitting did for quickly done.
+        if let Some(here) = done.checked_sub(since.1).filter(|&here| here > 0) {
+            let left = since.0.elapsed().mul_f64(all.saturating_sub(done) as f64 / here as f64);
+            bar.set_message(format!("{} left", HumanDuration(left)));
+        }
+        bar.set_position(done);
     }
 }
 

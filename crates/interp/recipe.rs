@@ -135,13 +135,9 @@ impl Recipe {
     /// # Errors
     /// If its kind takes no path.
     pub fn with_data_path(&self, path: &str, catalog: &Catalog) -> Result<Box<dyn Source>> {
-        let mut settings = self.data.settings.clone();
-        settings.insert("path".into(), path.into());
-        let failed = |e: &dyn std::fmt::Display| Error::Usage(format!("{}:{path}: {e}", self.data.kind));
-        let text = toml::to_string(&settings).map_err(|e| failed(&e))?;
-        let entry = find(&catalog.data, self.data.kind).map_err(|_| failed(&"no such data set"))?;
-        let section = DeTable::parse(&text).map_err(|e| failed(&e.message()))?;
-        Ok((entry.build)(section).map_err(|e| failed(&e.message()))?.object)
+        let kind = self.data.kind;
+        let entry = find(&catalog.data, kind).map_err(|_| Error::Usage(format!("{kind}: no such data set")))?;
+        Ok(interp_data::build_at(entry, self.data.settings.clone(), Some(path))?.object)
     }
 
     /// The recipe as TOML with every default written out.

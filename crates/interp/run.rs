@@ -65,6 +65,7 @@ pub fn run(plan: &Plan, folder: &Folder, start: Start, options: &Options<'_>, sc
     }
     let (log, before) = saved.as_ref().map_or((0, 0.0), |(state, _)| (state.log, state.seconds));
     let log = Log::open(folder, log)?;
+    screen.begin(1 + usize::from(plan.has_twin()));
     let mut sitting = Sitting { plan, folder, options, screen, log, before, main: None, began: Instant::now() };
     let first = saved.as_ref().map_or(Stage::Main, |(state, _)| state.stage);
     saved.as_ref().map_or(Ok(()), |saved| sitting.recall_main(saved))?;
@@ -144,8 +145,9 @@ impl Sitting<'_> {
         let mut last_save = Instant::now();
         let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
             self.observe(stage, event, trainer, &task, &mut last_save).map_err(|e| LearnError::Observer(Box::new(e)))
-        })?;
-        match fitted {
+        });
+        self.screen.clear();
+        match fitted? {
             Fitted::Stopped => Ok(false),
             Fitted::Done { network, epoch } => {
                 let meta = plan.meta(network.graph, claims, epoch);
@@ -242,9 +244,14 @@ impl Sitting<'_> {
         let network = file.network(&path, None, [info.height, info.width])?;
         let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
         let on = |split: Split| -> Result<Evaluation> {
-            let loader =
-                Loader::new(self.plan.data.examining(), split, 256, self.options.workers, Augment::default(), 0)?;
-            Ok(evaluate(&network, info, loader.in_order(None))?)
+            let data = self.plan.data.examining();
+            let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
+            let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
+            Ok(evaluate(&network, info, loader.in_order(None), |batch, _| {
+                done += batch.labels.len() as u64;
+                bar.set(done, all);
+                Ok(())
+            })?)
         };
         let (test, validation) = (on(Split::Test)?, on(Split::Validation)?);
         let claims = interp_audit::measure(&network, &claims)?;

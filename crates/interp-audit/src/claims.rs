@@ -31,13 +31,12 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
     let tensors = |roles: &[Role]| -> Vec<&Tensor> {
         nodes.iter().flat_map(|&id| roles.iter().filter_map(move |&role| net.params.find(id, role))).collect()
     };
-    let zero = |row: &Vec<f64>| row.iter().all(|w| *w == 0.0);
     match quantity {
         Quantity::ZeroWeights => {
-            share(tensors(&[Role::Weight]), |w| Ok(values(w)?.into_iter().map(|w| vec![w]).collect()), zero)
+            share(tensors(&[Role::Weight]), |w| Ok(values(w)?.iter().map(|w| *w == 0.0).collect()))
         }
-        Quantity::ZeroFilters => share(by_output(net, nodes)?.iter().collect(), |w| rows(w, 0), zero),
-        Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| rows(w, 1), zero),
+        Quantity::ZeroFilters => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 0)),
+        Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 1)),
         Quantity::NegativeWeights => {
             let all = tensors(&[Role::Weight, Role::Gain]);
             // What is not a number is not known to be zero or above.
@@ -49,17 +48,13 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
     }
 }
 
-/// Share of the rows of all tensors together for which `holds`.
-fn share(
-    tensors: Vec<&Tensor>,
-    rows: impl Fn(&Tensor) -> Result<Vec<Vec<f64>>>,
-    holds: impl Fn(&Vec<f64>) -> bool,
-) -> Result<Option<f64>> {
+/// Share of what `holds` says of the parts of each tensor, over all tensors together.
+fn share(tensors: Vec<&Tensor>, holds: impl Fn(&Tensor) -> Result<Vec<bool>>) -> Result<Option<f64>> {
     let (mut count, mut all) = (0, 0);
     for tensor in tensors {
-        let rows = rows(tensor)?;
-        all += rows.len();
-        count += rows.iter().filter(|row| holds(row)).count();
+        let parts = holds(tensor)?;
+        all += parts.len();
+        count += parts.iter().filter(|holds| **holds).count();
     }
     Ok((all > 0).then(|| count as f64 / all as f64))
 }
@@ -81,10 +76,11 @@ fn by_output(net: &Network, nodes: &[NodeId]) -> Result<Vec<Tensor>> {
     nodes.iter().filter_map(|&id| Some((id, net.params.find(id, Role::Weight)?))).map(turned).collect()
 }
 
-/// The values of a weight, sliced along the axis `axis`.
-fn rows(tensor: &Tensor, axis: usize) -> Result<Vec<Vec<f64>>> {
+/// Which slices of a weight along the axis `axis` are all zero.
+fn zero_rows(tensor: &Tensor, axis: usize) -> Result<Vec<bool>> {
     let first = if axis == 0 { tensor.clone() } else { tensor.transpose(0, axis)?.contiguous()? };
-    Ok(first.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2()?) // (D, rest)
+    let rows = first.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2::<f64>()?; // (D, rest)
+    Ok(rows.iter().map(|row| row.iter().all(|w| *w == 0.0)).collect())
 }
 
 #[cfg(test)]

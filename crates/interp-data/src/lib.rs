@@ -17,6 +17,7 @@ mod padded;
 mod random;
 mod renormalized;
 #[cfg(test)]
+#[path = "../../../tests/shared.rs"]
 mod shared;
 mod sheet;
 mod sources;
@@ -30,5 +31,5 @@ pub use loader::{Batch, Batches, Loader};
 pub use own_picture::read_picture;
 pub use renormalized::renormalized;
 pub use sheet::contact_sheet;
-pub use sources::{Cifar10, Cifar10Jpeg, FashionMnist, Folder, Mnist, from_spec, sources};
+pub use sources::{Cifar10, Cifar10Jpeg, FashionMnist, Folder, Mnist, build_at, from_spec, sources, split_spec};
 pub use weights::class_weights;

@@ -19,17 +19,31 @@ pub fn sources() -> impl Iterator<Item = &'static Entry<dyn Source>> {
     [concepts::ENTRIES, cifar10::ENTRIES, mnist::ENTRIES, folder::ENTRIES].into_iter().flatten()
 }
 
-/// Reads the SPEC of a data set on a command line, `NAME` or `NAME:PATH`, over `table`.
+/// The name and the path of a data set's SPEC on a command line, `NAME` or `NAME:PATH`.
+pub fn split_spec(spec: &str) -> (&str, Option<&str>) {
+    spec.split_once(':').map_or((spec, None), |(name, path)| (name, Some(path)))
+}
+
+/// Reads the SPEC of a data set over `table`.
 ///
 /// # Errors
 /// A name that the table does not have (with the nearest one that it has), or a path where the data
 /// set takes none.
 pub fn from_spec<'t>(spec: &str, table: impl IntoIterator<Item = &'t Entry<dyn Source>>) -> Result<Built<dyn Source>> {
-    let (name, path) = spec.split_once(':').map_or((spec, None), |(name, path)| (name, Some(path)));
+    let (name, path) = split_spec(spec);
     let entries: Vec<_> = table.into_iter().collect();
     let entry = entries.iter().find(|entry| entry.name == name).ok_or_else(|| unknown(name, &entries))?;
-    let text = toml::Table::from_iter(path.map(|path| ("path".to_owned(), path.into()))).to_string();
-    DeTable::parse(&text)
+    build_at(entry, toml::Table::new(), path)
+}
+
+/// Makes the data set of an entry from `settings`, at `path` where one is given.
+///
+/// # Errors
+/// Settings that do not fit, or a path where the data set takes none.
+pub fn build_at(entry: &Entry<dyn Source>, mut settings: toml::Table, path: Option<&str>) -> Result<Built<dyn Source>> {
+    settings.extend(path.map(|path| ("path".to_owned(), path.into())));
+    let spec = [Some(entry.name), path].into_iter().flatten().collect::<Vec<_>>().join(":");
+    DeTable::parse(&settings.to_string())
         .and_then(entry.build)
         .map_err(|error| DataError::Settings(format!("data set {spec}: {}", error.message())))
 }

@@ -27,57 +27,38 @@ pub fn to_tensor(batch: &Batch, info: &interp_data::Info) -> Result<Tensor> {
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
 }
 
-/// Runs the network over all batches and hands over each with its logits (N, K). Results do not depend
-/// on how pictures are batched.
+/// Loss and accuracy over all batches; `each` is handed every one with its logits (N, K). Results do not depend
+/// on how pictures are batched: losses are summed one picture at a time.
 ///
 /// # Errors
 /// If a batch cannot be had or does not fit the network, or `each` fails.
-pub fn logits(
+pub fn evaluate(
     net: &Network,
     info: &interp_data::Info,
     batches: Batches,
     mut each: impl FnMut(&Batch, &Tensor) -> Result<()>,
-) -> Result<()> {
+) -> Result<Evaluation> {
+    let (mut loss, mut correct) = (0.0, vec![]);
     for batch in batches {
         let batch = batch?;
         let tape = net.forward(&to_tensor(&batch, info)?, Mode::Eval, &Keep::Output)?;
-        each(&batch, tape.output(&net.graph)?)?;
-    }
-    Ok(())
-}
-
-/// Loss and accuracy over all batches.
-///
-/// # Errors
-/// As [`logits`].
-pub fn evaluate(net: &Network, info: &interp_data::Info, batches: Batches) -> Result<Evaluation> {
-    let (mut loss, mut correct) = (0.0, vec![]);
-    logits(net, info, batches, |batch, logits| {
+        let logits = tape.output(&net.graph)?;
         for (row, &label) in batch.labels.iter().enumerate() {
-            loss += picture_loss(logits, row, label)?;
+            loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
         }
         correct.extend(hits(logits, &batch.labels)?);
-        Ok(())
-    })?;
+        each(&batch, logits)?;
+    }
     let count = correct.len().max(1) as f64;
     let accuracy = correct.iter().filter(|&&hit| hit).count() as f64 / count;
     Ok(Evaluation { loss: loss / count, accuracy, correct })
-}
-
-/// The loss of one picture, without smoothing or class weights; summed one at a time, losses do not depend
-/// on the batches.
-///
-/// # Errors
-/// If there is no such row or label.
-pub fn picture_loss(logits: &Tensor, row: usize, label: u32) -> Result<f64> {
-    Ok(cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss)
 }
 
 /// Whether the largest logit is that of the label; the first of equal ones counts.
 ///
 /// # Errors
 /// If the logits are not (N, K) in f32.
-pub fn hits(logits: &Tensor, labels: &[u32]) -> Result<Vec<bool>> {
+pub(crate) fn hits(logits: &Tensor, labels: &[u32]) -> Result<Vec<bool>> {
     let rows = logits.to_vec2::<f32>()?;
     let largest = |row: &[f32]| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b]));
     Ok(rows.iter().zip(labels).map(|(row, &label)| largest(row) == Some(label as usize)).collect())

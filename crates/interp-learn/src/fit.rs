@@ -137,7 +137,8 @@ pub fn fit(
         if settings.ema > 0.0 {
             recalibrate(&mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
         }
-        let found = trace_span!("validation").in_scope(|| evaluate(&candidate, &info, validation.in_order(None)))?;
+        let found = trace_span!("validation")
+            .in_scope(|| evaluate(&candidate, &info, validation.in_order(None), |_, _| Ok(())))?;
         if !found.loss.is_finite() {
             return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
         }

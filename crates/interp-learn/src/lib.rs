@@ -12,7 +12,7 @@ mod settings;
 mod snapshot;
 mod trainer;
 
-pub use evaluate::{Evaluation, evaluate, hits, logits, picture_loss, to_tensor};
+pub use evaluate::{Evaluation, evaluate, to_tensor};
 pub use fit::{Event, Fitted, Flow, Steering, Task, fit};
 pub use optimizer::{AdamW, Optimizer, Sgd};
 pub use schedule::Schedule;

@@ -1,5 +1,6 @@
 //! `interp-audit`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,8 +22,8 @@ struct Cli {
 enum Analysis {
     /// Measure afresh what the priors claim of a network; exit status 1 where a claim fails
     Claims {
-        #[command(flatten)]
-        which: Which,
+        /// A run folder, or a file of ours
+        checkpoint: PathBuf,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -32,16 +33,18 @@ enum Analysis {
 /// Runs `interp-audit` with the process's arguments.
 pub fn audit(_catalog: &Catalog) -> ExitCode {
     match Cli::parse().analysis {
-        Analysis::Claims { which, json } => exit(claims(&which, json)),
+        Analysis::Claims { checkpoint, json } => exit(claims(checkpoint, json)),
     }
 }
 
-fn claims(which: &Which, json: bool) -> Result<Ending> {
-    let loaded = which.load([32, 32])?;
-    let Some(meta) = &loaded.file.meta else {
-        return Err(Error::Folder { path: loaded.path, problem: "a file of others; it makes no claims".into() });
+fn claims(checkpoint: PathBuf, json: bool) -> Result<Ending> {
+    let which = Which::of(checkpoint, None);
+    let (path, file) = which.read()?;
+    let Some(claims) = file.meta.as_ref().map(|meta| meta.claims.clone()) else {
+        return Err(Error::Folder { path, problem: "a file of others; it makes no claims".into() });
     };
-    let measured = interp_audit::measure(&loaded.network, &meta.claims)?;
+    let loaded = which.network(path, file, [32, 32])?;
+    let measured = interp_audit::measure(&loaded.network, &claims)?;
     let holds = measured.iter().all(|m| m.holds);
     if json {
         let checkpoint = loaded.path.display().to_string();

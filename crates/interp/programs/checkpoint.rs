@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use interp_data::{Dataset, Divided, Split};
+use interp_data::{Dataset, Divided, Split, split_spec};
 use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::folder::{Folder, Stage};
@@ -17,7 +17,8 @@ use crate::{Catalog, Error, Result};
 pub(super) struct Which {
     /// A run folder, or a safetensors file
     checkpoint: PathBuf,
-    /// Architecture of a file that does not say: vgg16, vgg16_bn, resnet20, ...
+    /// Architecture of a file that does not say: resnet20, resnet56, vgg16_bn, ...; a VGG is one for small pictures, with
+    /// a single linear map after the convolutions
     #[arg(long)]
     arch: Option<String>,
     /// Subtracted from pictures in [0, 1], per channel; where the file does not say
@@ -38,8 +39,8 @@ pub(super) struct Loaded {
 
 impl Which {
     /// A checkpoint that says how its pictures are normalized, or does not need to.
-    pub(super) fn of(checkpoint: &str, arch: Option<String>) -> Self {
-        Self { checkpoint: checkpoint.into(), arch, mean: None, std: None }
+    pub(super) fn of(checkpoint: PathBuf, arch: Option<String>) -> Self {
+        Self { checkpoint, arch, mean: None, std: None }
     }
 
     /// Reads the file.
@@ -66,9 +67,11 @@ impl Which {
         };
         if let Some(n) = &normalization {
             let channels = network.graph.shape(0)[0];
-            if n.mean.len() != channels || n.std.len() != channels || !n.std.iter().all(|s| *s > 0.0) {
+            let usable = n.mean.iter().all(|m| m.is_finite()) && n.std.iter().all(|s| *s > 0.0 && s.is_finite());
+            if n.mean.len() != channels || n.std.len() != channels || !usable {
                 let given = format!("mean {:?} and std {:?}", n.mean, n.std);
-                return Err(Error::Usage(format!("{given}: {channels} channel(s) need as many values, std above 0")));
+                let expected = format!("{channels} channel(s) need as many finite values, std above 0");
+                return Err(Error::Usage(format!("{given}: {expected}")));
             }
         }
         Ok(Loaded { path, network, file, normalization })
@@ -94,6 +97,12 @@ impl Which {
     }
 }
 
+/// The recipe that a file's network was trained by, where the file says.
+pub(super) fn own_recipe(file: &Checkpoint, catalog: &Catalog) -> Option<Result<Recipe>> {
+    let text = &file.meta.as_ref().filter(|meta| !meta.recipe.is_empty())?.recipe;
+    Some(Recipe::parse("the checkpoint's recipe", text, catalog))
+}
+
 /// The data that a network is to be measured on, as the network's own recipe treats it where it names the
 /// same data set: with its settings and its split. `spec` may replace the path, or name other data,
 /// which is then taken as it is, with no validation cut from train.
@@ -103,12 +112,8 @@ pub(super) fn open_for(
     catalog: &Catalog,
     screen: &Screen,
 ) -> Result<Arc<dyn Dataset>> {
-    let recipe = file.meta.as_ref().filter(|meta| !meta.recipe.is_empty());
-    let recipe = recipe.map(|meta| Recipe::parse("the checkpoint's recipe", &meta.recipe, catalog));
-    let (name, path) = spec.map_or((None, None), |spec| {
-        let (name, path) = spec.split_once(':').map_or((spec, None), |(name, path)| (name, Some(path)));
-        (Some(name), path)
-    });
+    let recipe = own_recipe(file, catalog);
+    let (name, path) = spec.map(split_spec).map_or((None, None), |(name, path)| (Some(name), path));
     // A recipe that cannot be read any more is in the way only where it would be used.
     let own = file.meta.as_ref().map(|meta| meta.data.as_str());
     let recipe = match recipe {

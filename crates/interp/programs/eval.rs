@@ -7,7 +7,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use clap::Args;
 use interp_data::{Augment, Loader, Split, renormalized};
-use interp_learn::{logits, picture_loss};
+use interp_learn::{Evaluation, evaluate};
 use serde_json::json;
 
 use super::checkpoint::{Which, check_fit, open_for, split};
@@ -57,7 +57,8 @@ impl Eval {
         let info = data.info().clone();
         let loaded = self.which.network(path, file, [info.height, info.width])?;
         check_fit(&loaded, &info)?;
-        if data.len(self.split) == 0 {
+        let all = data.len(self.split).min(self.limit.unwrap_or(usize::MAX));
+        if all == 0 {
             return Err(Error::Usage(format!("{} has no pictures in this split", info.name)));
         }
         let Some(normalization) = &loaded.normalization else {
@@ -67,17 +68,16 @@ impl Eval {
         let data = renormalized(data, &normalization.mean, &normalization.std);
         let loader = Loader::new(data, self.split, 256, workers, Augment::default(), 0)?;
         let began = Instant::now();
-        let (mut rows, mut labels, mut indices, mut loss, mut right) = (vec![], vec![], vec![], 0.0, 0usize);
-        logits(&loaded.network, &info, loader.in_order(self.limit), |batch, logits| {
-            for (row, &label) in batch.labels.iter().enumerate() {
-                loss += picture_loss(logits, row, label)?;
-            }
-            right += interp_learn::hits(logits, &batch.labels)?.iter().filter(|&&hit| hit).count();
+        let (mut rows, mut labels, mut indices) = (vec![], vec![], vec![]);
+        let bar = screen.units("pictures");
+        let found = evaluate(&loaded.network, &info, loader.in_order(self.limit), |batch, logits| {
             labels.extend_from_slice(&batch.labels);
             indices.extend(batch.indices.iter().map(|&i| i as i64));
             rows.push(logits.clone());
+            bar.set(labels.len() as u64, all as u64);
             Ok(())
         })?;
+        drop(bar);
         let (count, seconds) = (labels.len(), began.elapsed().as_secs_f64());
         if let Some(path) = &self.logits {
             let cpu = candle_core::Device::Cpu;
@@ -88,7 +88,7 @@ impl Eval {
             ]);
             interp_net::sealed::write(path, &tensors, &json!({ "data": info.name, "split": self.split }))?;
         }
-        let (accuracy, loss, rate) = (right as f64 / count as f64, loss / count as f64, count as f64 / seconds);
+        let (Evaluation { accuracy, loss, correct }, rate) = (found, count as f64 / seconds);
         print(&if self.json {
             let checkpoint = loaded.path.display().to_string();
             let object = json!({
@@ -97,6 +97,7 @@ impl Eval {
             });
             object.to_string()
         } else {
+            let right = correct.iter().filter(|&&right| right).count();
             format!("accuracy {:.2} % ({right} of {count}), loss {loss:.4}, {rate:.0} images/s", 100.0 * accuracy)
         })?;
         Ok(Ending::Fine)

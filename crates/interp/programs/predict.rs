@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
 use clap::Args;
-use interp_net::{Keep, Mode};
+use interp_data::{Batch, Info, Normalize};
+use interp_learn::to_tensor;
+use interp_net::{Keep, Mode, Normalization};
 use serde_json::json;
 
-use super::checkpoint::Which;
+use super::checkpoint::{Which, own_recipe};
 use super::{Ending, Machine, print};
-use crate::recipe::Recipe;
 use crate::{Catalog, Error, Result};
 
 /// Class and confidence for your own pictures
@@ -18,7 +18,7 @@ use crate::{Catalog, Error, Result};
 pub(super) struct Predict {
     #[command(flatten)]
     which: Which,
-    /// PNG or JPEG files; they are resized to what the network takes
+    /// PNG or JPEG files; the middle square of each is scaled to what the network takes
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// How many of the likeliest classes to print
@@ -40,22 +40,17 @@ impl Predict {
             return Err(Error::Folder { path: loaded.path, problem });
         };
         let names = loaded.file.meta.as_ref().map(|m| m.classes.clone()).unwrap_or_default();
-        let &[channels, height, width] = loaded.network.graph.shape(0) else { return Err(no_pictures(&loaded.path)) };
-        let recipe =
-            loaded.file.meta.as_ref().map(|meta| Recipe::parse("the checkpoint's recipe", &meta.recipe, catalog));
-        let border = recipe.and_then(|recipe| recipe.ok()).map_or(0, |recipe| recipe.data.object.border());
+        let input = loaded.network.graph.shape(0);
+        let (channels, height, width) = (input[0], input[1], input[2]);
+        let recipe = own_recipe(&loaded.file, catalog).transpose()?;
+        let border = recipe.map_or(0, |recipe| recipe.data.object.border());
+        let Normalization { mean, std } = normalization.clone();
+        let info = Info { name: String::new(), classes: names.clone(), channels, height, width, mean, std };
         let mut found = vec![];
         for path in &self.images {
-            let pixels = interp_data::read_picture(path, channels, [height, width], border)?;
-            let normal: Vec<f32> = pixels
-                .iter()
-                .enumerate()
-                .map(|(i, x)| {
-                    let c = i % channels;
-                    (x - normalization.mean[c]) / normalization.std[c]
-                })
-                .collect();
-            let x = Tensor::from_vec(normal, (1, height, width, channels), &Device::Cpu)?.permute((0, 3, 1, 2))?;
+            let mut images = interp_data::read_picture(path, channels, [height, width], border)?;
+            Normalize::new(&info).apply(&mut images);
+            let x = to_tensor(&Batch { images, labels: vec![0], indices: vec![0] }, &info)?;
             let tape = loaded.network.forward(&x, Mode::Eval, &Keep::Output)?;
             let logits = tape.output(&loaded.network.graph)?.flatten_all()?.to_vec1::<f32>()?;
             let mut ranked: Vec<(usize, f64)> = softmax(&logits).into_iter().enumerate().collect();
@@ -84,10 +79,6 @@ impl Predict {
         }
         Ok(Ending::Fine)
     }
-}
-
-fn no_pictures(path: &std::path::Path) -> Error {
-    Error::Folder { path: path.to_owned(), problem: "the network does not take pictures".into() }
 }
 
 /// Probabilities of logits, in f64.

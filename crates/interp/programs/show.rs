@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use interp_data::{Split, contact_sheet};
+use interp_data::{Split, contact_sheet, split_spec};
 use interp_net::describe;
 use interp_net::files::write_atomically;
 
@@ -36,7 +36,7 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let name = self.what.split(':').next().unwrap_or_default();
+        let (name, _) = split_spec(&self.what);
         match Path::new(&self.what).exists() && catalog.data.iter().all(|entry| entry.name != name) {
             true => self.layers(),
             false => self.sheet(catalog),
@@ -65,7 +65,7 @@ impl Show {
     }
 
     fn layers(&self) -> Result<Ending> {
-        let loaded = Which::of(&self.what, self.arch.clone()).load([32, 32])?;
+        let loaded = Which::of(PathBuf::from(&self.what), self.arch.clone()).load([32, 32])?;
         print(&describe(&loaded.network))?;
         print(&match loaded.file.meta {
             Some(meta) => format!("\ntrained on {}; by this recipe:\n\n{}", meta.data, meta.recipe),

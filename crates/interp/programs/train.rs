@@ -163,7 +163,8 @@ impl Train {
         }
         match outcome {
             Outcome::Stopped => {
-                tell("stopped; the state is saved. Go on with the same command and --resume");
+                let instead = if self.overwrite { " in place of --overwrite" } else { "" };
+                tell(&format!("stopped; the state is saved. Go on with the same command and --resume{instead}"));
                 Ok(Ending::Interrupted)
             }
             Outcome::Finished(summary) => {

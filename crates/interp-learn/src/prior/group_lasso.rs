@@ -1,6 +1,6 @@
 //! Group lasso: whole filters or input channels become zero.
 
-use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::finding::{Claim, Entry, Quantity, Unfit, build};
 use interp_net::{Network, Op, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -180,7 +180,7 @@ impl Prior for GroupLasso {
             Grouping::Filters => Quantity::ZeroFilters,
             Grouping::Inputs => Quantity::ZeroInputs,
         };
-        self.aim().claim(quantity, Relation::AtLeast, scope)
+        self.aim().claim(quantity, scope)
     }
 }
 

@@ -1,6 +1,6 @@
 //! L1 on weights, by proximal step.
 
-use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::finding::{Claim, Entry, Quantity, Unfit, build};
 use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ impl Prior for L1 {
     }
 
     fn claims(&self, scope: &Scope) -> Vec<Claim> {
-        self.aim().claim(Quantity::ZeroWeights, Relation::AtLeast, scope)
+        self.aim().claim(Quantity::ZeroWeights, scope)
     }
 }
 

@@ -97,9 +97,10 @@ impl Target {
         }
     }
 
-    /// The claim that the target is met, if there is one.
-    pub(super) fn claim(&self, quantity: Quantity, relation: Relation, scope: &Scope) -> Vec<Claim> {
-        let claim = |bound| Claim { quantity, nodes: scope.names.clone(), scope: scope.label.clone(), relation, bound };
+    /// The claim that at least the target is reached, if there is one.
+    pub(super) fn claim(&self, quantity: Quantity, scope: &Scope) -> Vec<Claim> {
+        let (nodes, scope, relation) = (scope.names.clone(), scope.label.clone(), Relation::AtLeast);
+        let claim = |bound| Claim { quantity, nodes, scope, relation, bound };
         self.target.map(claim).into_iter().collect()
     }
 }
