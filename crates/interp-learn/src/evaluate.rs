@@ -27,8 +27,8 @@ pub fn to_tensor(batch: &Batch, info: &interp_data::Info) -> Result<Tensor> {
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
 }
 
-/// Runs the network over all batches and hands over each with its logits (N, K). Results do not depend
-/// on how pictures are batched.
+/// Runs the network over all batches, where it lies, and hands over each with its logits (N, K) on the CPU. On the CPU
+/// results do not depend on how pictures are batched.
 ///
 /// # Errors
 /// If a batch cannot be had or does not fit the network, or `each` fails.
@@ -41,7 +41,7 @@ pub fn logits(
     for batch in batches {
         let batch = batch?;
         let tape = net.forward(&to_tensor(&batch, info)?, Mode::Eval, &Keep::Output)?;
-        each(&batch, tape.output(&net.graph)?)?;
+        each(&batch, &tape.output(&net.graph)?.to_device(&Device::Cpu)?)?;
     }
     Ok(())
 }
