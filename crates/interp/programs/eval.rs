@@ -50,7 +50,7 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
 
 impl Eval {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let workers = self.machine.prepare()?;
+        let (device, workers) = self.machine.prepare()?;
         let screen = Screen::new(self.quiet);
         let (path, file) = self.which.read()?;
         let data = open_for(&file, self.data.as_deref(), catalog, &screen)?;
@@ -68,7 +68,7 @@ impl Eval {
         let loader = Loader::new(data, self.split, 256, workers, Augment::default(), 0)?;
         let began = Instant::now();
         let (mut rows, mut labels, mut indices, mut loss, mut right) = (vec![], vec![], vec![], 0.0, 0usize);
-        logits(&loaded.network, &info, loader.in_order(self.limit), |batch, logits| {
+        logits(&loaded.network.to_device(&device)?, &info, loader.in_order(self.limit), |batch, logits| {
             for (row, &label) in batch.labels.iter().enumerate() {
                 loss += picture_loss(logits, row, label)?;
             }
