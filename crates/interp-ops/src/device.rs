@@ -24,8 +24,8 @@ impl Default for Arithmetic {
 /// (feature `cuda`) and there is one, else the CPU.
 ///
 /// # Errors
-/// [`OpError::Value`] for another name, [`OpError::Unsupported`] where the build has no CUDA, [`OpError::Candle`] where the
-/// device cannot be had.
+/// [`OpError::Value`] for another name; [`OpError::Unsupported`] where the build has no CUDA, there is no such device, or
+/// the process has opened another one; [`OpError::Candle`] where the driver refuses.
 pub fn device(name: &str, arithmetic: Arithmetic) -> Result<Device> {
     let number = match name {
         "cpu" => None,

@@ -45,6 +45,12 @@ fn second(number: usize, open: usize) -> OpError {
 }
 
 fn first(number: usize) -> Result<CudaDevice> {
+    let count = CudaContext::device_count();
+    if !count.is_ok_and(|count| usize::try_from(count).is_ok_and(|count| number < count)) {
+        let why = count.map_or_else(|error| error.to_string(), |count| format!("there are {count} CUDA devices"));
+        let hint = "count from cuda:0, or compute on the CPU";
+        return Err(OpError::Unsupported { op: "device", what: format!("cuda:{number} ({why})"), hint });
+    }
     let device = CudaDevice::new_with_stream(number)?;
     // SAFETY: `open` makes no second device, so all work is on the one stream of this one, in the order of the calls.
     unsafe { device.disable_event_tracking() };
