@@ -51,7 +51,7 @@ const MOST_PARTS: usize = 65535;
 
 pub(crate) fn update(rule: &Rule, updates: &[Update<'_>], scale: f32) -> Result<Vec<Updated>> {
     let Some(first) = updates.first() else { return Ok(vec![]) };
-    let call = on_cuda("update", first.value)?;
+    let call = on_device("update", first.value)?;
     let (mut old, mut new) = (vec![], vec![]);
     for update in updates {
         old.extend(dense(&call, rule, update)?);
@@ -71,7 +71,7 @@ pub(crate) fn update(rule: &Rule, updates: &[Update<'_>], scale: f32) -> Result<
 
 pub(crate) fn sum_of_squares(tensors: &[&Tensor]) -> Result<f64> {
     let Some(first) = tensors.first() else { return Ok(0.0) };
-    let call = on_cuda("sum_of_squares", first)?;
+    let call = on_device("sum_of_squares", first)?;
     let kernel = call.kernel("squares")?;
     let dense = tensors.iter().map(|tensor| call.row_by_row(tensor)).collect::<Result<Vec<_>>>()?;
     let held: Vec<Held<'_>> = dense.iter().map(Dense::hold).collect();
@@ -84,7 +84,7 @@ pub(crate) fn sum_of_squares(tensors: &[&Tensor]) -> Result<f64> {
     let mut total = 0.0;
     for parts in parts.chunks(MOST_PARTS) {
         let (blocks, table) = (blocks(parts), call.upload(parts)?);
-        let mut sums = call.room::<f64>(blocks * parts.len())?;
+        let mut sums = call.zeros::<f64>(blocks * parts.len())?; // Which stay where all tensors are empty.
         let mut arguments = call.arguments(&kernel);
         arguments.arg(&table).arg(&mut sums);
         // SAFETY: as the kernel declares them; a block writes its sum, for each part of the table.
@@ -119,7 +119,7 @@ impl Rule {
 }
 
 /// A call on the device of a tensor, which must be a CUDA device.
-fn on_cuda(op: &'static str, tensor: &Tensor) -> Result<Call> {
+fn on_device(op: &'static str, tensor: &Tensor) -> Result<Call> {
     if tensor.device().is_cuda() {
         return Call::new(op, tensor);
     }
