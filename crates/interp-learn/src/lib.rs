@@ -81,3 +81,21 @@ impl LearnError {
 
 /// Result with a [`LearnError`].
 pub type Result<T, E = LearnError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use interp_net::NetError;
+
+    use super::*;
+
+    #[test]
+    fn a_device_without_room_asks_for_half_the_batch() {
+        let full = || NetError::Op { node: "features.0".into(), source: OpError::OutOfMemory };
+        for error in [LearnError::Op(OpError::OutOfMemory), LearnError::Net(full())] {
+            let message = error.with_batch(512).to_string();
+            assert!(message.contains("512") && message.contains("set `train.batch` to 256"), "{message}");
+        }
+        assert!(matches!(LearnError::Net(full()).with_batch(1), LearnError::Net(_)));
+        assert!(matches!(LearnError::State("other".into()).with_batch(512), LearnError::State(_)));
+    }
+}
