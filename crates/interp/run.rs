@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
@@ -21,8 +21,10 @@ use crate::{Error, Result};
 
 mod page;
 
-/// How a run is carried out; nothing here changes its result.
+/// How a run is carried out; on the CPU nothing here changes its result.
 pub struct Options<'a> {
+    /// Where networks are trained and measured.
+    pub device: Device,
     /// Threads that make batches.
     pub workers: usize,
     /// Time between saved states within an epoch.
@@ -137,7 +139,7 @@ impl Sitting<'_> {
             seed: plan.common.seed,
             workers: self.options.workers,
         };
-        let network = Network::new(plan.graph.clone(), plan.common.seed)?;
+        let network = Network::new(plan.graph.clone(), plan.common.seed)?.to_device(&self.options.device)?;
         let mut trainer = match saved {
             Some((state, tensors)) => Trainer::load(network, &task, state.snapshot, &tensors)?,
             None => Trainer::new(network, &task)?,
@@ -242,12 +244,13 @@ impl Sitting<'_> {
         let file = Checkpoint::read(&path)?;
         let info = self.plan.info();
         let network = file.network(&path, None, [info.height, info.width])?;
+        let there = network.to_device(&self.options.device)?;
         let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
         let on = |split: Split| -> Result<Evaluation> {
             let data = self.plan.data.examining();
             let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
             let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
-            Ok(evaluate(&network, info, loader.in_order(None), |batch, _| {
+            Ok(evaluate(&there, info, loader.in_order(None), |batch, _| {
                 done += batch.labels.len() as u64;
                 bar.set(done, all);
                 Ok(())

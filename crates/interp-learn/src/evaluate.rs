@@ -27,8 +27,9 @@ pub fn to_tensor(batch: &Batch, info: &interp_data::Info) -> Result<Tensor> {
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
 }
 
-/// Loss and accuracy over all batches; `each` is handed every one with its logits (N, K). Results do not depend
-/// on how pictures are batched: losses are summed one picture at a time.
+/// Runs the network over all batches, where it lies: loss and accuracy, and `each` is handed every batch with its logits
+/// (N, K) on the CPU. On the CPU results do not depend on how pictures are batched: losses are summed one picture at a
+/// time.
 ///
 /// # Errors
 /// If a batch cannot be had or does not fit the network, or `each` fails.
@@ -42,7 +43,7 @@ pub fn evaluate(
     for batch in batches {
         let batch = batch?;
         let tape = net.forward(&to_tensor(&batch, info)?, Mode::Eval, &Keep::Output)?;
-        let logits = tape.output(&net.graph)?;
+        let logits = &tape.output(&net.graph)?.to_device(&Device::Cpu)?;
         for (row, &label) in batch.labels.iter().enumerate() {
             loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
         }

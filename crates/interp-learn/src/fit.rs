@@ -123,9 +123,12 @@ pub fn fit(
         while let Some(batch) = next() {
             let step = trainer.clock.batch / settings.accumulate;
             let moment = frame.moment(rate(step), (step + 1) as f64 / steps as f64);
-            sum.add(&trainer.gradients(task, &moment, &batch?, &info)?, &trainer.network.params)?;
+            let batch = batch?;
+            let grads = trainer.gradients(task, &moment, &batch, &info);
+            sum.add(&grads.map_err(|e| e.with_batch(batch.labels.len()))?, &trainer.network.params)?;
             if sum.batches == settings.accumulate || trainer.clock.batch == train.steps() {
-                trainer.step(task, &moment, &sum.grads, sum.batches)?;
+                let stepped = trainer.step(task, &moment, &sum.grads, sum.batches);
+                stepped.map_err(|e| e.with_batch(settings.batch))?;
                 sum = Sum::default();
                 let event = Event::Step { of: steps, rate: rate(step) };
                 if trace_span!("show and save").in_scope(|| observe(&event, trainer))? == Flow::Stop {

@@ -3,6 +3,7 @@
 //! A prior says how training is steered and what will be true of the result; the truth of it is
 //! measured elsewhere, by code that does not train (`interp-audit`).
 
+mod buffers;
 mod evaluate;
 mod fit;
 mod optimizer;
@@ -20,6 +21,8 @@ pub use settings::{Group, Phase, Train};
 pub use snapshot::Snapshot;
 pub use trainer::{Best, Clock, Trainer};
 
+use interp_net::ops::{OpError, is_out_of_memory};
+
 /// Why training could not go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,7 +35,7 @@ pub enum LearnError {
     Data(#[from] interp_data::DataError),
     /// An operation outside the network failed.
     #[error(transparent)]
-    Op(#[from] interp_net::ops::OpError),
+    Op(#[from] OpError),
     /// A tensor operation of candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -49,6 +52,12 @@ pub enum LearnError {
         /// What the loss was.
         loss: f64,
     },
+    /// The device has no room for a batch.
+    #[error("no memory left on the device for a batch of {batch} pictures: set `train.batch` to {}", batch / 2)]
+    OutOfMemory {
+        /// Pictures in the batch; at least 2.
+        batch: usize,
+    },
     /// A saved state does not fit this recipe.
     #[error("the saved state does not fit: {0}")]
     State(String),
@@ -57,5 +66,36 @@ pub enum LearnError {
     Observer(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl LearnError {
+    /// What to say where a batch of `batch` pictures led to this error: a device without room asks for half of them.
+    pub(crate) fn with_batch(self, batch: usize) -> Self {
+        let full = match &self {
+            Self::Op(OpError::OutOfMemory) => true,
+            Self::Net(error) => error.is_out_of_memory(),
+            Self::Candle(error) => is_out_of_memory(error),
+            _ => false,
+        };
+        if full && batch > 1 { Self::OutOfMemory { batch } } else { self }
+    }
+}
+
 /// Result with a [`LearnError`].
 pub type Result<T, E = LearnError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use interp_net::NetError;
+
+    use super::*;
+
+    #[test]
+    fn a_device_without_room_asks_for_half_the_batch() {
+        let full = || NetError::Op { node: "features.0".into(), source: OpError::OutOfMemory };
+        for error in [LearnError::Op(OpError::OutOfMemory), LearnError::Net(full())] {
+            let message = error.with_batch(512).to_string();
+            assert!(message.contains("512") && message.contains("set `train.batch` to 256"), "{message}");
+        }
+        assert!(matches!(LearnError::Net(full()).with_batch(1), LearnError::Net(_)));
+        assert!(matches!(LearnError::State("other".into()).with_batch(512), LearnError::State(_)));
+    }
+}

@@ -1,6 +1,7 @@
 //! Optimizers: stochastic gradient descent and AdamW, with state that can be saved.
 
 use interp_net::finding::Unfit;
+use interp_net::ops::Rule;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,14 @@ impl Optimizer {
         match self {
             Self::Sgd(_) => &["velocity"],
             Self::AdamW(_) => &["mean", "square"],
+        }
+    }
+
+    /// The same as a rule for tensors on a device.
+    pub(crate) fn rule(&self) -> Rule {
+        match *self {
+            Self::Sgd(Sgd { momentum, nesterov, .. }) => Rule::Sgd { momentum, nesterov },
+            Self::AdamW(AdamW { betas, eps, .. }) => Rule::AdamW { betas, eps },
         }
     }
 

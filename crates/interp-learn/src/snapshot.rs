@@ -38,8 +38,8 @@ impl Trainer {
         for (position, param) in self.network.params.list().iter().enumerate() {
             let name = &param.name;
             let vector = |values: &Vec<f32>| Tensor::from_slice(values, values.len(), &Device::Cpu);
-            for (buffer, values) in task.settings.optimizer.buffers().iter().zip(&self.buffers[position]) {
-                tensors.insert(format!("{buffer}/{name}"), vector(values)?);
+            for (buffer, values) in task.settings.optimizer.buffers().iter().zip(self.buffers[position].vectors()?) {
+                tensors.insert(format!("{buffer}/{name}"), values);
             }
             if let Some(values) = self.average.get(position) {
                 tensors.insert(format!("average/{name}"), vector(values)?);
@@ -71,15 +71,16 @@ impl Trainer {
         }
         for (position, param) in trainer.network.params.list().iter().enumerate() {
             let name = &param.name;
-            for (buffer, values) in task.settings.optimizer.buffers().iter().zip(&mut trainer.buffers[position]) {
-                refill(tensors, &format!("{buffer}/{name}"), values)?;
+            let buffers = &mut trainer.buffers[position];
+            for (index, buffer) in task.settings.optimizer.buffers().iter().enumerate() {
+                buffers.refill(index, numbers(tensors, &format!("{buffer}/{name}"), buffers.len(index))?)?;
             }
             if let Some(values) = trainer.average.get_mut(position) {
-                refill(tensors, &format!("average/{name}"), values)?;
+                *values = numbers(tensors, &format!("average/{name}"), values.len())?;
             }
         }
-        for (index, (state, numbers)) in trainer.states.iter_mut().zip(snapshot.numbers).enumerate() {
-            state.numbers = numbers;
+        for (index, (state, saved_numbers)) in trainer.states.iter_mut().zip(snapshot.numbers).enumerate() {
+            state.numbers = saved_numbers;
             let folder = format!("prior.{index}/");
             let saved =
                 tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(&folder)?.to_owned(), t.clone())));
@@ -110,11 +111,10 @@ fn find<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
     tensors.get(name).ok_or_else(|| LearnError::State(format!("`{name}` is missing")))
 }
 
-fn refill(tensors: &Tensors, name: &str, values: &mut Vec<f32>) -> Result<()> {
+fn numbers(tensors: &Tensors, name: &str, count: usize) -> Result<Vec<f32>> {
     let found: Vec<f32> = find(tensors, name)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-    if found.len() != values.len() {
-        return Err(LearnError::State(format!("`{name}` has {} values, not {}", found.len(), values.len())));
+    match found.len() == count {
+        true => Ok(found),
+        false => Err(LearnError::State(format!("`{name}` has {} values, not {count}", found.len()))),
     }
-    *values = found;
-    Ok(())
 }

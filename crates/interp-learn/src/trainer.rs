@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 use interp_data::{Batch, Info};
-use interp_net::ops::{Targets, cross_entropy};
+use interp_net::ops::{self, Targets, Update, cross_entropy};
 use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
 use tracing::trace_span;
 
+use crate::buffers::Buffers;
 use crate::evaluate::hits;
 use crate::prior::{Now, Scope, State, Step, values};
 use crate::{Evaluation, LearnError, Phase, Result, Task, Train, to_tensor};
@@ -54,8 +55,8 @@ pub struct Trainer {
     pub clock: Clock,
     /// The best network so far.
     pub best: Option<Best>,
-    /// Optimizer buffers by position and, within, in the optimizer's order; empty for statistics.
-    pub(crate) buffers: Vec<Vec<Vec<f32>>>,
+    /// Optimizer buffers by position.
+    pub(crate) buffers: Vec<Buffers>,
     /// Averaged parameters, by position; empty without averaging.
     pub(crate) average: Vec<Vec<f32>>,
     /// Where each prior acts, in the network as the priors have prepared it.
@@ -126,8 +127,7 @@ impl Trainer {
         let scopes = task.priors.iter().map(|p| p.scope.within(&network, p.prior.roles())).collect::<Result<_>>()?;
         let per_param = task.settings.optimizer.buffers().len();
         let list = network.params.list();
-        let trained = |p: &Param| if p.role.is_trained() { p.value.elem_count() } else { 0 };
-        let buffers = list.iter().map(|p| vec![vec![0.0; trained(p)]; per_param]).collect();
+        let buffers = list.iter().map(|p| Buffers::zeros(p, per_param)).collect::<Result<_>>()?;
         let counts = vec![0; list.len()];
         let (clock, average) = (Clock::default(), vec![]);
         let mut trainer = Self { network, clock, best: None, buffers, average, scopes, states, counts };
@@ -197,23 +197,11 @@ impl Trainer {
         batches: usize,
     ) -> Result<()> {
         let update = trace_span!("update").entered();
-        let mut flat: Vec<(usize, Vec<f32>)> = vec![];
-        for position in moment.trained() {
-            if let Some(grad) = &grads[position] {
-                flat.push((position, grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?));
-            }
-        }
-        let scale = scale(&flat, batches, task.settings.clip);
-        for (position, mut grad) in flat {
-            if scale != 1.0 {
-                grad.iter_mut().for_each(|g| *g *= scale);
-            }
-            self.counts[position] += 1;
-            let (buffers, count) = (&mut self.buffers[position], self.counts[position]);
-            let (rate, decay) = (moment.rates[position], moment.frame.decays[position]);
-            crate::prior::change(&mut self.network.params, position, |w| {
-                task.settings.optimizer.step(w, &grad, buffers, rate, decay, count);
-            })?;
+        let grads: Vec<(usize, &Tensor)> = moment.trained().filter_map(|p| Some((p, grads[p].as_ref()?))).collect();
+        grads.iter().for_each(|&(position, _)| self.counts[position] += 1);
+        match self.network.device().is_cpu() {
+            true => self.update(task.settings, moment, &grads, batches)?,
+            false => self.update_on_device(task.settings, moment, &grads, batches)?,
         }
         drop(update);
         // Before as well: what is about to be projected must not be measured as it is.
@@ -226,6 +214,60 @@ impl Trainer {
         }
         task.enforce(&mut self.network.params, &self.scopes, &self.states)?;
         self.average(task.settings.ema)
+    }
+
+    /// The optimizer's step, in place.
+    fn update(
+        &mut self,
+        settings: &Train,
+        moment: &Moment<'_>,
+        grads: &[(usize, &Tensor)],
+        batches: usize,
+    ) -> Result<()> {
+        let mut flat: Vec<(usize, Vec<f32>)> = vec![];
+        for &(position, grad) in grads {
+            flat.push((position, grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?));
+        }
+        let square = || flat.iter().flat_map(|(_, g)| g).map(|&g| f64::from(g) * f64::from(g)).sum();
+        let scale = scale(batches, settings.clip, || Ok(square()))?;
+        for (position, mut grad) in flat {
+            if scale != 1.0 {
+                grad.iter_mut().for_each(|g| *g *= scale);
+            }
+            let Buffers::Host(buffers) = &mut self.buffers[position] else { continue };
+            let (rate, decay, count) = (moment.rates[position], moment.frame.decays[position], self.counts[position]);
+            crate::prior::change(&mut self.network.params, position, |w| {
+                settings.optimizer.step(w, &grad, buffers, rate, decay, count);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The optimizer's step where the parameters lie on a device.
+    fn update_on_device(
+        &mut self,
+        settings: &Train,
+        moment: &Moment<'_>,
+        grads: &[(usize, &Tensor)],
+        batches: usize,
+    ) -> Result<()> {
+        let tensors: Vec<&Tensor> = grads.iter().map(|(_, grad)| *grad).collect();
+        let scale = scale(batches, settings.clip, || Ok(ops::sum_of_squares(&tensors)?))?;
+        let part = |&(position, grad): &(usize, _)| Update {
+            value: &self.network.params.list()[position].value,
+            grad,
+            buffers: self.buffers[position].tensors(),
+            rate: moment.rates[position],
+            decay: moment.frame.decays[position],
+            count: self.counts[position],
+        };
+        let parts: Vec<Update<'_>> = grads.iter().map(part).collect();
+        let updated = ops::update(&settings.optimizer.rule(), &parts, scale)?;
+        for (&(position, _), new) in grads.iter().zip(updated) {
+            self.network.params.set(position, new.value)?;
+            self.buffers[position] = Buffers::Device(new.buffers);
+        }
+        Ok(())
     }
 
     fn average(&mut self, keep: f64) -> Result<()> {
@@ -274,15 +316,15 @@ impl Trainer {
     }
 }
 
-/// What gradients are multiplied with: the mean over batches, and clipping of the norm of all together.
-fn scale(grads: &[(usize, Vec<f32>)], batches: usize, clip: f64) -> f32 {
+/// What gradients are multiplied with: the mean over batches, and clipping of the norm of all together, whose `square` is
+/// asked for where it is needed.
+fn scale(batches: usize, clip: f64, square: impl FnOnce() -> Result<f64>) -> Result<f32> {
     let mean = 1.0 / batches as f64;
     if clip == 0.0 {
-        return mean as f32;
+        return Ok(mean as f32);
     }
-    let square: f64 = grads.iter().flat_map(|(_, g)| g).map(|&g| f64::from(g) * f64::from(g)).sum();
-    let norm = square.sqrt() * mean;
-    (mean * (clip / norm.max(clip))) as f32
+    let norm = square()?.sqrt() * mean;
+    Ok((mean * (clip / norm.max(clip))) as f32)
 }
 
 impl Frame {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use interp_ops::{OpError, is_out_of_memory};
+
 /// Why a network could not be built, run, loaded or saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,7 +57,7 @@ pub enum NetError {
         /// The node.
         node: String,
         /// What the operation said.
-        source: interp_ops::OpError,
+        source: OpError,
     },
     /// A tensor operation of candle failed.
     #[error(transparent)]
@@ -76,6 +78,17 @@ pub enum NetError {
         /// What was found, what was expected, what to do.
         problem: String,
     },
+}
+
+impl NetError {
+    /// Whether the device has no memory left.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Op { source, .. } => matches!(source, OpError::OutOfMemory),
+            Self::Candle(error) => is_out_of_memory(error),
+            _ => false,
+        }
+    }
 }
 
 fn hint(nearest: &Option<String>) -> String {

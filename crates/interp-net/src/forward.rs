@@ -62,7 +62,7 @@ impl Keep {
 }
 
 impl Network {
-    /// Runs the network on images `x`, (N, C, H, W), normalized.
+    /// Runs the network on images `x`, (N, C, H, W), normalized, which are brought to where the parameters lie.
     ///
     /// # Errors
     /// If `x` does not fit, a pattern of `keep` matches nothing, or an operation fails; the node is named.
@@ -133,7 +133,7 @@ impl Network {
         depends
     }
 
-    /// A tape with nothing but the activation of `at`, in channels-last memory.
+    /// A tape with nothing but the activation of `at`, in channels-last memory on the network's device.
     fn empty_tape(&self, activation: &Tensor, at: NodeId, mode: Mode) -> Result<Tape> {
         let expected = self.graph.shape(at);
         let dims = activation.dims();
@@ -144,6 +144,7 @@ impl Network {
         }
         let count = self.graph.nodes().len();
         let mut activations = vec![None; count];
+        let activation = &activation.to_device(&self.device())?;
         let value = if dims.len() == 4 { self.named(at, ops::channels_last(activation))? } else { activation.clone() };
         activations[at] = Some(value.detach());
         Ok(Tape { activations, saved: vec![Saved::Nothing; count], mode, batch: dims[0] })

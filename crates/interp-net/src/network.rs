@@ -1,6 +1,6 @@
 //! A graph with its parameters.
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use crate::{Graph, Params, Result, init};
 
@@ -30,6 +30,20 @@ impl Network {
     /// Where a tensor cannot be converted.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(Self { graph: self.graph.clone(), params: self.params.to_dtype(dtype)? })
+    }
+
+    /// The same network with its parameters in the memory of a device, where it then runs: activations and gradients
+    /// lie there too.
+    ///
+    /// # Errors
+    /// Where the device has no room.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Self { graph: self.graph.clone(), params: self.params.to_device(device)? })
+    }
+
+    /// Where the network runs: the device of its parameters, and the CPU if it has none.
+    pub fn device(&self) -> Device {
+        self.params.list().first().map_or(Device::Cpu, |param| param.value.device().clone())
     }
 
     /// Number of trained parameters.

@@ -114,17 +114,17 @@ impl Params {
             .ok_or_else(|| NetError::Architecture(format!("node {node} has no {} parameter", role.suffix())))
     }
 
-    /// Replaces the values at a position of [`Params::list`].
+    /// Replaces the values at a position of [`Params::list`]; they are brought to where the present ones lie.
     ///
     /// # Errors
-    /// If the shape differs.
+    /// If the shape differs, or the device has no room.
     pub fn set(&mut self, position: usize, value: Tensor) -> Result<()> {
         let param = &mut self.list[position];
         if param.value.shape() != value.shape() {
             let problem = format!("`{}` has shape {:?}, not {:?}", param.name, param.value.shape(), value.shape());
             return Err(NetError::Architecture(problem));
         }
-        param.value = value.detach();
+        param.value = value.to_device(param.value.device())?.detach();
         Ok(())
     }
 
@@ -133,9 +133,21 @@ impl Params {
     /// # Errors
     /// Where a tensor cannot be converted.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        self.each(|value| value.to_dtype(dtype))
+    }
+
+    /// The same in the memory of a device.
+    ///
+    /// # Errors
+    /// Where the device has no room.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        self.each(|value| value.to_device(device))
+    }
+
+    fn each(&self, change: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
         let mut all = self.clone();
         for param in &mut all.list {
-            param.value = param.value.to_dtype(dtype)?;
+            param.value = change(&param.value)?;
         }
         Ok(all)
     }

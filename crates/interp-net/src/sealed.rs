@@ -116,6 +116,7 @@ struct Raw {
 
 impl Raw {
     fn of(tensor: &Tensor) -> Result<Self> {
+        let tensor = &tensor.to_device(&Device::Cpu)?;
         let dtype = View::dtype(&tensor);
         Ok(Self { dtype, shape: tensor.dims().to_vec(), bytes: View::data(&tensor.contiguous()?).into_owned() })
     }

@@ -1,5 +1,6 @@
 //! Softmax cross-entropy: the loss of a classifier and its gradient in one pass.
 
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, rounded, wrong_shape};
 use crate::real::{Real, by_dtype};
 use crate::{OpError, Result};
@@ -42,7 +43,29 @@ pub fn cross_entropy(
     smoothing: f64,
     class_weights: Option<&[f64]>,
 ) -> Result<CrossEntropy> {
+    on_cuda!(logits, on_device(logits, targets, smoothing, class_weights));
     by_dtype!(OP, logits, of_type(logits, targets, smoothing, class_weights))
+}
+
+/// The same where the logits lie on a CUDA device.
+#[cfg(feature = "cuda")]
+fn on_device(
+    logits: &Tensor,
+    targets: Targets<'_>,
+    smoothing: f64,
+    class_weights: Option<&[f64]>,
+) -> Result<CrossEntropy> {
+    let [n, k] = sizes(logits)?;
+    check_smoothing(smoothing)?;
+    let weights = weights(class_weights, k)?;
+    let wanted = match targets {
+        Targets::Classes(classes) => rounded::<f32>(&one_hot(classes, n, k)?, &[n, k])?.to_device(logits.device())?,
+        Targets::Probabilities(tensor) => {
+            expect_shape(OP, "probabilities", tensor, &[n, k])?;
+            tensor.clone()
+        }
+    };
+    crate::cuda::cross_entropy(logits, &wanted, smoothing, &weights, divisor(targets, &weights, n)?)
 }
 
 fn of_type<T: Real>(

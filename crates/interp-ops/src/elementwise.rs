@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::Result;
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, tensor};
 use crate::real::{Real, by_dtype, simd};
 use candle_core::Tensor;
@@ -16,6 +17,7 @@ const CHUNK: usize = 1 << 14;
 /// # Errors
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
+    on_cuda!(x, crate::cuda::relu(x));
     by_dtype!("relu", x, relu_of(x))
 }
 
@@ -27,6 +29,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn relu_backward(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
     expect_shape("relu_backward", "grad", grad, output.dims())?;
+    on_cuda!(output, crate::cuda::relu_backward(output, grad));
     by_dtype!("relu_backward", output, relu_backward_of(output, grad))
 }
 
@@ -37,6 +40,7 @@ pub fn relu_backward(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     expect_shape("add", "b", b, a.dims())?;
+    on_cuda!(a, crate::cuda::add(a, b));
     by_dtype!("add", a, add_of(a, b))
 }
 
@@ -46,6 +50,7 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn channels_last(x: &Tensor) -> Result<Tensor> {
+    on_cuda!(x, crate::cuda::channels_last(x));
     by_dtype!("channels_last", x, channels_last_of(x))
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong in an operation.
 
+use crate::is_out_of_memory;
+
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, OpError>;
 
@@ -36,7 +38,16 @@ pub enum OpError {
         /// The values allowed.
         expected: String,
     },
+    /// The device has no room for what was to be computed.
+    #[error("no memory left on the device: use smaller batches, or compute on the CPU")]
+    OutOfMemory,
     /// An error of candle while reading or making a tensor.
     #[error(transparent)]
-    Candle(#[from] candle_core::Error),
+    Candle(candle_core::Error),
+}
+
+impl From<candle_core::Error> for OpError {
+    fn from(error: candle_core::Error) -> Self {
+        if is_out_of_memory(&error) { Self::OutOfMemory } else { Self::Candle(error) }
+    }
 }

@@ -1,16 +1,18 @@
-//! Operations for convolutional networks, forward and backward, on the CPU.
+//! Operations for convolutional networks, forward and backward, on the CPU and on CUDA devices.
 //!
 //! # Conventions
 //! - A tensor is a candle [`Tensor`] of logical shape (N, C, H, W): pictures, channels, rows, columns.
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, on the CPU. Anything else is
-//!   [`OpError::Unsupported`].
+//! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
+//!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
+//!   runs where its tensors lie, and its results lie there too.
 //! - No operation takes part in candle's automatic differentiation: results are plain, detached tensors, and each
 //!   operation has its gradient as a function beside it.
 //! - Work is cut into chunks by shape alone, and sums over chunks are taken in a fixed order (in `f64`): every result is
-//!   bit-identical for any number of threads. A picture's forward result is bit-identical in any batch.
+//!   bit-identical for any number of threads. On the CPU a picture's forward result is bit-identical in any batch; on a
+//!   device results are the same on every run, to rounding those of the CPU, and to rounding the same in any batch.
 //! - An empty batch gives empty results where a result exists; a mean over nothing is an error.
 
 mod batch_norm;
@@ -18,6 +20,9 @@ mod channels;
 mod conv2d;
 mod conv_transpose2d;
 mod cross_entropy;
+#[cfg_attr(not(feature = "cuda"), path = "no_cuda.rs")]
+mod cuda;
+mod device;
 mod elementwise;
 mod error;
 mod lanes;
@@ -33,6 +38,7 @@ mod soft_threshold;
 mod sums;
 #[cfg(test)]
 mod testing;
+mod update;
 mod upsample;
 
 pub use batch_norm::{
@@ -43,6 +49,7 @@ pub use batch_norm::{
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
 pub use conv2d::{Conv2d, conv2d, conv2d_backward};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
+pub use device::{Arithmetic, device, is_out_of_memory};
 pub use elementwise::{add, channels_last, relu, relu_backward};
 pub use error::{OpError, Result};
 pub use linear::{linear, linear_backward};
@@ -53,6 +60,7 @@ pub use pool::{
     avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
 pub use soft_threshold::{SoftThresholdGrads, soft_threshold, soft_threshold_backward};
+pub use update::{Rule, Update, Updated, sum_of_squares, update};
 pub use upsample::{Interpolation, upsample2d, upsample2d_backward};
 
 use candle_core::Tensor;

@@ -1,6 +1,7 @@
 //! The linear layer: y = x W^T + b.
 #![allow(unsafe_code)]
 
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
 use crate::product::{Depth, Left, Out, Right, lanes, multiply, padded_columns, panel_width};
 use crate::real::{Real, by_dtype};
@@ -15,13 +16,14 @@ const BLOCK: usize = 48;
 /// Numbers along the depth that are summed in one go.
 const PART: usize = 256;
 
-/// y = x W^T + b for `x` (N, I), `weight` (O, I) and `bias` (O): (N, O). A row of y depends on its row of x alone, to the
-/// last bit.
+/// y = x W^T + b for `x` (N, I), `weight` (O, I) and `bias` (O): (N, O). A row of y depends on its row of x alone, on the
+/// CPU to the last bit.
 ///
 /// # Errors
 /// [`OpError::Shape`](crate::OpError::Shape) where the shapes do not fit,
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    on_cuda!(x, crate::cuda::linear(x, weight, bias));
     by_dtype!("linear", x, forward(x, weight, bias))
 }
 
@@ -31,6 +33,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// # Errors
 /// As [`linear`].
 pub fn linear_backward(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted) -> Result<WeightGrads> {
+    on_cuda!(x, crate::cuda::linear_backward(x, weight, grad, wanted));
     by_dtype!("linear_backward", x, backward(x, weight, grad, wanted))
 }
 

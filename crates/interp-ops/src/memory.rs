@@ -101,5 +101,6 @@ pub(crate) fn unsupported_dtype(op: &'static str, dtype: DType) -> OpError {
 }
 
 fn unsupported_device(op: &'static str) -> OpError {
-    OpError::Unsupported { op, what: "a tensor outside the CPU's memory".into(), hint: "move it to the CPU" }
+    let hint = "move all tensors to the CPU, or to a CUDA device in a build with `--features cuda`";
+    OpError::Unsupported { op, what: "a tensor outside the CPU's memory".into(), hint }
 }

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use crate::device::on_cuda;
 use crate::{OpError, Result, channels_last};
 
 /// `x` (N, C, H, W) and `-x`, channel after channel: (N, 2 C, H, W). Layers without negative weights need
@@ -11,6 +12,7 @@ use crate::{OpError, Result, channels_last};
 /// # Errors
 /// If `x` is no batch of maps.
 pub fn on_off(x: &Tensor) -> Result<Tensor> {
+    on_cuda!(x, crate::cuda::on_off(x));
     x.dims4()?;
     channels_last(&Tensor::cat(&[x, &x.neg()?], 1)?)
 }
@@ -25,6 +27,7 @@ pub fn on_off_backward(grad: &Tensor) -> Result<Tensor> {
         let given = format!("a gradient of {channels} channels");
         return Err(OpError::Shape { op: "on_off_backward", given, expected: "an even number of them".into() });
     }
+    on_cuda!(grad, crate::cuda::on_off_backward(grad));
     let half = channels / 2;
     channels_last(&(grad.narrow(1, 0, half)? - grad.narrow(1, half, half)?)?)
 }

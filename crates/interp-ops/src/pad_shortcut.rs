@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
+use crate::device::on_cuda;
 use crate::{OpError, Result, channels_last};
 
 /// Every `stride`-th pixel of `x` (N, C, H, W), with zero channels added evenly before and after:
@@ -19,6 +20,7 @@ pub fn pad_shortcut(x: &Tensor, out_channels: usize, stride: usize) -> Result<Te
             expected: "a stride of 1 or more, and an even number of channels to add".into(),
         });
     }
+    on_cuda!(x, crate::cuda::pad_shortcut(x, out_channels, stride));
     let side = (out_channels - channels) / 2;
     let rows = x.permute((0, 2, 3, 1))?.contiguous()?; // (N, H, W, C), as it lies in memory
     let taken = rows.index_select(&every(h, stride)?, 1)?.index_select(&every(w, stride)?, 2)?;
@@ -34,6 +36,7 @@ pub fn pad_shortcut_backward(grad: &Tensor, input: &[usize], stride: usize) -> R
         let given = format!("an input of shape {input:?}");
         return Err(OpError::Shape { op: "pad_shortcut_backward", given, expected: "(N, C, H, W)".into() });
     };
+    on_cuda!(grad, crate::cuda::pad_shortcut_backward(grad, [n, channels, h, w], stride));
     let side = (grad.dim(1)?.max(channels) - channels) / 2;
     let kept = grad.narrow(1, side, channels)?.permute((0, 2, 3, 1))?.contiguous()?; // (N, H', W', C)
     let zeros = |h: usize, w: usize| Tensor::zeros((n, h, w, channels), grad.dtype(), &Device::Cpu);

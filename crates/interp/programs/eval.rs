@@ -50,7 +50,7 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
 
 impl Eval {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let workers = self.machine.prepare()?;
+        let (device, workers) = self.machine.prepare()?;
         let screen = Screen::new(self.quiet);
         let (path, file) = self.which.read()?;
         let data = open_for(&file, self.data.as_deref(), catalog, &screen)?;
@@ -70,13 +70,14 @@ impl Eval {
         let began = Instant::now();
         let (mut rows, mut labels, mut indices) = (vec![], vec![], vec![]);
         let bar = screen.units("pictures");
-        let found = evaluate(&loaded.network, &info, loader.in_order(self.limit), |batch, logits| {
-            labels.extend_from_slice(&batch.labels);
-            indices.extend(batch.indices.iter().map(|&i| i as i64));
-            rows.push(logits.clone());
-            bar.set(labels.len() as u64, all as u64);
-            Ok(())
-        })?;
+        let found =
+            evaluate(&loaded.network.to_device(&device)?, &info, loader.in_order(self.limit), |batch, logits| {
+                labels.extend_from_slice(&batch.labels);
+                indices.extend(batch.indices.iter().map(|&i| i as i64));
+                rows.push(logits.clone());
+                bar.set(labels.len() as u64, all as u64);
+                Ok(())
+            })?;
         drop(bar);
         let (count, seconds) = (labels.len(), began.elapsed().as_secs_f64());
         if let Some(path) = &self.logits {

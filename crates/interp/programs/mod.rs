@@ -11,7 +11,9 @@ mod train;
 
 use std::process::ExitCode;
 
+use candle_core::Device;
 use clap::Args;
+use interp_ops::Arithmetic;
 
 pub use audit::audit;
 pub use train::train;
@@ -46,29 +48,29 @@ fn exit(result: Result<Ending>) -> ExitCode {
 /// Where and with how many threads to compute.
 #[derive(Args, Debug)]
 struct Machine {
-    /// Where to compute: auto or cpu. (cuda:N is refused: the operations run on the CPU so far)
+    /// Where to compute: cpu, cuda:N in a build with CUDA, or auto, the first CUDA device if there is one
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Machine")]
     device: String,
+    /// On a CUDA device: factors of products are rounded to TF32, with 10 bits after the point
+    #[arg(long, help_heading = "Machine")]
+    tf32: bool,
+    /// On a CUDA device: also algorithms that give other bits on every run
+    #[arg(long, help_heading = "Machine")]
+    nondeterministic: bool,
     /// Threads; results do not depend on it. 0 is one for each core
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Machine")]
     threads: usize,
 }
 
 impl Machine {
-    /// Sets up the thread pool and gives the number of threads that make batches.
-    fn prepare(&self) -> Result<usize> {
-        match self.device.as_str() {
-            "auto" | "cpu" => {}
-            cuda if cuda.starts_with("cuda") => {
-                return Err(Error::Usage(format!(
-                    "--device {cuda}: the operations run on the CPU so far; use --device cpu"
-                )));
-            }
-            other => return Err(Error::Usage(format!("--device {other}: there are auto and cpu"))),
-        }
+    /// Sets up the thread pool, and gives the device and the number of threads that make batches.
+    fn prepare(&self) -> Result<(Device, usize)> {
+        let arithmetic = Arithmetic { tf32: self.tf32, deterministic: !self.nondeterministic };
+        let device = interp_ops::device(&self.device, arithmetic);
+        let device = device.map_err(|e| Error::Usage(format!("--device {}: {e}", self.device)))?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
         pool.map_err(|e| Error::Usage(format!("--threads {}: {e}", self.threads)))?;
-        Ok(rayon::current_num_threads())
+        Ok((device, rayon::current_num_threads()))
     }
 }
 

@@ -33,8 +33,9 @@ pub(super) struct Predict {
 
 impl Predict {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        self.machine.prepare()?;
+        let (device, _) = self.machine.prepare()?;
         let loaded = self.which.load([32, 32])?;
+        let network = loaded.network.to_device(&device)?;
         let Some(normalization) = &loaded.normalization else {
             let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
             return Err(Error::Folder { path: loaded.path, problem });
@@ -51,8 +52,8 @@ impl Predict {
             let mut images = interp_data::read_picture(path, channels, [height, width], border)?;
             Normalize::new(&info).apply(&mut images);
             let x = to_tensor(&Batch { images, labels: vec![0], indices: vec![0] }, &info)?;
-            let tape = loaded.network.forward(&x, Mode::Eval, &Keep::Output)?;
-            let logits = tape.output(&loaded.network.graph)?.flatten_all()?.to_vec1::<f32>()?;
+            let tape = network.forward(&x, Mode::Eval, &Keep::Output)?;
+            let logits = tape.output(&network.graph)?.flatten_all()?.to_vec1::<f32>()?;
             let mut ranked: Vec<(usize, f64)> = softmax(&logits).into_iter().enumerate().collect();
             ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
             ranked.truncate(self.top.max(1));

@@ -136,7 +136,7 @@ impl Train {
         let path = self.recipe.as_ref().ok_or_else(|| Error::Usage("a recipe is needed".into()))?;
         let save_every = Duration::try_from_secs_f64(self.save_every)
             .map_err(|e| Error::Usage(format!("--save-every {}: {e}", self.save_every)))?;
-        let workers = self.machine.prepare()?;
+        let (device, workers) = self.machine.prepare()?;
         let mut overrides = self.overrides.clone();
         overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
         let recipe = Recipe::read(path, &overrides, catalog)?;
@@ -155,7 +155,7 @@ impl Train {
         }
         stop_on_interrupt();
         let profile = self.profile.then(Profile::begin).transpose()?;
-        let options = Options { workers, save_every, stop: &STOP };
+        let options = Options { device, workers, save_every, stop: &STOP };
         let outcome = run::run(&plan, &folder, self.start(), &options, &mut screen)?;
         if let Some(profile) = profile {
             profile.write_trace(&folder.trace())?;

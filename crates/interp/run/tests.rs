@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use candle_core::Device;
 use interp_finding::{Claim, Entry};
 use interp_learn::prior::{Prior, Scope, State};
 use interp_net::{Network, Op};
@@ -78,7 +79,7 @@ fn a_structure_that_a_prior_has_changed_is_in_the_file() {
     let place = tempfile::tempdir().unwrap();
     let folder = Folder::new(place.path().join("run"));
     let stop = AtomicBool::new(false);
-    let options = Options { workers: 0, save_every: Duration::from_secs(60), stop: &stop };
+    let options = Options { device: Device::Cpu, workers: 0, save_every: Duration::from_secs(60), stop: &stop };
     let outcome = run(&plan, &folder, Start::Fresh, &options, &mut Screen::new(true)).unwrap();
     let Outcome::Finished(summary) = outcome else { panic!("stopped") };
     assert!(summary.claims[0].holds);

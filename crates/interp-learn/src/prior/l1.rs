@@ -51,8 +51,8 @@ impl Prior for L1 {
         self.aim().check()
     }
 
-    fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
-        self.aim().start(&net.params, scope)
+    fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
+        self.aim().start(scope)
     }
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {

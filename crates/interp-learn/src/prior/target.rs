@@ -1,7 +1,6 @@
 //! A share of zeros as the target, in place of a strength to tune.
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::Params;
 use interp_net::finding::{Claim, Quantity, Relation, Unfit};
 
 use super::{Now, Scope, State, share};
@@ -40,14 +39,12 @@ impl Target {
     }
 
     /// The first state.
-    pub(super) fn start(&self, params: &Params, scope: &Scope) -> Result<State> {
+    pub(super) fn start(&self, scope: &Scope) -> Result<State> {
         let mut state = State::default();
         state.numbers.insert("strength".into(), self.strength);
         // Saved states always have the same tensors; an empty one stands for "nothing held yet".
         for index in 0..scope.positions.len() {
-            state
-                .tensors
-                .insert(key(index), Tensor::zeros(0, DType::U8, params.list()[scope.positions[index]].value.device())?);
+            state.tensors.insert(key(index), Tensor::zeros(0, DType::U8, &Device::Cpu)?);
         }
         Ok(state)
     }

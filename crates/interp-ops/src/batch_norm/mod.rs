@@ -8,6 +8,7 @@ mod statistics;
 mod tests;
 
 use crate::Result;
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, four, numbers, rounded, tensor, wrong_shape};
 use crate::real::{LANES, Real, by_dtype, lanes, simd};
 use crate::sums::rows_per_chunk;
@@ -52,6 +53,7 @@ pub struct BatchNormGrads {
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or
 /// device.
 pub fn batch_norm_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result<BatchNormed> {
+    on_cuda!(x, crate::cuda::batch_norm_train(x, gain, shift, eps, false));
     by_dtype!("batch_norm_train", x, train(x, gain, shift, eps, Then::Nothing))
 }
 
@@ -69,6 +71,10 @@ pub fn batch_norm_train_backward(
     input_wanted: bool,
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_train_backward";
+    on_cuda!(x, {
+        let norm = BatchNorm { gain, shift: gain, mean, variance, eps }; // Without a ReLU no shift is read.
+        crate::cuda::batch_norm_backward(x, &norm, grad, input_wanted, true, false)
+    });
     let affine = Affine { op: OP, gain, mean, variance, eps };
     by_dtype!(OP, x, backward(&affine, None, x, grad, input_wanted, Statistics::OfTheBatch))
 }
@@ -87,6 +93,7 @@ pub fn batch_norm_eval(
     eps: f64,
 ) -> Result<Tensor> {
     const OP: &str = "batch_norm_eval";
+    on_cuda!(x, crate::cuda::batch_norm_eval(x, &BatchNorm { gain, shift, mean, variance, eps }, false));
     by_dtype!(OP, x, eval(&Affine { op: OP, gain, mean, variance, eps }, x, shift, Then::Nothing))
 }
 
@@ -104,6 +111,10 @@ pub fn batch_norm_eval_backward(
     input_wanted: bool,
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_eval_backward";
+    on_cuda!(x, {
+        let norm = BatchNorm { gain, shift: gain, mean, variance, eps }; // Without a ReLU no shift is read.
+        crate::cuda::batch_norm_backward(x, &norm, grad, input_wanted, false, false)
+    });
     let affine = Affine { op: OP, gain, mean, variance, eps };
     by_dtype!(OP, x, backward(&affine, None, x, grad, input_wanted, Statistics::Given))
 }

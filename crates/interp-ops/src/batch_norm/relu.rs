@@ -4,6 +4,7 @@
 use super::{Affine, BatchNormGrads, BatchNormed, Channels, Statistics, Then, as_type, by_channel, normalized};
 use super::{backward, eval, mean_and_slope, statistics, train};
 use crate::Result;
+use crate::device::on_cuda;
 use crate::real::{Real, by_dtype};
 use candle_core::Tensor;
 
@@ -33,6 +34,7 @@ impl<'a> BatchNorm<'a> {
 /// # Errors
 /// As [`batch_norm_train`](super::batch_norm_train).
 pub fn batch_norm_relu_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result<BatchNormed> {
+    on_cuda!(x, crate::cuda::batch_norm_train(x, gain, shift, eps, true));
     by_dtype!("batch_norm_relu_train", x, train(x, gain, shift, eps, Then::Relu))
 }
 
@@ -42,6 +44,7 @@ pub fn batch_norm_relu_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64
 /// As [`batch_norm_eval`](super::batch_norm_eval).
 pub fn batch_norm_relu_eval(x: &Tensor, norm: &BatchNorm<'_>) -> Result<Tensor> {
     const OP: &str = "batch_norm_relu_eval";
+    on_cuda!(x, crate::cuda::batch_norm_eval(x, norm, true));
     by_dtype!(OP, x, eval(&norm.affine(OP), x, norm.shift, Then::Relu))
 }
 
@@ -57,6 +60,7 @@ pub fn batch_norm_relu_train_backward(
     input_wanted: bool,
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_relu_train_backward";
+    on_cuda!(x, crate::cuda::batch_norm_backward(x, norm, grad, input_wanted, true, true));
     let affine = norm.affine(OP);
     by_dtype!(OP, x, backward(&affine, Some(norm.shift), x, grad, input_wanted, Statistics::OfTheBatch))
 }
@@ -72,6 +76,7 @@ pub fn batch_norm_relu_eval_backward(
     input_wanted: bool,
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_relu_eval_backward";
+    on_cuda!(x, crate::cuda::batch_norm_backward(x, norm, grad, input_wanted, false, true));
     let affine = norm.affine(OP);
     by_dtype!(OP, x, backward(&affine, Some(norm.shift), x, grad, input_wanted, Statistics::Given))
 }

@@ -15,6 +15,7 @@ mod weights;
 mod window;
 mod winograd;
 
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
 use crate::real::{Real, by_dtype};
 use crate::sums::column_sums;
@@ -63,6 +64,7 @@ impl Conv2d {
 /// [`OpError::Shape`] where the shapes or the groups do not fit each other ([`Conv2d::output_size`]),
 /// [`OpError::Unsupported`] for another type or device.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    on_cuda!(x, crate::cuda::conv2d(x, weight, bias, conv));
     by_dtype!("conv2d", x, forward_of(x, weight, bias, conv))
 }
 
@@ -77,6 +79,7 @@ pub fn conv2d_backward(
     conv: &Conv2d,
     wanted: Wanted,
 ) -> Result<WeightGrads> {
+    on_cuda!(x, crate::cuda::conv2d_backward(x, weight, grad, conv, wanted));
     by_dtype!("conv2d_backward", x, backward_of(x, weight, grad, conv, wanted))
 }
 

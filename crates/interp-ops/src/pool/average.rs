@@ -3,6 +3,7 @@
 
 use super::{Geometry, Pool2d, rows_per_task};
 use crate::Result;
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, tensor};
 use crate::real::{LANES, Real, by_dtype, lanes, simd};
 use candle_core::Tensor;
@@ -16,6 +17,7 @@ use std::ops::Range;
 /// [`OpError::Shape`](crate::OpError::Shape) where the windows do not fit ([`Pool2d::output_size`]),
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn avg_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    on_cuda!(x, crate::cuda::avg_pool2d(x, &pool.geometry("avg_pool2d", x.dims())?));
     by_dtype!("avg_pool2d", x, forward(x, pool))
 }
 
@@ -24,6 +26,7 @@ pub fn avg_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
 /// # Errors
 /// As [`avg_pool2d`].
 pub fn avg_pool2d_backward(grad: &Tensor, input: &[usize], pool: &Pool2d) -> Result<Tensor> {
+    on_cuda!(grad, crate::cuda::avg_pool2d_backward(grad, &pool.geometry("avg_pool2d_backward", input)?));
     by_dtype!("avg_pool2d_backward", grad, backward(grad, input, pool))
 }
 

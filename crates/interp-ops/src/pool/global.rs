@@ -1,6 +1,7 @@
 //! Global average pooling.
 
 use crate::Result;
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, four, numbers, tensor, wrong_shape};
 use crate::real::{Real, by_dtype};
 use crate::sums::column_sums;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 /// [`OpError::Shape`](crate::OpError::Shape) unless there are four dimensions and at least one position,
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
+    on_cuda!(x, crate::cuda::global_avg_pool(x, sizes("global_avg_pool", x.dims())?));
     by_dtype!("global_avg_pool", x, forward(x))
 }
 
@@ -21,6 +23,7 @@ pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`global_avg_pool`].
 pub fn global_avg_pool_backward(grad: &Tensor, input: &[usize]) -> Result<Tensor> {
+    on_cuda!(grad, crate::cuda::global_avg_pool_backward(grad, sizes("global_avg_pool_backward", input)?));
     by_dtype!("global_avg_pool_backward", grad, backward(grad, input))
 }
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::{Geometry, Pool2d, rows_per_task};
+use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, four, numbers, tensor};
 use crate::real::{LANES, Real, by_dtype, lanes, simd};
 use crate::{OpError, Result};
@@ -25,6 +26,7 @@ pub struct MaxPooled {
 /// [`OpError::Shape`] where the windows do not fit ([`Pool2d::output_size`]), [`OpError::Unsupported`] for another type
 /// or device, or for an image of 2^32 positions and more.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<MaxPooled> {
+    on_cuda!(x, crate::cuda::max_pool2d(x, &geometry(x, pool)?));
     by_dtype!("max_pool2d", x, forward(x, pool))
 }
 
@@ -32,20 +34,27 @@ pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<MaxPooled> {
 /// position of its maximum, in a tie to the first, as in PyTorch.
 ///
 /// # Errors
-/// [`OpError::Shape`] where the shapes do not fit, [`OpError::Value`] where a position lies outside the input,
-/// [`OpError::Unsupported`] for another type or device.
+/// [`OpError::Shape`] where the shapes do not fit, [`OpError::Value`] where a position lies outside the input (on a CUDA
+/// device what is said to come from there is left out), [`OpError::Unsupported`] for another type or device.
 pub fn max_pool2d_backward(argmax: &Tensor, grad: &Tensor, input: &[usize]) -> Result<Tensor> {
+    on_cuda!(grad, crate::cuda::max_pool2d_backward(argmax, grad, shape(argmax, grad, input)?));
     by_dtype!("max_pool2d_backward", grad, backward(argmax, grad, input))
 }
 
-fn forward<T: Real>(x: &Tensor, pool: &Pool2d) -> Result<MaxPooled> {
+/// The sizes of one call, whose positions can be counted in `u32`.
+fn geometry(x: &Tensor, pool: &Pool2d) -> Result<Geometry> {
     const OP: &str = "max_pool2d";
     let geometry = pool.geometry(OP, x.dims())?;
     if geometry.input[0].checked_mul(geometry.input[1]).is_none_or(|plane| u32::try_from(plane).is_err()) {
         let what = format!("an image of {:?} positions", geometry.input);
         return Err(OpError::Unsupported { op: OP, what, hint: "cut it into smaller images" });
     }
-    let dense = Dense::new::<T>(OP, x)?;
+    Ok(geometry)
+}
+
+fn forward<T: Real>(x: &Tensor, pool: &Pool2d) -> Result<MaxPooled> {
+    let geometry = geometry(x, pool)?;
+    let dense = Dense::new::<T>("max_pool2d", x)?;
     let (storage, layout) = dense.storage();
     let (output, argmax) = maxima::<T>(numbers(&storage, layout)?, &geometry);
     let shape = geometry.output_shape();
@@ -126,7 +135,8 @@ fn window_maximum<T: Real, const L: usize>(
     argmax[start..start + L].copy_from_slice(&position.map(MaybeUninit::new));
 }
 
-fn backward<T: Real>(argmax: &Tensor, grad: &Tensor, input: &[usize]) -> Result<Tensor> {
+/// The input's shape, if the others fit to it.
+fn shape(argmax: &Tensor, grad: &Tensor, input: &[usize]) -> Result<[usize; 4]> {
     const OP: &str = "max_pool2d_backward";
     let [n, c, h, w] = four(OP, "input", input)?;
     let [grad_n, grad_c, _, _] = four(OP, "grad", grad.dims())?;
@@ -135,6 +145,12 @@ fn backward<T: Real>(argmax: &Tensor, grad: &Tensor, input: &[usize]) -> Result<
         let given = format!("grad {:?} and input {input:?}", grad.dims());
         return Err(OpError::Shape { op: OP, given, expected: "the same pictures and channels".into() });
     }
+    Ok([n, c, h, w])
+}
+
+fn backward<T: Real>(argmax: &Tensor, grad: &Tensor, input: &[usize]) -> Result<Tensor> {
+    const OP: &str = "max_pool2d_backward";
+    let [n, c, h, w] = shape(argmax, grad, input)?;
     let (dense, positions) = (Dense::new::<T>(OP, grad)?, Dense::positions(OP, argmax)?);
     let ((storage, layout), (position_storage, position_layout)) = (dense.storage(), positions.storage());
     let (grads, positions) = (numbers::<T>(&storage, layout)?, numbers::<u32>(&position_storage, position_layout)?);

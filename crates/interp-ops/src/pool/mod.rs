@@ -42,7 +42,7 @@ impl Pool2d {
     }
 
     /// The sizes of one call on an input of shape (N, C, H, W).
-    fn geometry(self, op: &'static str, input: &[usize]) -> Result<Geometry> {
+    pub(crate) fn geometry(self, op: &'static str, input: &[usize]) -> Result<Geometry> {
         let [n, c, h, w] = four(op, "input", input)?;
         let output = self.output_size([h, w]).ok_or_else(|| self.misfit(op, input))?;
         Ok(Geometry { pool: self, n, c, input: [h, w], output })
@@ -57,16 +57,16 @@ impl Pool2d {
 
 /// The sizes of one call.
 #[derive(Clone, Copy)]
-struct Geometry {
-    pool: Pool2d,
-    n: usize,
-    c: usize,
-    input: [usize; 2],
-    output: [usize; 2],
+pub(crate) struct Geometry {
+    pub(crate) pool: Pool2d,
+    pub(crate) n: usize,
+    pub(crate) c: usize,
+    pub(crate) input: [usize; 2],
+    pub(crate) output: [usize; 2],
 }
 
 impl Geometry {
-    fn output_shape(&self) -> [usize; 4] {
+    pub(crate) fn output_shape(&self) -> [usize; 4] {
         [self.n, self.c, self.output[0], self.output[1]]
     }
 
