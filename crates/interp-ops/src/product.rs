@@ -6,6 +6,8 @@
 //! part after part, which keeps the error of long sums small. An element of the product depends on its row and its
 //! column alone, to the last bit, never on the number of rows.
 #![allow(unsafe_code)]
+// Constant bounds and indices: iterators are not always inlined, and what is not is compiled for the oldest processor.
+#![allow(clippy::needless_range_loop)]
 
 use crate::lanes::{Kernel, Lanes};
 use crate::real::Real;

@@ -1,5 +1,7 @@
 //! Blocks of a channels-last image, loaded with zeros beyond its borders and transformed.
 #![allow(unsafe_code)]
+// Constant bounds and indices: iterators are not always inlined, and what is not is compiled for the oldest processor.
+#![allow(clippy::needless_range_loop)]
 
 use super::transform::{Filter, ROWS, SEEN_ROWS, Two, both};
 use crate::conv2d::window::Tile;
@@ -105,7 +107,10 @@ impl<T: Real, F> See<'_, T, F> {
     ) {
         let channels = self.grid.channels;
         let matrix = self.grid.count(self.tile) * channels;
-        assert!(self.points.len() == SEEN_ROWS * N * matrix && channels % L::COUNT == 0, "points of other blocks");
+        assert!(
+            self.points.len() == SEEN_ROWS * N * matrix && channels.is_multiple_of(L::COUNT),
+            "points of other blocks"
+        );
         for (block, position) in self.grid.list(self.tile).enumerate() {
             let pixels = self.grid.pixels::<R, C>(position);
             let last = pixels.as_flattened().iter().flatten().max().map_or(0, |at| at + channels);
@@ -151,7 +156,7 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
     fn run<L: Lanes<T>>(self, lanes: L) {
         let Make { points, grid, tile, bias, out, .. } = self.0;
         let (channels, matrix) = (grid.channels, grid.count(tile) * grid.channels);
-        assert!(points.len() == SEEN_ROWS * N * matrix && channels % L::COUNT == 0, "points of other blocks");
+        assert!(points.len() == SEEN_ROWS * N * matrix && channels.is_multiple_of(L::COUNT), "points of other blocks");
         assert!(bias.is_none_or(|bias| bias.len() == channels), "a bias of other channels");
         // The blocks of the tile as those of images that are as high as its rows.
         let rows = (tile.rows.end * ROWS).min(grid.size[0]) - tile.rows.start * ROWS;

@@ -42,7 +42,7 @@ pub(super) fn blocks<T: Real>(geometry: &Geometry) -> Option<Blocks> {
     let conv = &geometry.conv;
     let plain = conv.stride == [1, 1] && conv.dilation == [1, 1] && conv.groups == 1 && geometry.kernel == [3, 3];
     let channels = [geometry.i, geometry.o];
-    let fits = channels.iter().all(|&channels| channels > 0 && channels % CHANNELS == 0);
+    let fits = channels.iter().all(|&channels| channels > 0 && channels.is_multiple_of(CHANNELS));
     let padded = conv.padding.iter().all(|&padding| padding <= 2);
     if T::DTYPE != DType::F32 || !plain || !fits || !padded {
         return None;

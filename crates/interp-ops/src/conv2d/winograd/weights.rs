@@ -1,5 +1,7 @@
 //! Weights in the transformed space, and back.
 #![allow(unsafe_code)]
+// Constant bounds and indices: iterators are not always inlined, and what is not is compiled for the oldest processor.
+#![allow(clippy::needless_range_loop)]
 
 use super::transform::{Filter, SEEN_ROWS, Two, both};
 use crate::conv2d::geometry::Geometry;
@@ -57,7 +59,7 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Tra
     fn run<L: Lanes<T>>(self, lanes: L) {
         let [seen_step, made_step] = self.steps;
         let width = self.panels.len() / (SEEN_ROWS * N * self.seen);
-        assert!(width % L::COUNT == 0, "a panel of other vectors");
+        assert!(width.is_multiple_of(L::COUNT), "a panel of other vectors");
         for first in (0..width).step_by(L::COUNT) {
             for channel in 0..self.seen {
                 let mut square = [[lanes.splat(T::zero()); 3]; 3];
