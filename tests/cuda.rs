@@ -5,11 +5,14 @@
 
 #[allow(dead_code)] // Other tests use the rest of it.
 mod common;
+#[allow(dead_code)]
+mod shared;
 
 use std::fs;
 use std::path::Path;
 
-use common::{TINY, folder, program, run, skipped};
+use common::{TINY, folder, program, run};
+use shared::skipped;
 
 /// Trains the tiny recipe and gives the test accuracies of both networks and the bytes of the first.
 fn trained(folder: &Path, out: &str, device: &str) -> ([f64; 2], Vec<u8>) {
