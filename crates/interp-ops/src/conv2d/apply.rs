@@ -126,11 +126,16 @@ pub(super) fn starts<T>(window: &Window<'_, T>, walk: &Walk, channels: usize, ti
     (0..tile.images.len()).flat_map(of_image).collect()
 }
 
+/// Where the taps lie in the window, from a position's start.
+pub(super) fn taps<T>(window: &Window<'_, T>, walk: &Walk, channels: usize) -> impl Iterator<Item = usize> {
+    let [rows, columns] = walk.axes.each_ref().map(|axis| axis.offsets());
+    let line = window.line;
+    rows.flat_map(move |y| columns.clone().map(move |x| y * line + x * channels))
+}
+
 /// What a position sees of one group, from its start: the channels of every tap.
 pub(super) fn runs<T>(window: &Window<'_, T>, walk: &Walk, channels: usize, group: usize) -> Vec<Run> {
-    let [rows, columns] = walk.axes.each_ref().map(|axis| axis.offsets());
-    let offsets = rows.flat_map(|y| columns.clone().map(move |x| y * window.line + x * channels));
-    offsets.map(|at| Run { at, count: group, step: 1 }).collect()
+    taps(window, walk, channels).map(|at| Run { at, count: group, step: 1 }).collect()
 }
 
 fn add_bias<T: Real>(out: &mut [T], bias: &[T]) {

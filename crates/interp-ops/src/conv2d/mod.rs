@@ -1,6 +1,6 @@
 //! Two-dimensional convolution (cross-correlation, as in every framework) and its gradients.
 //!
-//! Four ways: 3x3 of stride 1 with fewer multiplications ([`winograd`]); one channel per group as a loop of its own
+//! Three ways: 3x3 of stride 1 with fewer multiplications ([`winograd`]); one channel per group as a loop of its own
 //! ([`depthwise`]); everything else as products of matrices, tile by tile, of patches that are multiplied where they lie
 //! ([`apply`], [`weight_gradient`]). In `f64` the first is not used, so that it has something to be held against.
 

@@ -20,6 +20,16 @@ pub(super) struct Axis {
 }
 
 impl Axis {
+    /// Without the taps that lie beyond the image from every position: windows would reach as far.
+    fn without_blind_taps(mut self) -> Self {
+        let (from, count, step) = (self.from as isize, self.count as isize, self.step);
+        self.taps.retain(|&(_, offset)| {
+            let first = ((-offset).max(0) as usize).div_ceil(step) as isize;
+            first < count && first * step as isize + offset < from
+        });
+        self
+    }
+
     /// What some positions see, from the first to the last.
     pub(super) fn seen(&self, positions: Range<usize>) -> Range<isize> {
         let offset = |tap: Option<&(usize, isize)>| tap.map_or(0, |&(_, offset)| offset);
@@ -52,13 +62,16 @@ pub(super) const TILE: usize = 240;
 impl Walk {
     /// The walk of the forward pass: over the input, to every output.
     pub(super) fn forward(geometry: &Geometry) -> Self {
-        let axis = |axis: usize| Axis {
-            from: geometry.input[axis],
-            count: geometry.output[axis],
-            step: geometry.conv.stride[axis],
-            start: 0,
-            stride: 1,
-            taps: (0..geometry.kernel[axis]).map(|tap| (tap, geometry.offset(axis, tap))).collect(),
+        let axis = |axis: usize| {
+            Axis {
+                from: geometry.input[axis],
+                count: geometry.output[axis],
+                step: geometry.conv.stride[axis],
+                start: 0,
+                stride: 1,
+                taps: (0..geometry.kernel[axis]).map(|tap| (tap, geometry.offset(axis, tap))).collect(),
+            }
+            .without_blind_taps()
         };
         Self { axes: [axis(0), axis(1)] }
     }
@@ -66,7 +79,9 @@ impl Walk {
     /// The walks of the input gradient: over the output's gradient, to the inputs of each residue of the stride, which
     /// see taps of their own.
     pub(super) fn input_gradient(geometry: &Geometry) -> Vec<Self> {
-        let axes = |axis: usize| (0..geometry.conv.stride[axis]).map(move |start| gradient_axis(geometry, axis, start));
+        // Residues beyond the input own no result.
+        let starts = |axis: usize| geometry.conv.stride[axis].min(geometry.input[axis]);
+        let axes = |axis: usize| (0..starts(axis)).map(move |start| gradient_axis(geometry, axis, start));
         let [rows, columns] = [0, 1].map(|axis| axes(axis).collect::<Vec<_>>());
         rows.iter().flat_map(|row| columns.iter().map(|column| Self { axes: [row.clone(), column.clone()] })).collect()
     }
@@ -97,5 +112,5 @@ fn gradient_axis(geometry: &Geometry, axis: usize, start: usize) -> Axis {
     let mut taps: Vec<_> = (0..geometry.kernel[axis]).filter(meets).map(|t| (t, steps(t) / stride as isize)).collect();
     taps.reverse();
     let count = geometry.input[axis].saturating_sub(start).div_ceil(stride);
-    Axis { from: geometry.output[axis], count, step: 1, start, stride, taps }
+    Axis { from: geometry.output[axis], count, step: 1, start, stride, taps }.without_blind_taps()
 }

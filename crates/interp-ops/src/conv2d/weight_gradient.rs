@@ -3,7 +3,7 @@
 //! A fixed number of chunks of tiles each sum up a gradient of their own, in `T`; these are added in order, in `f64`.
 #![allow(unsafe_code)]
 
-use super::apply::PART;
+use super::apply::{PART, taps};
 use super::geometry::Geometry;
 use super::walk::{TILE, Walk, tiles};
 use super::window::{Tile, Window, with_window};
@@ -21,56 +21,54 @@ struct Plan {
     tiles: Vec<Tile>,
     /// Tiles of a chunk.
     chunk: usize,
-    /// Rows of the gradient, (tap, channel), that a task sums up.
+    /// Rows of the gradient, (group, tap, channel).
     rows: usize,
+    /// Rows that a task sums up.
+    part: usize,
 }
 
 impl Plan {
-    fn new(geometry: &Geometry) -> Self {
+    fn new(geometry: &Geometry, patch: usize) -> Self {
         /// Numbers that the gradients of all chunks may take together.
         const MEMORY: usize = 1 << 21;
         /// Tasks to spread over threads.
         const TASKS: usize = 16;
         let tiles = tiles(geometry.n, geometry.output, TILE, 1);
-        let weights = geometry.depth() * geometry.o;
-        let chunks = (MEMORY / weights.max(1)).clamp(1, TASKS).min(tiles.len().max(1));
+        let chunks = (MEMORY / (patch * geometry.o).max(1)).clamp(1, TASKS).min(tiles.len().max(1));
         let chunk = tiles.len().div_ceil(chunks).max(1);
-        let parts = (TASKS / chunks).max(1);
-        let rows = geometry.depth().div_ceil(parts).next_multiple_of(12).clamp(1, geometry.depth().max(1));
-        Self { tiles, chunk, rows }
+        let rows = patch * geometry.conv.groups;
+        let part = rows.div_ceil((TASKS / chunks).max(1)).next_multiple_of(12).clamp(1, rows.max(1));
+        Self { tiles, chunk, rows, part }
     }
 
-    /// Chunk, group and rows of the gradient for every task, in the order of the sums' memory.
-    fn tasks(&self, geometry: &Geometry) -> Vec<(usize, usize, Range<usize>)> {
-        let (depth, groups) = (geometry.depth(), geometry.conv.groups);
-        let rows = || (0..depth).step_by(self.rows).map(|row| row..(row + self.rows).min(depth));
-        let of_chunk = |chunk: usize| (0..groups).flat_map(move |group| rows().map(move |rows| (chunk, group, rows)));
-        (0..self.tiles.len().div_ceil(self.chunk)).flat_map(of_chunk).collect()
+    /// Tiles and rows of every task, in the order of the sums' memory.
+    fn tasks(&self) -> impl Iterator<Item = (&[Tile], Range<usize>)> {
+        let parts = || (0..self.rows).step_by(self.part).map(|row| row..(row + self.part).min(self.rows));
+        self.tiles.chunks(self.chunk).flat_map(move |tiles| parts().map(move |rows| (tiles, rows)))
     }
 }
 
 /// The gradient, (O, I / groups, KH, KW) row by row.
 pub(super) fn weight_gradient<T: Real>(x: &[T], grads: &[T], geometry: &Geometry) -> Vec<T> {
-    let plan = Plan::new(geometry);
     let (walk, width) = (Walk::forward(geometry), geometry.group_outputs());
-    let tasks = plan.tasks(geometry);
-    let mut sums = Box::new_uninit_slice(tasks.iter().map(|(_, _, rows)| rows.len() * width).sum());
+    let patch = walk.taps().count() * geometry.group_inputs();
+    let plan = Plan::new(geometry, patch);
+    let mut sums = Box::new_uninit_slice(plan.tasks().map(|(_, rows)| rows.len() * width).sum());
     let mut rest = &mut sums[..];
-    let mut parts = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let (part, after) = std::mem::take(&mut rest).split_at_mut(task.2.len() * width);
+    let mut parts = Vec::new();
+    for (tiles, rows) in plan.tasks() {
+        let (part, after) = std::mem::take(&mut rest).split_at_mut(rows.len() * width);
         rest = after;
-        parts.push((task, part));
+        parts.push((tiles, rows, part));
     }
-    parts.into_par_iter().for_each(|((chunk, group, rows), out)| {
-        let tiles = &plan.tiles[chunk * plan.chunk..((chunk + 1) * plan.chunk).min(plan.tiles.len())];
-        let task = Task { grads, geometry, walk: &walk, group, rows };
+    parts.into_par_iter().for_each(|(tiles, rows, out)| {
+        let task = Task { grads, geometry, walk: &walk, patch, rows };
         for (index, tile) in tiles.iter().enumerate() {
             with_window(x, geometry.i, &walk, tile, |window| task.add(&window, tile, out, index > 0));
         }
     });
-    // SAFETY: every task has at least one tile, and the product with the first one writes all of the task's sums.
-    sum(&unsafe { sums.assume_init() }, geometry)
+    // SAFETY: every task has at least one tile, and the products with the first one write all of the task's sums.
+    sum(&unsafe { sums.assume_init() }, geometry, &walk)
 }
 
 /// What one task sums up.
@@ -78,30 +76,32 @@ struct Task<'a, T> {
     grads: &'a [T],
     geometry: &'a Geometry,
     walk: &'a Walk,
-    group: usize,
+    /// Rows of a group.
+    patch: usize,
     rows: Range<usize>,
 }
 
 impl<T: Real> Task<'_, T> {
-    /// Adds the product of a tile, or writes it.
+    /// Adds the products of a tile, or writes them.
     fn add(&self, window: &Window<'_, T>, tile: &Tile, out: &mut [MaybeUninit<T>], add: bool) {
-        let geometry = self.geometry;
-        let (inputs, outputs) = (geometry.group_inputs(), geometry.group_outputs());
-        let row = |row: usize| {
-            let tap = row / inputs;
-            let [y, x] = [tap / geometry.kernel[1], tap % geometry.kernel[1]];
-            let pixel = y * geometry.conv.dilation[0] * window.line + x * geometry.conv.dilation[1] * geometry.i;
-            pixel + self.group * inputs + row % inputs
-        };
-        let rows: Vec<usize> = self.rows.clone().map(row).collect();
-        let made: Vec<usize> = (0..rows.len()).map(|row| row * outputs).collect();
+        let (inputs, outputs) = (self.geometry.group_inputs(), self.geometry.group_outputs());
+        let taps: Vec<usize> = taps(window, self.walk, self.geometry.i).collect();
         let depth = Depth::new(self.positions(window, tile), PART);
-        let [height, width] = geometry.output;
-        let first = (tile.images.start * height + tile.rows.start) * width;
-        let grads = self.grads.get(first * geometry.o + self.group * outputs..).unwrap_or_default();
-        let left = Left { numbers: window.numbers, rows: &rows, depth: &depth };
-        let right = Right::Rows { numbers: grads, step: geometry.o, columns: outputs };
-        multiply(left, right, Out { numbers: out, rows: &made }, add);
+        let [height, width] = self.geometry.output;
+        let first = (tile.images.start * height + tile.rows.start) * width * self.geometry.o;
+        let mut row = self.rows.start;
+        while row < self.rows.end {
+            let group = row / self.patch;
+            let until = ((group + 1) * self.patch).min(self.rows.end);
+            let of_group = |row: usize| taps[row / inputs] + group * inputs + row % inputs;
+            let rows: Vec<usize> = (row..until).map(|row| of_group(row - group * self.patch)).collect();
+            let made: Vec<usize> = (row..until).map(|row| (row - self.rows.start) * outputs).collect();
+            let left = Left { numbers: window.numbers, rows: &rows, depth: &depth };
+            let grads = self.grads.get(first + group * outputs..).unwrap_or_default();
+            let right = Right::Rows { numbers: grads, step: self.geometry.o, columns: outputs };
+            multiply(left, right, Out { numbers: out, rows: &made }, add);
+            row = until;
+        }
     }
 
     /// The positions of a tile, row by row.
@@ -114,31 +114,39 @@ impl<T: Real> Task<'_, T> {
     }
 }
 
-/// The sum over chunks, from (chunk, group, tap, input, output) to the order of the weight.
-fn sum<T: Real>(partial: &[T], geometry: &Geometry) -> Vec<T> {
+/// The sum over chunks, from (chunk, group, tap that is seen, input, output) to the order of the weight; zero for taps
+/// that no position sees.
+fn sum<T: Real>(partial: &[T], geometry: &Geometry, walk: &Walk) -> Vec<T> {
     let (outputs, patch) = (geometry.group_outputs(), geometry.depth());
+    let taps: Vec<usize> = walk.taps().map(|[r, s]| r * geometry.kernel[1] + s).collect();
     let mut weight = vec![T::zero(); patch * geometry.o];
     let groups = weight.par_chunks_mut((patch * outputs).max(1)).enumerate();
     groups.for_each(|(group, weight)| {
         let blocks = weight.par_chunks_mut((patch * LANES).max(1)).enumerate();
-        blocks.for_each(|(block, weight)| sum_block(partial, geometry, group, block * LANES, weight));
+        blocks.for_each(|(block, weight)| sum_block(partial, geometry, &taps, [group, block * LANES], weight));
     });
     weight
 }
 
 /// The weights of up to `LANES` output channels of a group from `first`.
-fn sum_block<T: Real>(partial: &[T], geometry: &Geometry, group: usize, first: usize, weight: &mut [T]) {
-    let (inputs, outputs, taps) = (geometry.group_inputs(), geometry.group_outputs(), geometry.taps());
-    let (patch, count) = (geometry.depth(), weight.len() / geometry.depth());
-    for at in 0..patch {
-        let (input, tap) = (at / taps, at % taps);
-        let row = (group * patch + tap * inputs + input) * outputs + first;
+fn sum_block<T: Real>(
+    partial: &[T],
+    geometry: &Geometry,
+    taps: &[usize],
+    [group, first]: [usize; 2],
+    weight: &mut [T],
+) {
+    let (inputs, outputs, patch) = (geometry.group_inputs(), geometry.group_outputs(), geometry.depth());
+    let (seen, count) = (taps.len() * inputs, weight.len() / patch);
+    for at in 0..seen {
+        let (input, tap) = (at / taps.len(), at % taps.len());
+        let row = (group * seen + tap * inputs + input) * outputs + first;
         let mut sums = [0.0; LANES];
-        for chunk in partial.chunks_exact(patch * geometry.o) {
+        for chunk in partial.chunks_exact(seen * geometry.o) {
             sums.iter_mut().zip(&chunk[row..][..count]).for_each(|(sum, v)| *sum += v.to_f64());
         }
         for (weight, sum) in weight.chunks_exact_mut(patch).zip(sums) {
-            weight[at] = T::from_f64(sum);
+            weight[input * geometry.taps() + taps[tap]] = T::from_f64(sum);
         }
     }
 }
