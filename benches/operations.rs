@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput};
-use interp::ops::{self, BatchNorm, Conv2d, Pool2d, Targets, Wanted};
+use interp::ops::{self, BatchNorm, Conv2d, ConvTranspose2d, Interpolation, Pool2d, Targets, Wanted};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,9 +52,17 @@ enum Layer {
     Shortcut,
     /// What is done to pictures first.
     Pictures,
+    /// A transposed convolution that doubles the side.
+    Double {
+        filters: usize,
+    },
+    /// Interpolation to twice the side, adaptive pooling to 7x7.
+    Resize,
+    /// A soft threshold.
+    Threshold,
 }
 
-use Layer::{Add, Head, Norm, Pictures, Pool, Shortcut};
+use Layer::{Add, Double, Head, Norm, Pictures, Pool, Resize, Shortcut, Threshold};
 
 const fn conv(filters: usize, kernel: usize, stride: usize) -> Layer {
     Layer::Conv { filters, kernel, stride, groups: 1 }
@@ -64,7 +72,7 @@ const fn grouped(filters: usize, stride: usize, groups: usize) -> Layer {
     Layer::Conv { filters, kernel: 3, stride, groups }
 }
 
-const NETS: [Net; 5] = [
+const NETS: [Net; 6] = [
     Net {
         name: "vgg11",
         batch: 64,
@@ -134,6 +142,11 @@ const NETS: [Net; 5] = [
             ([256, 28], grouped(256, 1, 256)),
             ([256, 28], conv(256, 1, 1)),
         ],
+    },
+    Net {
+        name: "decoder",
+        batch: 8,
+        layers: &[([64, 16], Double { filters: 32 }), ([64, 28], Resize), ([64, 28], Threshold)],
     },
     Net { name: "resnext50", batch: 8, layers: &[([256, 28], grouped(256, 1, 32)), ([256, 28], grouped(256, 2, 32))] },
 ];
@@ -261,6 +274,62 @@ impl Bench<'_> {
         });
     }
 
+    fn double(&mut self, x: [usize; 4], filters: usize) {
+        let [n, channels, h, w] = x;
+        let (weight, output) = ([channels, filters, 4, 4], [n, filters, 2 * h, 2 * w]);
+        let conv = Conv2d { stride: [2; 2], padding: [1; 2], ..Conv2d::default() };
+        let conv = ConvTranspose2d { conv, output_padding: [0; 2] };
+        let flop = 2 * x.iter().product::<usize>() * filters * 16;
+        self.time("conv_transpose2d/forward", flop, || {
+            let (x, weight) = (noise(&x), noise(&weight));
+            move || ops::conv_transpose2d(&x, &weight, None, &conv)
+        });
+        for (what, input) in [("conv_transpose2d/input", true), ("conv_transpose2d/weight", false)] {
+            let wanted = Wanted { input, weight: !input, bias: false };
+            self.time(what, flop, || {
+                let (x, weight, grad) = (noise(&x), noise(&weight), noise(&output));
+                move || ops::conv_transpose2d_backward(&x, &weight, &grad, &conv, wanted)
+            });
+        }
+    }
+
+    fn resize(&mut self, x: [usize; 4]) {
+        let [n, channels, h, w] = x;
+        let size = [2 * h, 2 * w];
+        let count = 4 * x.iter().product::<usize>();
+        let ways =
+            [("nearest", Interpolation::Nearest), ("bilinear", Interpolation::Bilinear { align_corners: false })];
+        for (name, way) in ways {
+            self.time(&format!("upsample2d/{name} forward"), count, || {
+                let x = noise(&x);
+                move || ops::upsample2d(&x, size, way)
+            });
+            self.time(&format!("upsample2d/{name} backward"), count, || {
+                let grad = noise(&[n, channels, size[0], size[1]]);
+                move || ops::upsample2d_backward(&grad, &x, way)
+            });
+        }
+        self.time("adaptive_avg_pool2d/forward", x.iter().product(), || {
+            let x = noise(&x);
+            move || ops::adaptive_avg_pool2d(&x, [7, 7])
+        });
+        self.time("adaptive_avg_pool2d/backward", x.iter().product(), || {
+            let grad = noise(&[n, channels, 7, 7]);
+            move || ops::adaptive_avg_pool2d_backward(&grad, &x)
+        });
+    }
+
+    fn threshold(&mut self, x: [usize; 4]) {
+        self.time("soft_threshold/forward", x.iter().product(), || {
+            let (x, theta) = (noise(&x), noise(&x[1..2]));
+            move || ops::soft_threshold(&x, &theta)
+        });
+        self.time("soft_threshold/backward", x.iter().product(), || {
+            let (x, theta) = (noise(&x), noise(&x[1..2]));
+            move || ops::soft_threshold_backward(&x, &theta, &x, true)
+        });
+    }
+
     fn pictures(&mut self, x: [usize; 4]) {
         self.time("channels_last/forward", x.iter().product(), || {
             let x = noise(&x).contiguous().unwrap();
@@ -346,6 +415,12 @@ fn add(criterion: &mut Criterion, net: &Net, x: [usize; 4], layer: Layer) {
         Add => bench.add(x),
         Shortcut => bench.shortcut(x),
         Pictures => bench.pictures(x),
+        Double { filters } => {
+            bench.layer += &format!(" 4x4-2 {filters} filters");
+            bench.double(x, filters);
+        }
+        Resize => bench.resize(x),
+        Threshold => bench.threshold(x),
     }
 }
 

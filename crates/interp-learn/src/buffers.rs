@@ -27,6 +27,16 @@ impl Buffers {
         Ok(Self::Device(zeros.collect::<candle_core::Result<_>>()?))
     }
 
+    /// The numbers, where they lie on the CPU.
+    pub(crate) fn on_host(&mut self) -> Result<&mut [Vec<f32>]> {
+        match self {
+            Self::Host(all) => Ok(all),
+            Self::Device(_) => {
+                Err(candle_core::Error::Msg("a parameter on the CPU, its buffers elsewhere".into()).into())
+            }
+        }
+    }
+
     /// The buffers as tensors; none on the CPU.
     pub(crate) fn tensors(&self) -> &[Tensor] {
         match self {

@@ -234,7 +234,7 @@ impl Trainer {
             if scale != 1.0 {
                 grad.iter_mut().for_each(|g| *g *= scale);
             }
-            let Buffers::Host(buffers) = &mut self.buffers[position] else { continue };
+            let buffers = self.buffers[position].on_host()?;
             let (rate, decay, count) = (moment.rates[position], moment.frame.decays[position], self.counts[position]);
             crate::prior::change(&mut self.network.params, position, |w| {
                 settings.optimizer.step(w, &grad, buffers, rate, decay, count);

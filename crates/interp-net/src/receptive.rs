@@ -52,8 +52,8 @@ impl Network {
     ///
     /// # Errors
     /// [`NetError::NoField`] where cells see boxes of different sizes or at different distances: behind a transposed
-    /// convolution with a stride, and behind interpolation and adaptive pooling unless their sizes divide so that every
-    /// cell reads alike. [`Network::region`] tells what each of their cells sees.
+    /// convolution with a stride, behind interpolation and adaptive pooling unless their sizes divide so that every
+    /// cell reads alike, and where branches of different strides meet. [`Network::region`] tells what each of their cells sees.
     pub fn receptive_field(&self, at: NodeId) -> Result<Field> {
         let name = |id: NodeId| self.graph.nodes()[id].name.clone();
         let axis =
@@ -198,8 +198,13 @@ fn next_field(graph: &Graph, id: NodeId, axis: usize, fields: &[Result<Axis, Nod
         let (before, behind) = (times(padding), times(extent - 1 - padding));
         Ok(Axis { first: first.saturating_sub(before), last: last.saturating_add(behind), jump: times(stride) })
     };
-    let union =
-        |a: Axis, b: Axis| Axis { first: a.first.min(b.first), last: a.last.max(b.last), jump: a.jump.max(b.jump) };
-    let branches = graph.nodes()[id].inputs.iter().map(through).collect::<Result<Vec<_>, _>>()?;
-    Ok(branches.into_iter().reduce(union).unwrap_or(Axis { first: 0, last: 0, jump: 1 }))
+    // Boxes that move at different speeds have no union that moves.
+    let alike = |a: Axis, b: Axis| a.jump == b.jump || extent(graph, id, axis) == 1;
+    let union = |a: Axis, b: Axis| match alike(a, b) {
+        true => Ok(Axis { first: a.first.min(b.first), last: a.last.max(b.last), jump: a.jump.max(b.jump) }),
+        false => Err(id),
+    };
+    let mut branches = graph.nodes()[id].inputs.iter().map(through);
+    let first = branches.next().unwrap_or(Ok(Axis { first: 0, last: 0, jump: 1 }))?;
+    branches.try_fold(first, |all, branch| union(all, branch?))
 }

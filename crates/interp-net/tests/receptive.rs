@@ -258,6 +258,27 @@ fn where_cells_differ_there_is_no_common_field() {
     }
 }
 
+// Cells of one branch are two pixels apart, those of the other one.
+#[test]
+fn branches_of_other_strides_have_no_common_field() {
+    let mut graph = Graph::new(1, 16, 16).unwrap();
+    let fast = graph.then("fast", Op::conv(1, 1, 2, 0, false)).unwrap();
+    let slow = Op::Conv2d {
+        out_channels: 1,
+        kernel: [9; 2],
+        stride: [1; 2],
+        padding: [0; 2],
+        dilation: [1; 2],
+        groups: 1,
+        bias: false,
+    };
+    let slow = graph.add("slow", slow, &[0]).unwrap();
+    let sum = graph.add("sum", Op::Add, &[fast, slow]).unwrap();
+    let net = network(graph);
+    assert!(matches!(&net.receptive_field(sum), Err(NetError::NoField { by, .. }) if by == "sum"));
+    assert_eq!(net.region(sum, 1, 3).map(|r| (r.rows, r.columns)), Some(([1, 9], [3, 11])));
+}
+
 // Sizes that divide: plain pooling, plain steps, and the convolution that a transposed one of stride 1 is.
 #[test]
 fn where_cells_are_alike_there_is_a_common_field() {

@@ -4,7 +4,10 @@
 use pulp::{Simd, WithSimd};
 
 /// Vectors of numbers `T` on one processor.
-pub(crate) trait Lanes<T>: Copy {
+///
+/// # Safety
+/// A [`Lanes::Vector`] must have the layout of [`Lanes::COUNT`] numbers, and any bits that are numbers must be a vector.
+pub(crate) unsafe trait Lanes<T>: Copy {
     /// Some numbers side by side.
     type Vector: Copy;
 
@@ -95,7 +98,8 @@ impl<K: Kernel<f64>> WithSimd for OfF64<K> {
     }
 }
 
-impl<S: Simd> Lanes<f32> for OfF32<S> {
+// SAFETY: `f32s` are the `F32_LANES` numbers of a register.
+unsafe impl<S: Simd> Lanes<f32> for OfF32<S> {
     type Vector = S::f32s;
     const COUNT: usize = S::F32_LANES;
     const REGISTERS: usize = S::REGISTER_COUNT;
@@ -126,7 +130,8 @@ impl<S: Simd> Lanes<f32> for OfF32<S> {
     }
 }
 
-impl<S: Simd> Lanes<f64> for OfF64<S> {
+// SAFETY: `f64s` are the `F64_LANES` numbers of a register.
+unsafe impl<S: Simd> Lanes<f64> for OfF64<S> {
     type Vector = S::f64s;
     const COUNT: usize = S::F64_LANES;
     const REGISTERS: usize = S::REGISTER_COUNT;

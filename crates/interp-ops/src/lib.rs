@@ -5,13 +5,15 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
+//! - Soft thresholds, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
 //!   runs where its tensors lie, and its results lie there too.
 //! - No operation takes part in candle's automatic differentiation: results are plain, detached tensors, and each
 //!   operation has its gradient as a function beside it.
-//! - Work is cut into chunks by shape alone, and sums over chunks are taken in a fixed order (in `f64`): every result is
-//!   bit-identical for any number of threads. On the CPU a picture's forward result is bit-identical in any batch; on a
+//! - Work is cut into chunks by shape alone, and sums over chunks are taken in a fixed order: every result is
+//!   bit-identical for any number of threads. Sums are cut into short parts, or taken in `f64`, so that rounding errors stay
+//!   near those of PyTorch (`tests/accuracy`). On the CPU a picture's forward result is bit-identical in any batch; on a
 //!   device results are the same on every run, to rounding those of the CPU, and to rounding the same in any batch.
 //! - An empty batch gives empty results where a result exists; a mean over nothing is an error.
 

@@ -1,6 +1,7 @@
 //! The linear layer: y = x W^T + b.
 #![allow(unsafe_code)]
 
+use crate::channels::per_channel;
 use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
 use crate::product::{Depth, Left, Out, Right, lanes, multiply, padded_columns, panel_width};
@@ -50,7 +51,7 @@ fn sizes(op: &'static str, x: &Tensor, weight: &Tensor) -> Result<[usize; 3]> {
 fn forward<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     const OP: &str = "linear";
     let [n, inputs, outputs] = sizes(OP, x, weight)?;
-    let bias = bias.map(|bias| bias_numbers::<T>(OP, bias, outputs)).transpose()?;
+    let bias = bias.map(|bias| per_channel::<T>(OP, "bias", bias, outputs)).transpose()?;
     let (dense_x, dense_weight) = (Dense::new::<T>(OP, x)?, Dense::new::<T>(OP, weight)?);
     let ((storage_x, layout_x), (storage_weight, layout_weight)) = (dense_x.storage(), dense_weight.storage());
     let (x, weight) = (numbers::<T>(&storage_x, layout_x)?, numbers::<T>(&storage_weight, layout_weight)?);
@@ -61,13 +62,6 @@ fn forward<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
         out.chunks_exact_mut(outputs.max(1)).for_each(|row| row.iter_mut().zip(&bias).for_each(|(y, &b)| *y += b));
     }
     tensor(out, &[n, outputs])
-}
-
-fn bias_numbers<T: Real>(op: &'static str, bias: &Tensor, outputs: usize) -> Result<Vec<T>> {
-    expect_shape(op, "bias", bias, &[outputs])?;
-    let dense = Dense::new::<T>(op, bias)?;
-    let (storage, layout) = dense.storage();
-    Ok(numbers::<T>(&storage, layout)?.to_vec())
 }
 
 /// The panels of the transpose of a matrix.
@@ -103,7 +97,7 @@ impl<T: Real> Matrix<'_, T> {
             let rows: Vec<usize> = (0..count).map(|row| (block * BLOCK + row) * self.steps[0]).collect();
             let made: Vec<usize> = (0..count).map(|row| row * width).collect();
             let left = Left { numbers: self.numbers, rows: &rows, depth: &depth };
-            multiply(left, right, Out { numbers: out, rows: &made }, false);
+            multiply(left, right, Out { numbers: out, rows: &made });
         });
         // SAFETY: the blocks cover `out`, and a product writes every element.
         unsafe { out.assume_init() }.into_vec()

@@ -101,6 +101,6 @@ pub(crate) fn unsupported_dtype(op: &'static str, dtype: DType) -> OpError {
 }
 
 fn unsupported_device(op: &'static str) -> OpError {
-    let hint = "move all tensors to the CPU, or to a CUDA device in a build with `--features cuda`";
+    let hint = "move all tensors to the CPU; with `--features cuda` most operations run on a CUDA device too";
     OpError::Unsupported { op, what: "a tensor outside the CPU's memory".into(), hint }
 }

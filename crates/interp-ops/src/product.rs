@@ -61,7 +61,7 @@ impl Depth {
         Self::new([Run { at: 0, count, step }], longest)
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.parts.last().map_or(0, |(_, along)| along.end)
     }
 
@@ -152,11 +152,27 @@ pub(crate) fn padded_columns(lanes: usize, columns: usize) -> usize {
 /// Rows of the largest block.
 const ROWS: usize = 12;
 
-/// `out = left right`, or `out += left right`, where every number of `out` must have been written before.
+/// `out = left right`.
 ///
 /// # Panics
 /// Where a matrix reaches beyond its memory: callers check shapes before.
-pub(crate) fn multiply<T: Real>(left: Left<'_, T>, right: Right<'_, T>, out: Out<'_, T>, add: bool) {
+pub(crate) fn multiply<T: Real>(left: Left<'_, T>, right: Right<'_, T>, out: Out<'_, T>) {
+    // SAFETY: nothing is added.
+    unsafe { run(left, right, out, false) }
+}
+
+/// `out += left right`, row r of the product to `rows[r]` of `out`.
+///
+/// # Panics
+/// As [`multiply`].
+pub(crate) fn multiply_add<T: Real>(left: Left<'_, T>, right: Right<'_, T>, out: &mut [T], rows: &[usize]) {
+    // SAFETY: `out` holds numbers.
+    unsafe { run(left, right, Out::over(out, rows), true) }
+}
+
+/// # Safety
+/// Where the product is to be added, all of `out` must have been written.
+unsafe fn run<T: Real>(left: Left<'_, T>, right: Right<'_, T>, out: Out<'_, T>, add: bool) {
     let columns = right.columns();
     if left.rows.is_empty() || columns == 0 {
         return;
@@ -401,7 +417,7 @@ mod tests {
         let left = Left { numbers: left, rows: &starts, depth: &depth };
         let mut out = vec![MaybeUninit::uninit(); rows * columns];
         let right = Right::Rows { numbers: right, step: columns, columns };
-        multiply(left, right, Out { numbers: &mut out, rows: &made }, false);
+        multiply(left, right, Out { numbers: &mut out, rows: &made });
         // SAFETY: the product writes every element; under Miri or a sanitizer a missing one shows here.
         unsafe { initialized(&mut out) }.to_vec()
     }
@@ -443,12 +459,10 @@ mod tests {
         let (starts, right) = ([7, 1, 7], whole(5 * 3, 2));
         let gathered: Vec<f64> = starts.iter().flat_map(|start| seen.map(|at| left[start + at])).collect();
         let depth = Depth::new(runs, 2);
-        let mut out = vec![MaybeUninit::new(1.0); 20];
+        let mut out = vec![1.0; 20];
         let left = Left { numbers: &left, rows: &starts, depth: &depth };
         let right_rows = Right::Rows { numbers: &right, step: 3, columns: 3 };
-        multiply(left, right_rows, Out { numbers: &mut out, rows: &[10, 0, 17] }, true);
-        // SAFETY: every number was written when the vector was made.
-        let out = unsafe { initialized(&mut out) };
+        multiply_add(left, right_rows, &mut out, &[10, 0, 17]);
         let expected = by_definition(&gathered, &right, [3, 5, 3]);
         for (row, at) in [10, 0, 17].into_iter().enumerate() {
             let sums: Vec<f64> = expected[row * 3..][..3].iter().map(|v| v + 1.0).collect();
@@ -463,6 +477,6 @@ mod tests {
         let (depth, ones) = (Depth::of(2, 1, 8), [1.0; 4]);
         let left = Left { numbers: &ones, rows: &[0, 2], depth: &depth };
         let right = Right::Rows { numbers: &ones, step: 2, columns: 2 };
-        multiply(left, right, Out { numbers: &mut [MaybeUninit::new(0.0); 3], rows: &[0, 2] }, false);
+        multiply(left, right, Out { numbers: &mut [MaybeUninit::new(0.0); 3], rows: &[0, 2] });
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn rows_per_chunk(width: usize) -> usize {
 }
 
 /// Rows whose numbers are summed up in `T`.
-const RUN: usize = 8;
+pub(crate) const RUN: usize = 8;
 
 /// The sum of every column of a matrix of `width` columns: short runs in `T`, over these in `f64`.
 pub(crate) fn column_sums<T: Real>(matrix: &[T], width: usize) -> Vec<f64> {

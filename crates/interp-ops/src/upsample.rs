@@ -23,6 +23,9 @@ impl Interpolation {
     /// Along one axis of `input` pixels, the one or two that pixel `at` of `output` pixels is made of, with their weights,
     /// none of them 0.
     pub fn terms(self, input: usize, output: usize, at: usize) -> Vec<(usize, f64)> {
+        if input == 0 || output == 0 {
+            return Vec::new();
+        }
         match self {
             Self::Nearest => vec![(nearest(input, output, at), 1.0)],
             Self::Bilinear { align_corners: true } => between(input, at * (input - 1), output.max(2) - 1),

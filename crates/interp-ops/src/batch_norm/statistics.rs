@@ -1,7 +1,7 @@
 //! Sums over the pixels of a channels-last tensor: short runs in `T`, joined in `f64` in a fixed order.
 
 use crate::real::{LANES, Real, lanes, simd};
-use crate::sums::{rows_per_chunk, total};
+use crate::sums::{RUN, rows_per_chunk, total};
 use rayon::prelude::*;
 
 /// What the gradients of batch normalization need, for every channel.
@@ -98,9 +98,6 @@ fn channel_sums<T: Real, const K: usize, const S: usize>(
     );
     sums
 }
-
-/// Pixels whose terms are summed up in `T`.
-const RUN: usize = 8;
 
 /// `L` channels from `start`.
 #[inline(always)]

@@ -112,7 +112,7 @@ impl<T: Real> Step<T> {
         for group in 0..sizes.groups {
             let left = Left { numbers: &window.numbers[group * seen..], rows: &starts, depth: &depth };
             let right = Right::Panels { numbers: self.weights.group(group), columns: made };
-            multiply(left, right, Out { numbers: &mut out[group * made..], rows }, false);
+            multiply(left, right, Out { numbers: &mut out[group * made..], rows });
         }
     }
 }

@@ -15,6 +15,7 @@ mod weights;
 mod window;
 mod winograd;
 
+use crate::channels::per_channel;
 use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
 use crate::real::{Real, by_dtype};
@@ -86,7 +87,7 @@ pub fn conv2d_backward(
 fn forward_of<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     const OP: &str = "conv2d";
     let geometry = Geometry::new(OP, x, weight, conv)?;
-    let bias = bias.map(|bias| bias_numbers::<T>(OP, bias, geometry.o)).transpose()?;
+    let bias = bias.map(|bias| per_channel::<T>(OP, "bias", bias, geometry.o)).transpose()?;
     let (dense, weight) = (Dense::new::<T>(OP, x)?, weights::contiguous::<T>(OP, weight)?);
     let ((storage, layout), (weight_storage, weight_layout)) = (dense.storage(), weight.storage_and_layout());
     let (x, weight) = (numbers::<T>(&storage, layout)?, numbers::<T>(&weight_storage, weight_layout)?);
@@ -98,13 +99,6 @@ fn forward_of<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
         apply::forward(x, weight, bias.as_deref(), &geometry)
     };
     tensor(out, &geometry.output_shape())
-}
-
-fn bias_numbers<T: Real>(op: &'static str, bias: &Tensor, outputs: usize) -> Result<Vec<T>> {
-    expect_shape(op, "bias", bias, &[outputs])?;
-    let dense = Dense::new::<T>(op, bias)?;
-    let (storage, layout) = dense.storage();
-    Ok(numbers::<T>(&storage, layout)?.to_vec())
 }
 
 fn backward_of<T: Real>(

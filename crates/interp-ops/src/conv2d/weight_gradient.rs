@@ -7,14 +7,12 @@ use super::apply::{PART, taps};
 use super::geometry::Geometry;
 use super::walk::{TILE, Walk, tiles};
 use super::window::{Tile, Window, with_window};
-use crate::product::{Depth, Left, Out, Right, Run, multiply};
-use crate::real::Real;
+use crate::memory::initialized;
+use crate::product::{Depth, Left, Out, Right, Run, multiply, multiply_add};
+use crate::real::{LANES, Real};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// Output channels that are summed at once.
-const LANES: usize = 16;
 
 /// How the work is cut; a rule on the shapes alone.
 struct Plan {
@@ -64,7 +62,10 @@ pub(super) fn weight_gradient<T: Real>(x: &[T], grads: &[T], geometry: &Geometry
     parts.into_par_iter().for_each(|(tiles, rows, out)| {
         let task = Task { grads, geometry, walk: &walk, patch, rows };
         for (index, tile) in tiles.iter().enumerate() {
-            with_window(x, geometry.i, &walk, tile, |window| task.add(&window, tile, out, index > 0));
+            with_window(x, geometry.i, &walk, tile, |window| {
+                // SAFETY: the products with the first tile write all.
+                unsafe { task.multiply(&window, tile, out, index > 0) };
+            });
         }
     });
     // SAFETY: every task has at least one tile, and the products with the first one write all of the task's sums.
@@ -82,8 +83,11 @@ struct Task<'a, T> {
 }
 
 impl<T: Real> Task<'_, T> {
-    /// Adds the products of a tile, or writes them.
-    fn add(&self, window: &Window<'_, T>, tile: &Tile, out: &mut [MaybeUninit<T>], add: bool) {
+    /// Writes the products of a tile, or adds them.
+    ///
+    /// # Safety
+    /// `out` must have been written where they are to be added.
+    unsafe fn multiply(&self, window: &Window<'_, T>, tile: &Tile, out: &mut [MaybeUninit<T>], add: bool) {
         let (inputs, outputs) = (self.geometry.group_inputs(), self.geometry.group_outputs());
         let taps: Vec<usize> = taps(window, self.walk, self.geometry.i).collect();
         let depth = Depth::new(self.positions(window, tile), PART);
@@ -99,7 +103,11 @@ impl<T: Real> Task<'_, T> {
             let left = Left { numbers: window.numbers, rows: &rows, depth: &depth };
             let grads = self.grads.get(first + group * outputs..).unwrap_or_default();
             let right = Right::Rows { numbers: grads, step: self.geometry.o, columns: outputs };
-            multiply(left, right, Out { numbers: out, rows: &made }, add);
+            match add {
+                // SAFETY: the caller's.
+                true => multiply_add(left, right, unsafe { initialized(out) }, &made),
+                false => multiply(left, right, Out { numbers: out, rows: &made }),
+            }
             row = until;
         }
     }

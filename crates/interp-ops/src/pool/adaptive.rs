@@ -7,8 +7,12 @@ use candle_core::Tensor;
 use std::ops::Range;
 
 /// The positions that output `at` of `output` is the mean of, along an axis of `input` positions: from floor(at input /
-/// output) to ceil((at + 1) input / output), the end not included. Windows overlap where the sizes do not divide.
+/// output) to ceil((at + 1) input / output), the end not included. Windows overlap where the sizes do not divide; of an
+/// output of no positions they are empty.
 pub fn adaptive_window(input: usize, output: usize, at: usize) -> Range<usize> {
+    if output == 0 {
+        return 0..0;
+    }
     at * input / output..((at + 1) * input).div_ceil(output)
 }
 

@@ -108,7 +108,7 @@ fn multiply_points<T: Real>(seen: &[T], panels: &[T], made: &mut [T], [points, c
             let panel = &panels[points * from * first + point * from * width..][..from * width];
             let numbers = &mut made[point * count * to + first..(point + 1) * count * to];
             let right = Right::Panels { numbers: panel, columns: width };
-            multiply(left, right, Out::over(numbers, &made_rows), false);
+            multiply(left, right, Out::over(numbers, &made_rows));
         }
     }
 }

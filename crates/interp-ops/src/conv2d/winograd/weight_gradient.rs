@@ -8,7 +8,8 @@ use super::weights;
 use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
 use crate::conv2d::window::Tile;
-use crate::product::{Depth, Left, Out, Right, multiply};
+use crate::memory::initialized;
+use crate::product::{Depth, Left, Out, Right, multiply, multiply_add};
 use crate::real::Real;
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -37,6 +38,7 @@ pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, c
     let most = tiles.iter().map(|tile| job.seen.count(tile)).max().unwrap_or(0);
     let room = points * most * (seen + made);
     let together = (MEMORY / 4).max(points * seen * made).div_ceil(room.max(1)).clamp(1, tiles.len());
+    let rows = [1, made].map(|step| (0..seen).map(|row| row * step).collect::<Vec<_>>());
     T::with_buffer(together * room, |buffer| {
         for (index, tiles) in tiles.chunks(together).enumerate() {
             buffer.par_chunks_mut(room).zip(tiles).for_each(|(buffer, tile)| {
@@ -45,10 +47,13 @@ pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, c
             let filled: Vec<Filled<'_, T>> = buffer
                 .chunks(room)
                 .zip(tiles)
-                .map(|(buffer, tile)| Filled::new(buffer, job.seen.count(tile), [points, seen, made]))
+                .map(|(buffer, tile)| Filled::new(buffer, job.seen.count(tile), [points, seen, made], &rows))
                 .collect();
             sums.par_chunks_mut(seen * made).enumerate().for_each(|(point, sums)| {
-                filled.iter().enumerate().for_each(|(tile, filled)| filled.add(point, sums, index + tile > 0));
+                for (tile, filled) in filled.iter().enumerate() {
+                    // SAFETY: the product with the first tile writes all.
+                    unsafe { filled.multiply(point, sums, index + tile > 0) };
+                }
             });
         }
     });
@@ -76,26 +81,35 @@ fn read<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
 struct Filled<'a, T> {
     seen: &'a [T],
     made: &'a [T],
-    blocks: usize,
+    /// All blocks.
+    depth: Depth,
+    /// Where the rows of a product begin in what is seen, and in what it makes.
+    rows: &'a [Vec<usize>; 2],
     /// Seen and made.
     channels: [usize; 2],
 }
 
 impl<'a, T: Real> Filled<'a, T> {
-    fn new(buffer: &'a [T], blocks: usize, [points, seen, made]: [usize; 3]) -> Self {
+    fn new(buffer: &'a [T], blocks: usize, [points, seen, made]: [usize; 3], rows: &'a [Vec<usize>; 2]) -> Self {
         let (first, rest) = buffer.split_at(points * blocks * seen);
-        Self { seen: first, made: &rest[..points * blocks * made], blocks, channels: [seen, made] }
+        let depth = Depth::of(blocks, seen, PART);
+        Self { seen: first, made: &rest[..points * blocks * made], depth, rows, channels: [seen, made] }
     }
 
-    /// Adds the product of a point to its sums, or writes it.
-    fn add(&self, point: usize, sums: &mut [MaybeUninit<T>], add: bool) {
-        let [seen, made] = self.channels;
-        let rows: Vec<usize> = (0..seen).collect();
-        let to: Vec<usize> = (0..seen).map(|row| row * made).collect();
-        let depth = Depth::of(self.blocks, seen, PART);
-        let numbers = &self.seen[point * self.blocks * seen..][..self.blocks * seen];
-        let gradients = &self.made[point * self.blocks * made..][..self.blocks * made];
+    /// Writes the product of a point, or adds it.
+    ///
+    /// # Safety
+    /// `sums` must have been written where it is to be added.
+    unsafe fn multiply(&self, point: usize, sums: &mut [MaybeUninit<T>], add: bool) {
+        let ([seen, made], [rows, to], blocks) = (self.channels, self.rows, self.depth.count());
+        let numbers = &self.seen[point * blocks * seen..][..blocks * seen];
+        let gradients = &self.made[point * blocks * made..][..blocks * made];
+        let left = Left { numbers, rows, depth: &self.depth };
         let right = Right::Rows { numbers: gradients, step: made, columns: made };
-        multiply(Left { numbers, rows: &rows, depth: &depth }, right, Out { numbers: sums, rows: &to }, add);
+        match add {
+            // SAFETY: the caller's.
+            true => multiply_add(left, right, unsafe { initialized(sums) }, to),
+            false => multiply(left, right, Out { numbers: sums, rows: to }),
+        }
     }
 }
