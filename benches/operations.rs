@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput};
-use interp::ops::{self, BatchNorm, Conv2d, ConvTranspose2d, Interpolation, Pool2d, Targets, Wanted};
+use interp::ops::{self, BatchNorm, Conv2d, ConvTranspose2d, Interpolation, Pool2d, Targets, Then, Wanted};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,7 +35,7 @@ enum Layer {
         stride: usize,
         groups: usize,
     },
-    /// Batch norm, ReLU, and both at once.
+    /// Batch norm and ReLU, alone and at once, also with max pooling.
     Norm,
     /// A window of maximum and average pooling, padded by half of it where windows overlap.
     Pool {
@@ -195,12 +195,33 @@ impl Bench<'_> {
     }
 
     fn norm(&mut self, x: [usize; 4]) {
-        for (name, run) in NORMS {
-            self.time(name, x.iter().product(), || {
-                let normed = Normed::new(&x);
-                move || run(&normed)
+        let count = x.iter().product();
+        for (name, then) in THENS {
+            self.time(&format!("batch_norm_train{name}/forward"), count, || {
+                let t = Normed::new(&x, then);
+                move || ops::batch_norm_train(&t.x, &t.gain, &t.shift, EPS, then)
+            });
+            self.time(&format!("batch_norm_train{name}/backward"), count, || {
+                let t = Normed::new(&x, then);
+                move || ops::batch_norm_train_backward(&t.x, &t.norm(), then, &t.grad, true)
+            });
+            self.time(&format!("batch_norm_eval{name}/forward"), count, || {
+                let t = Normed::new(&x, then);
+                move || ops::batch_norm_eval(&t.x, &t.norm(), then)
+            });
+            self.time(&format!("batch_norm_eval{name}/backward"), count, || {
+                let t = Normed::new(&x, then);
+                move || ops::batch_norm_eval_backward(&t.x, &t.norm(), then, &t.grad, true)
             });
         }
+        self.time("relu/forward", count, || {
+            let x = noise(&x);
+            move || ops::relu(&x)
+        });
+        self.time("relu/backward", count, || {
+            let x = noise(&x);
+            move || ops::relu_backward(&x, &x)
+        });
     }
 
     fn pool(&mut self, x: [usize; 4], pool: Pool2d) {
@@ -359,9 +380,9 @@ struct Normed {
 }
 
 impl Normed {
-    fn new(shape: &[usize; 4]) -> Self {
+    fn new(shape: &[usize; 4], then: Then) -> Self {
         let (x, gain, shift) = (noise(shape), noise(&shape[1..2]), noise(&shape[1..2]));
-        let found = ops::batch_norm_train(&x, &gain, &shift, EPS).unwrap();
+        let found = ops::batch_norm_train(&x, &gain, &shift, EPS, then).unwrap();
         Self { grad: found.output, x, gain, shift, mean: found.mean, variance: found.variance }
     }
 
@@ -371,29 +392,8 @@ impl Normed {
     }
 }
 
-type Run = fn(&Normed) -> ops::Result<Option<Tensor>>;
-
-const NORMS: [(&str, Run); 10] = [
-    ("batch_norm_train/forward", |t| Ok(Some(ops::batch_norm_train(&t.x, &t.gain, &t.shift, EPS)?.output))),
-    ("batch_norm_train/backward", |t| {
-        Ok(ops::batch_norm_train_backward(&t.x, &t.gain, &t.mean, &t.variance, EPS, &t.grad, true)?.input)
-    }),
-    ("batch_norm_eval/forward", |t| ops::batch_norm_eval(&t.x, &t.gain, &t.shift, &t.mean, &t.variance, EPS).map(Some)),
-    ("batch_norm_eval/backward", |t| {
-        Ok(ops::batch_norm_eval_backward(&t.x, &t.gain, &t.mean, &t.variance, EPS, &t.grad, true)?.input)
-    }),
-    ("batch_norm_relu_train/forward", |t| Ok(Some(ops::batch_norm_relu_train(&t.x, &t.gain, &t.shift, EPS)?.output))),
-    ("batch_norm_relu_train/backward", |t| {
-        Ok(ops::batch_norm_relu_train_backward(&t.x, &t.norm(), &t.grad, true)?.input)
-    }),
-    ("batch_norm_relu_eval/forward", |t| ops::batch_norm_relu_eval(&t.x, &t.norm()).map(Some)),
-    (
-        "batch_norm_relu_eval/backward",
-        |t| Ok(ops::batch_norm_relu_eval_backward(&t.x, &t.norm(), &t.grad, true)?.input),
-    ),
-    ("relu/forward", |t| ops::relu(&t.x).map(Some)),
-    ("relu/backward", |t| ops::relu_backward(&t.x, &t.grad).map(Some)),
-];
+const THENS: [(&str, Then); 3] =
+    [("", Then::Nothing), (" and relu", Then::Relu), (", relu and max pool", Then::ReluMaxPool { kernel: [2, 2] })];
 
 /// Adds the benchmarks of one layer that reads maps `x`.
 fn add(criterion: &mut Criterion, net: &Net, x: [usize; 4], layer: Layer) {

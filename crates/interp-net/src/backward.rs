@@ -1,8 +1,9 @@
 //! The backward sweep: gradients at any node and any parameter, from seeds at any nodes.
 
 use candle_core::Tensor;
-use interp_ops as ops;
+use interp_ops::{self as ops, Then};
 
+use crate::graph::Fused;
 use crate::tape::Saved;
 use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
 
@@ -110,17 +111,18 @@ impl Sweep<'_> {
         }
         let node = &self.network.graph.nodes()[id];
         let _span = tracing::trace_span!("backward", node = node.name.as_str()).entered();
-        // Through a ReLU and its batch norm at once, unless the gradient between them is asked for. An activation
-        // between them may have been put there by someone: then the ReLU goes by it.
-        let at_once = |norm: &NodeId| !wanted.contains(norm) && self.tape.activations[*norm].is_none();
-        if let Some(norm) = self.network.graph.norm_of(id).filter(at_once) {
-            return if self.needed[norm] { self.batch_norm(norm, &grad, true) } else { Ok(()) };
+        // Through nodes that ran as one at once, unless a gradient between them is asked for. An activation between them
+        // may have been put there by someone: then what follows goes by it.
+        let free = |id: &NodeId| !wanted.contains(id) && self.tape.activations[*id].is_none();
+        let at_once = |fused: &Fused| fused.inner.iter().all(free) && matches!(self.tape.saved[id], Saved::Nothing);
+        if let Some(Fused { norm, then, .. }) = self.network.graph.fused(id).filter(at_once) {
+            return if self.needed[norm] { self.batch_norm(norm, &grad, then) } else { Ok(()) };
         }
         match node.op {
             Op::Input { .. } => Ok(()),
             Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
             Op::SoftThreshold { .. } => self.soft_threshold(id, &grad),
-            Op::BatchNorm { .. } => self.batch_norm(id, &grad, false),
+            Op::BatchNorm { .. } => self.batch_norm(id, &grad, Then::Nothing),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Relu
             | Op::OnOff
@@ -145,6 +147,7 @@ impl Sweep<'_> {
         shape.extend_from_slice(self.network.graph.shape(input));
         let result = match (&node.op, &self.tape.saved[id]) {
             (Op::MaxPool { .. }, Saved::Argmax(argmax)) => ops::max_pool2d_backward(argmax, grad, &shape),
+            (Op::MaxPool { .. }, _) => ops::max_pool2d_backward(&self.maxima_again(id)?, grad, &shape),
             (&Op::AvgPool { kernel, stride, padding }, _) => {
                 ops::avg_pool2d_backward(grad, &shape, &Op::pool_geometry(kernel, stride, padding))
             }
@@ -157,11 +160,23 @@ impl Sweep<'_> {
             (Op::OnOff, _) => ops::on_off_backward(grad),
             (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
             (Op::Relu, _) => ops::relu_backward(self.tape.at(&self.network.graph, id)?, grad),
-            // The pass began at this node, so that nobody knows where its maxima were.
             _ => return Err(NetError::NotKept(node.name.clone())),
         };
         let below = self.network.named(id, result)?;
         self.flow(input, below)
+    }
+
+    /// Where the maxima were of a pooling that ran as one with the nodes before it.
+    fn maxima_again(&self, id: NodeId) -> Result<Tensor> {
+        let node = &self.network.graph.nodes()[id];
+        // Else the pass began at this node, and nobody knows.
+        let unknown = || NetError::NotKept(node.name.clone());
+        let norm = self.network.graph.fused(id).ok_or_else(unknown)?.norm;
+        let &Op::MaxPool { kernel, stride, padding } = &node.op else { return Err(unknown()) };
+        let x = self.tape.at(&self.network.graph, self.network.graph.nodes()[norm].inputs[0])?;
+        let passed = ops::batch_norm_eval(x, &self.norm(norm)?.0, Then::Relu);
+        let pool = Op::pool_geometry(kernel, stride, padding);
+        Ok(self.network.named(id, passed.and_then(|passed| ops::max_pool2d(&passed, &pool)))?.argmax)
     }
 
     /// Convolutions and linear maps.
@@ -200,28 +215,30 @@ impl Sweep<'_> {
         found.input.map_or(Ok(()), |below| self.flow(input, below))
     }
 
-    /// A batch norm, with the ReLU after it if `relu`: then `grad` is that at the ReLU.
-    fn batch_norm(&mut self, id: NodeId, grad: &Tensor, relu: bool) -> Result<()> {
-        let network = self.network;
-        let (params, node) = (&network.params, &network.graph.nodes()[id]);
-        let (input, eps) = (node.inputs[0], node.op.eps());
-        let x = self.tape.at(&network.graph, input)?;
+    /// A batch norm as the pass normalized, and whether by statistics of the batch.
+    fn norm(&self, id: NodeId) -> Result<(ops::BatchNorm<'_>, bool)> {
+        let (params, eps) = (&self.network.params, self.network.graph.nodes()[id].op.eps());
         let (gain, shift) = (params.get(id, Role::Gain)?, params.get(id, Role::Shift)?);
-        let needed = self.needed[input];
         let (mean, variance, of_the_batch) = match &self.tape.saved[id] {
             Saved::Statistics { mean, variance, .. } => (mean, variance, true),
             _ => (params.get(id, Role::RunningMean)?, params.get(id, Role::RunningVariance)?, false),
         };
-        let norm = ops::BatchNorm { gain, shift, mean, variance, eps };
-        let result = match (of_the_batch, relu) {
-            (true, true) => ops::batch_norm_relu_train_backward(x, &norm, grad, needed),
-            (true, false) => ops::batch_norm_train_backward(x, gain, mean, variance, eps, grad, needed),
-            (false, true) => ops::batch_norm_relu_eval_backward(x, &norm, grad, needed),
-            (false, false) => ops::batch_norm_eval_backward(x, gain, mean, variance, eps, grad, needed),
+        Ok((ops::BatchNorm { gain, shift, mean, variance, eps }, of_the_batch))
+    }
+
+    /// A batch norm and what comes then; `grad` is that after it.
+    fn batch_norm(&mut self, id: NodeId, grad: &Tensor, then: Then) -> Result<()> {
+        let network = self.network;
+        let input = network.graph.nodes()[id].inputs[0];
+        let x = self.tape.at(&network.graph, input)?;
+        let needed = self.needed[input];
+        let result = match self.norm(id)? {
+            (norm, true) => ops::batch_norm_train_backward(x, &norm, then, grad, needed),
+            (norm, false) => ops::batch_norm_eval_backward(x, &norm, then, grad, needed),
         };
         let found = network.named(id, result)?;
-        self.add(params.position(id, Role::Gain), found.gain)?;
-        self.add(params.position(id, Role::Shift), found.shift)?;
+        self.add(network.params.position(id, Role::Gain), found.gain)?;
+        self.add(network.params.position(id, Role::Shift), found.shift)?;
         found.input.map_or(Ok(()), |below| self.flow(input, below))
     }
 

@@ -1,8 +1,9 @@
 //! The forward sweep: whole, up to a node, or again from a node on.
 
 use candle_core::Tensor;
-use interp_ops as ops;
+use interp_ops::{self as ops, Then};
 
+use crate::graph::Fused;
 use crate::tape::Saved;
 use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
 
@@ -155,22 +156,24 @@ impl Network {
         let mut uses = vec![0; todo.len()];
         let users = || self.graph.nodes().iter().enumerate().filter(|(id, _)| todo[*id]);
         users().flat_map(|(_, node)| &node.inputs).for_each(|&input| uses[input] += 1);
-        // A batch norm that nobody asks for runs as one with the ReLU that is its only user.
-        let within = |relu: NodeId| self.graph.norm_of(relu).filter(|&norm| todo[norm] && !keep[norm]);
-        let inner: Vec<NodeId> = users().filter_map(|(id, _)| within(id)).collect();
+        // Nodes that nobody asks for run as one with those that follow.
+        let fused = |id: NodeId| self.fused(id).filter(|fused| fused.inner.iter().all(|&id| todo[id] && !keep[id]));
+        let inner: Vec<NodeId> = users().filter_map(|(id, _)| fused(id)).flat_map(|fused| fused.inner).collect();
         for (id, node) in users().filter(|(id, _)| !inner.contains(id)) {
             let _span = tracing::trace_span!("forward", node = node.name.as_str()).entered();
-            let norm = within(id);
-            let inputs = norm.map_or(&node.inputs, |norm| &self.graph.nodes()[norm].inputs);
+            let fused = fused(id);
+            let inputs = fused.as_ref().map_or(&node.inputs, |fused| &self.graph.nodes()[fused.norm].inputs);
             let (output, saved) = {
                 let values = inputs.iter().map(|&i| tape.at(&self.graph, i)).collect::<Result<Vec<_>>>()?;
-                match norm {
-                    Some(norm) => self.batch_norm(norm, values[0], tape.mode.uses_batch_statistics(norm), true)?,
+                match &fused {
+                    Some(Fused { norm, then, .. }) => {
+                        self.batch_norm(*norm, values[0], tape.mode.uses_batch_statistics(*norm), *then)?
+                    }
                     None => self.apply(id, &values, tape.mode.uses_batch_statistics(id))?,
                 }
             };
             tape.activations[id] = Some(output);
-            tape.saved[norm.unwrap_or(id)] = saved;
+            tape.saved[fused.as_ref().map_or(id, |fused| fused.norm)] = saved;
             for &input in inputs {
                 uses[input] -= 1;
                 if uses[input] == 0 && !keep[input] {
@@ -179,6 +182,12 @@ impl Network {
             }
         }
         Ok(())
+    }
+
+    /// What can run as one operation that ends with the node `id`, where the network is.
+    fn fused(&self, id: NodeId) -> Option<Fused> {
+        let there = |then: Then| self.device().is_cpu() || !matches!(then, Then::ReluMaxPool { .. });
+        self.graph.fused(id).filter(|fused| there(fused.then))
     }
 
     /// One operation.
@@ -196,7 +205,7 @@ impl Network {
                 ops::conv_transpose2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
             }
             Op::Linear { .. } => ops::linear(x, param(Role::Weight)?, self.params.find(id, Role::Bias)),
-            Op::BatchNorm { .. } => return self.batch_norm(id, x, batch_statistics, false),
+            Op::BatchNorm { .. } => return self.batch_norm(id, x, batch_statistics, Then::Nothing),
             Op::Relu => ops::relu(x),
             Op::SoftThreshold { .. } => ops::soft_threshold(x, param(Role::Threshold)?),
             Op::MaxPool { kernel, stride, padding } => {
@@ -223,24 +232,18 @@ impl Network {
         Ok((self.named(id, output)?, Saved::Nothing))
     }
 
-    /// A batch norm, with the ReLU after it if asked for.
-    fn batch_norm(&self, id: NodeId, x: &Tensor, batch_statistics: bool, relu: bool) -> Result<(Tensor, Saved)> {
+    /// A batch norm, and what comes then.
+    fn batch_norm(&self, id: NodeId, x: &Tensor, batch_statistics: bool, then: Then) -> Result<(Tensor, Saved)> {
         let param = |role| self.params.get(id, role);
         let (gain, shift, eps) = (param(Role::Gain)?, param(Role::Shift)?, self.graph.nodes()[id].op.eps());
         if batch_statistics {
-            let normed = match relu {
-                true => ops::batch_norm_relu_train(x, gain, shift, eps),
-                false => ops::batch_norm_train(x, gain, shift, eps),
-            };
+            let normed = ops::batch_norm_train(x, gain, shift, eps, then);
             let ops::BatchNormed { output, mean, variance } = self.named(id, normed)?;
             let count = x.elem_count() / mean.elem_count().max(1);
             return Ok((output, Saved::Statistics { mean, variance, count }));
         }
         let (mean, variance) = (param(Role::RunningMean)?, param(Role::RunningVariance)?);
-        let output = match relu {
-            true => ops::batch_norm_relu_eval(x, &ops::BatchNorm { gain, shift, mean, variance, eps }),
-            false => ops::batch_norm_eval(x, gain, shift, mean, variance, eps),
-        };
+        let output = ops::batch_norm_eval(x, &ops::BatchNorm { gain, shift, mean, variance, eps }, then);
         Ok((self.named(id, output)?, Saved::Nothing))
     }
 

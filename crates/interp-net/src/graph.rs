@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use globset::GlobBuilder;
 use interp_finding::nearest;
+use interp_ops::Then;
 use serde::{Deserialize, Serialize};
 
 use crate::{NetError, Op, Result};
@@ -31,6 +32,16 @@ pub struct Graph {
     nodes: Vec<Node>,
     ids: BTreeMap<String, NodeId>,
     shapes: Vec<Vec<usize>>,
+}
+
+/// Nodes that can run as one operation.
+pub(crate) struct Fused {
+    /// The batch norm they begin with.
+    pub(crate) norm: NodeId,
+    /// All but the last.
+    pub(crate) inner: Vec<NodeId>,
+    /// What comes after the batch norm.
+    pub(crate) then: Then,
 }
 
 impl Graph {
@@ -146,12 +157,29 @@ impl Graph {
         Ok((0..self.nodes.len()).filter(|&id| chosen[id]).collect())
     }
 
-    /// The batch norm that the ReLU `id` follows, if the ReLU is its only user: the two can run as one.
-    pub(crate) fn norm_of(&self, id: NodeId) -> Option<NodeId> {
-        let node = &self.nodes[id];
-        let norm = *node.inputs.first().filter(|_| node.op == Op::Relu)?;
-        let users = self.nodes.iter().flat_map(|n| &n.inputs).filter(|&&input| input == norm).count();
-        (matches!(self.nodes[norm].op, Op::BatchNorm { .. }) && users == 1).then_some(norm)
+    /// What can run as one operation that ends with the node `id`: a batch norm with a ReLU, and with the max pooling by
+    /// windows side by side after it, each the only user of the one before.
+    pub(crate) fn fused(&self, id: NodeId) -> Option<Fused> {
+        match self.nodes[id].op {
+            Op::Relu => {
+                let norm = self.used_only_by(id)?;
+                let is_norm = matches!(self.nodes[norm].op, Op::BatchNorm { .. });
+                is_norm.then(|| Fused { norm, inner: vec![norm], then: Then::Relu })
+            }
+            Op::MaxPool { kernel, stride, padding: [0, 0] } if kernel == stride => {
+                let relu = self.used_only_by(id)?;
+                let Fused { norm, .. } = self.fused(relu).filter(|fused| fused.then == Then::Relu)?;
+                Some(Fused { norm, inner: vec![norm, relu], then: Then::ReluMaxPool { kernel } })
+            }
+            _ => None,
+        }
+    }
+
+    /// The first input of the node `id`, if nobody else uses it.
+    fn used_only_by(&self, id: NodeId) -> Option<NodeId> {
+        let input = *self.nodes[id].inputs.first()?;
+        let users = self.nodes.iter().flat_map(|n| &n.inputs).filter(|&&other| other == input).count();
+        (users == 1).then_some(input)
     }
 
     /// Which activations a backward sweep reads: the inputs of convolutions, linear maps and batch norms, the outputs
@@ -164,7 +192,7 @@ impl Graph {
                     read[node.inputs[0]] = true;
                 }
                 Op::SoftThreshold { .. } => read[id] = true,
-                Op::Relu => read[id] |= self.norm_of(id).is_none(),
+                Op::Relu => read[id] |= self.fused(id).is_none(),
                 _ => {}
             }
         }

@@ -82,10 +82,11 @@ fn modes() -> [Mode; 3] {
 fn gradients_agree_with_central_differences_in_every_mode() {
     central_differences(&branched());
     central_differences(&decoder());
+    central_differences(&pooled());
 }
 
 fn central_differences(net: &Network) {
-    let x = waves(&[3, 2, 9, 8], 0.71);
+    let x = waves(&[&[3], net.graph.shape(0)].concat(), 0.71);
     let seed = waves(&[3, 3], 1.9);
     let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
     for mode in modes() {
@@ -153,6 +154,60 @@ fn what_backward_reads_is_enough_and_gives_the_same_bits() {
     let want = Want { nodes: vec![0], params: vec![] };
     let grads = net.backward(&cut, &[(net.graph.output(), waves(&[3, 3], 1.9))], &want).unwrap();
     assert!(bits(grads.node(0).unwrap()).iter().all(|&g| g == 0.0), "nothing passes");
+}
+
+/// A block that ends with pooling by windows side by side, which leave a row and a column out.
+fn pooled() -> Network {
+    let mut graph = Graph::new(2, 9, 7).unwrap();
+    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("bn1", Op::batch_norm()).unwrap();
+    graph.then("relu1", Op::Relu).unwrap();
+    graph.then("pool1", Op::max_pool(2)).unwrap();
+    graph.then("conv2", Op::conv(5, 3, 1, 1, false)).unwrap();
+    graph.then("bn2", Op::batch_norm()).unwrap();
+    graph.then("relu2", Op::Relu).unwrap();
+    graph.then("pool2", Op::MaxPool { kernel: [2, 3], stride: [2, 3], padding: [0; 2] }).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
+#[test]
+fn a_pooled_block_has_the_same_bits_whatever_is_kept() {
+    let net = pooled();
+    let x = waves(&[3, 2, 9, 7], 0.71);
+    let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let frozen = (0..net.graph.nodes().len()).map(|id| id == net.graph.id("bn1").unwrap()).collect();
+    for mode in [Mode::Eval, Mode::Train { frozen: vec![] }, Mode::Train { frozen }] {
+        let all = net.forward(&x, mode.clone(), &Keep::All).unwrap();
+        let relu = net.graph.id("relu1").unwrap();
+        let want = |nodes: &[usize]| Want { nodes: nodes.to_vec(), params: (0..net.params.list().len()).collect() };
+        let seeds = [(net.graph.output(), waves(&[3, 3], 1.9))];
+        let expected = net.backward(&all, &seeds, &want(&[0, relu])).unwrap();
+        for keep in [Keep::Backward, Keep::nodes(["bn1", "conv*", "pool*", "mean", "input"])] {
+            let few = net.forward(&x, mode.clone(), &keep).unwrap();
+            assert!(few.get(&net.graph, "relu1").is_err() && few.get(&net.graph, "relu2").is_err());
+            assert_eq!(bits(all.output(&net.graph).unwrap()), bits(few.output(&net.graph).unwrap()), "{mode:?}");
+            if !matches!(keep, Keep::Backward) {
+                continue;
+            }
+            // Also where a gradient within the block is asked for, whose maxima nobody has kept.
+            for nodes in [&[0][..], &[0, relu]] {
+                let grads = net.backward(&few, &seeds, &want(nodes)).unwrap();
+                for (position, param) in net.params.list().iter().enumerate().filter(|(_, p)| p.role.is_trained()) {
+                    let [a, b] = [&grads, &expected].map(|grads| bits(grads.param(position).unwrap()));
+                    assert_eq!(a, b, "{} in {mode:?}", param.name);
+                }
+                for &node in nodes {
+                    assert_eq!(
+                        bits(grads.node(node).unwrap()),
+                        bits(expected.node(node).unwrap()),
+                        "{node} in {mode:?}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,9 @@ pub(crate) unsafe trait Lanes<T>: Copy {
     /// Some numbers side by side.
     type Vector: Copy;
 
+    /// A yes or no for each number.
+    type Mask: Copy;
+
     /// Numbers in a vector.
     const COUNT: usize;
 
@@ -31,6 +34,18 @@ pub(crate) unsafe trait Lanes<T>: Copy {
 
     /// a b.
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// Where a = b.
+    fn equal(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
+
+    /// Where a > b.
+    fn above(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
+
+    /// Where a <= b.
+    fn at_most(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
+
+    /// `yes` where the mask says so, else `no`.
+    fn select(self, mask: Self::Mask, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
 
     /// The vector at `from`.
     ///
@@ -74,11 +89,31 @@ pub(crate) fn dispatch_f64<K: Kernel<f64>>(kernel: K) -> K::Output {
 
 /// Single precision: a kernel, or the vectors of a processor.
 #[derive(Clone, Copy)]
-struct OfF32<K>(K);
+pub(crate) struct OfF32<K>(K);
 
 /// Double precision: a kernel, or the vectors of a processor.
 #[derive(Clone, Copy)]
-struct OfF64<K>(K);
+pub(crate) struct OfF64<K>(K);
+
+/// Vectors of one number, for what is left of others.
+pub(crate) type OneF32 = OfF32<pulp::Scalar>;
+
+/// Vectors of one number, for what is left of others.
+pub(crate) type OneF64 = OfF64<pulp::Scalar>;
+
+impl OneF32 {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self(pulp::Scalar)
+    }
+}
+
+impl OneF64 {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self(pulp::Scalar)
+    }
+}
 
 impl<K: Kernel<f32>> WithSimd for OfF32<K> {
     type Output = K::Output;
@@ -101,6 +136,7 @@ impl<K: Kernel<f64>> WithSimd for OfF64<K> {
 // SAFETY: `f32s` are the `F32_LANES` numbers of a register.
 unsafe impl<S: Simd> Lanes<f32> for OfF32<S> {
     type Vector = S::f32s;
+    type Mask = S::m32s;
     const COUNT: usize = S::F32_LANES;
     const REGISTERS: usize = S::REGISTER_COUNT;
 
@@ -128,11 +164,32 @@ unsafe impl<S: Simd> Lanes<f32> for OfF32<S> {
     fn mul(self, a: S::f32s, b: S::f32s) -> S::f32s {
         self.0.mul_f32s(a, b)
     }
+
+    #[inline(always)]
+    fn equal(self, a: S::f32s, b: S::f32s) -> S::m32s {
+        self.0.equal_f32s(a, b)
+    }
+
+    #[inline(always)]
+    fn above(self, a: S::f32s, b: S::f32s) -> S::m32s {
+        self.0.greater_than_f32s(a, b)
+    }
+
+    #[inline(always)]
+    fn at_most(self, a: S::f32s, b: S::f32s) -> S::m32s {
+        self.0.less_than_or_equal_f32s(a, b)
+    }
+
+    #[inline(always)]
+    fn select(self, mask: S::m32s, yes: S::f32s, no: S::f32s) -> S::f32s {
+        self.0.select_f32s(mask, yes, no)
+    }
 }
 
 // SAFETY: `f64s` are the `F64_LANES` numbers of a register.
 unsafe impl<S: Simd> Lanes<f64> for OfF64<S> {
     type Vector = S::f64s;
+    type Mask = S::m64s;
     const COUNT: usize = S::F64_LANES;
     const REGISTERS: usize = S::REGISTER_COUNT;
 
@@ -159,5 +216,25 @@ unsafe impl<S: Simd> Lanes<f64> for OfF64<S> {
     #[inline(always)]
     fn mul(self, a: S::f64s, b: S::f64s) -> S::f64s {
         self.0.mul_f64s(a, b)
+    }
+
+    #[inline(always)]
+    fn equal(self, a: S::f64s, b: S::f64s) -> S::m64s {
+        self.0.equal_f64s(a, b)
+    }
+
+    #[inline(always)]
+    fn above(self, a: S::f64s, b: S::f64s) -> S::m64s {
+        self.0.greater_than_f64s(a, b)
+    }
+
+    #[inline(always)]
+    fn at_most(self, a: S::f64s, b: S::f64s) -> S::m64s {
+        self.0.less_than_or_equal_f64s(a, b)
+    }
+
+    #[inline(always)]
+    fn select(self, mask: S::m64s, yes: S::f64s, no: S::f64s) -> S::f64s {
+        self.0.select_f64s(mask, yes, no)
     }
 }

@@ -44,8 +44,7 @@ mod update;
 mod upsample;
 
 pub use batch_norm::{
-    BatchNorm, BatchNormGrads, BatchNormed, batch_norm_eval, batch_norm_eval_backward, batch_norm_relu_eval,
-    batch_norm_relu_eval_backward, batch_norm_relu_train, batch_norm_relu_train_backward, batch_norm_train,
+    BatchNorm, BatchNormGrads, BatchNormed, Then, batch_norm_eval, batch_norm_eval_backward, batch_norm_train,
     batch_norm_train_backward,
 };
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};

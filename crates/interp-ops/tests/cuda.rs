@@ -5,7 +5,8 @@
 
 use candle_core::{DType, Device, Tensor};
 use interp_ops::{
-    Arithmetic, BatchNorm, BatchNormGrads, Conv2d, OpError, Pool2d, Rule, Targets, Update, Wanted, WeightGrads,
+    Arithmetic, BatchNorm, BatchNormGrads, Conv2d, OpError, Pool2d, Rule, Targets, Then, Update, Wanted, WeightGrads,
+    batch_norm_train,
 };
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -317,16 +318,14 @@ fn norms(tensors: &[Tensor; 6]) -> Vec<Tensor> {
     let mut all = vec![];
     let mut grads = |grads: BatchNormGrads| all.extend([grads.input.unwrap(), grads.gain, grads.shift]);
     let given = BatchNorm { gain, shift, mean, variance, eps: EPS };
-    let plain = interp_ops::batch_norm_train(x, gain, shift, EPS).unwrap();
-    let relu = interp_ops::batch_norm_relu_train(x, gain, shift, EPS).unwrap();
+    let plain = batch_norm_train(x, gain, shift, EPS, Then::Nothing).unwrap();
+    let relu = batch_norm_train(x, gain, shift, EPS, Then::Relu).unwrap();
     let own = BatchNorm { mean: &plain.mean, variance: &plain.variance, ..given };
-    let back = interp_ops::batch_norm_train_backward(x, gain, own.mean, own.variance, EPS, grad, true);
-    grads(back.unwrap());
-    grads(interp_ops::batch_norm_relu_train_backward(x, &own, grad, true).unwrap());
-    grads(interp_ops::batch_norm_eval_backward(x, gain, mean, variance, EPS, grad, true).unwrap());
-    grads(interp_ops::batch_norm_relu_eval_backward(x, &given, grad, true).unwrap());
-    all.push(interp_ops::batch_norm_eval(x, gain, shift, mean, variance, EPS).unwrap());
-    all.push(interp_ops::batch_norm_relu_eval(x, &given).unwrap());
+    for then in [Then::Nothing, Then::Relu] {
+        grads(interp_ops::batch_norm_train_backward(x, &own, then, grad, true).unwrap());
+        grads(interp_ops::batch_norm_eval_backward(x, &given, then, grad, true).unwrap());
+    }
+    all.extend([Then::Nothing, Then::Relu].map(|then| interp_ops::batch_norm_eval(x, &given, then).unwrap()));
     all.extend([plain.output, plain.mean, plain.variance, relu.output]);
     all
 }
@@ -354,12 +353,11 @@ fn a_batch_norm_with_a_relu_has_the_bits_of_one_after_the_other() {
         let tensors = normed([3, 40, 6, 7]).map(|t| t.to_device(device).unwrap());
         let [x, gain, shift, mean, variance, grad] = &tensors;
         let given = BatchNorm { gain, shift, mean, variance, eps: 1e-5 };
-        let y = interp_ops::batch_norm_eval(x, gain, shift, mean, variance, 1e-5).unwrap();
-        let y = interp_ops::relu(&y).unwrap();
-        assert_eq!(list(&interp_ops::batch_norm_relu_eval(x, &given).unwrap()), list(&y));
+        let y = interp_ops::relu(&interp_ops::batch_norm_eval(x, &given, Then::Nothing).unwrap()).unwrap();
+        assert_eq!(list(&interp_ops::batch_norm_eval(x, &given, Then::Relu).unwrap()), list(&y));
         let through = interp_ops::relu_backward(&y, grad).unwrap();
-        let two = interp_ops::batch_norm_eval_backward(x, gain, mean, variance, 1e-5, &through, true).unwrap();
-        let one = interp_ops::batch_norm_relu_eval_backward(x, &given, grad, true).unwrap();
+        let two = interp_ops::batch_norm_eval_backward(x, &given, Then::Nothing, &through, true).unwrap();
+        let one = interp_ops::batch_norm_eval_backward(x, &given, Then::Relu, grad, true).unwrap();
         assert_eq!(list(&one.input.unwrap()), list(&two.input.unwrap()));
         assert_eq!((list(&one.gain), list(&one.shift)), (list(&two.gain), list(&two.shift)));
     });
@@ -371,9 +369,9 @@ fn a_large_mean_does_not_drown_the_variance() {
     on_device("large means", |device| {
         let x = (noise(&[9, 3, 11, 7], 1) * 4.0).unwrap().affine(1.0, 4e6).unwrap();
         let ones = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
-        let exact = interp_ops::batch_norm_train(&to_f64(&x), &to_f64(&ones), &to_f64(&ones), 1e-5).unwrap();
+        let exact = batch_norm_train(&to_f64(&x), &to_f64(&ones), &to_f64(&ones), 1e-5, Then::Nothing).unwrap();
         let [x, ones] = [x, ones].map(|t| t.to_device(device).unwrap());
-        let found = interp_ops::batch_norm_train(&x, &ones, &ones, 1e-5).unwrap();
+        let found = batch_norm_train(&x, &ones, &ones, 1e-5, Then::Nothing).unwrap();
         assert_near(&found.mean, &exact.mean, EPS);
         assert_near(&found.variance, &exact.variance, 0.01);
     });

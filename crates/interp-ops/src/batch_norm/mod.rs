@@ -1,30 +1,81 @@
 //! Batch normalization: y = (x - mean) / sqrt(variance + eps) * gain + shift for each channel (Ioffe and Szegedy 2015).
 //! In training mean and variance are those of the batch, over N, H and W; in evaluation they are given.
-#![allow(unsafe_code)]
+//!
+//! What often comes [`Then`] runs in the same pass over memory, forward and backward: the numbers between are never
+//! written, and all results have the bits of the operations one after the other.
 
-mod relu;
+mod functions;
+mod gradient;
+mod passes;
+mod pooled;
 mod statistics;
 #[cfg(test)]
 mod tests;
 
 use crate::Result;
 use crate::device::on_cuda;
-use crate::memory::{Dense, expect_shape, four, numbers, rounded, tensor, wrong_shape};
-use crate::real::{LANES, Real, by_dtype, lanes, simd};
-use crate::sums::rows_per_chunk;
+use crate::memory::{Dense, four, numbers, rounded, tensor, wrong_shape};
+use crate::pool::{Geometry, Pool2d};
+use crate::real::{Real, by_dtype};
 use candle_core::Tensor;
-use rayon::prelude::*;
-use std::mem::MaybeUninit;
+use functions::Normalize;
+use gradient::backward;
+use passes::{Beside, map};
 
-pub use relu::{
-    BatchNorm, batch_norm_relu_eval, batch_norm_relu_eval_backward, batch_norm_relu_train,
-    batch_norm_relu_train_backward,
-};
+/// What is done to the normalized numbers in the same pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// [`relu`](crate::relu).
+    Relu,
+    /// [`relu`](crate::relu), and [`max_pool2d`](crate::max_pool2d) with windows side by side; on the CPU alone.
+    ReluMaxPool {
+        /// Rows and columns of a window.
+        kernel: [usize; 2],
+    },
+}
+
+impl Then {
+    /// The sizes of the pooling of `x`, if there is one.
+    fn pooling(self, op: &'static str, x: &Tensor) -> Result<Option<Geometry>> {
+        let Self::ReluMaxPool { kernel } = self else { return Ok(None) };
+        Pool2d { kernel, stride: kernel, padding: [0, 0] }.geometry(op, x.dims()).map(Some)
+    }
+
+    /// Whether there is a ReLU, for a device, which does not pool in the same pass.
+    #[cfg(feature = "cuda")]
+    fn relu_alone(self, op: &'static str) -> Result<bool> {
+        match self {
+            Self::Nothing => Ok(false),
+            Self::Relu => Ok(true),
+            Self::ReluMaxPool { .. } => {
+                let what = "batch norm, ReLU and pooling at once on a CUDA device".into();
+                Err(crate::OpError::Unsupported { op, what, hint: "pool by `max_pool2d`" })
+            }
+        }
+    }
+}
+
+/// The tensors (C) and the constant of a batch norm.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNorm<'a> {
+    /// What the normalized numbers are multiplied with.
+    pub gain: &'a Tensor,
+    /// What is added to them.
+    pub shift: &'a Tensor,
+    /// The mean that is subtracted.
+    pub mean: &'a Tensor,
+    /// The biased variance.
+    pub variance: &'a Tensor,
+    /// Added to the variance.
+    pub eps: f64,
+}
 
 /// What [`batch_norm_train`] returns.
 #[derive(Debug, Clone)]
 pub struct BatchNormed {
-    /// The normalized tensor (N, C, H, W).
+    /// The normalized tensor (N, C, H, W), or what came of it then.
     pub output: Tensor,
     /// The batch's mean of every channel (C).
     pub mean: Tensor,
@@ -49,74 +100,57 @@ pub struct BatchNormGrads {
 /// `f64`.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit or a channel has no value,
-/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or
+/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit or a channel has no value, [`OpError::Unsupported`] for another type or
 /// device.
-pub fn batch_norm_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result<BatchNormed> {
-    on_cuda!(x, crate::cuda::batch_norm_train(x, gain, shift, eps, false));
-    by_dtype!("batch_norm_train", x, train(x, gain, shift, eps, Then::Nothing))
+pub fn batch_norm_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64, then: Then) -> Result<BatchNormed> {
+    const OP: &str = "batch_norm_train";
+    on_cuda!(x, crate::cuda::batch_norm_train(x, gain, shift, eps, then.relu_alone(OP)?));
+    by_dtype!(OP, x, train(x, gain, shift, eps, then))
 }
 
-/// The gradients of [`batch_norm_train`], through the statistics too; `mean` and `variance` are those that it returned.
+/// The gradients of [`batch_norm_train`], through the statistics too: `norm` has the mean and variance that it returned,
+/// `grad` is that of its output.
 ///
 /// # Errors
 /// As [`batch_norm_train`].
 pub fn batch_norm_train_backward(
     x: &Tensor,
-    gain: &Tensor,
-    mean: &Tensor,
-    variance: &Tensor,
-    eps: f64,
+    norm: &BatchNorm<'_>,
+    then: Then,
     grad: &Tensor,
     input_wanted: bool,
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_train_backward";
-    on_cuda!(x, {
-        let norm = BatchNorm { gain, shift: gain, mean, variance, eps }; // Without a ReLU no shift is read.
-        crate::cuda::batch_norm_backward(x, &norm, grad, input_wanted, true, false)
-    });
-    let affine = Affine { op: OP, gain, mean, variance, eps };
-    by_dtype!(OP, x, backward(&affine, None, x, grad, input_wanted, Statistics::OfTheBatch))
+    on_cuda!(x, crate::cuda::batch_norm_backward(x, norm, grad, input_wanted, true, then.relu_alone(OP)?));
+    let call = Call { op: OP, norm, then, statistics: Statistics::OfTheBatch };
+    by_dtype!(OP, x, backward(&call, x, grad, input_wanted))
 }
 
-/// Normalizes `x` (N, C, H, W) by a given `mean` and `variance`; they, `gain` and `shift` are (C).
+/// Normalizes `x` (N, C, H, W) by a given mean and variance.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit,
-/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
-pub fn batch_norm_eval(
-    x: &Tensor,
-    gain: &Tensor,
-    shift: &Tensor,
-    mean: &Tensor,
-    variance: &Tensor,
-    eps: f64,
-) -> Result<Tensor> {
+/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit, [`OpError::Unsupported`] for another type or device.
+pub fn batch_norm_eval(x: &Tensor, norm: &BatchNorm<'_>, then: Then) -> Result<Tensor> {
     const OP: &str = "batch_norm_eval";
-    on_cuda!(x, crate::cuda::batch_norm_eval(x, &BatchNorm { gain, shift, mean, variance, eps }, false));
-    by_dtype!(OP, x, eval(&Affine { op: OP, gain, mean, variance, eps }, x, shift, Then::Nothing))
+    on_cuda!(x, crate::cuda::batch_norm_eval(x, norm, then.relu_alone(OP)?));
+    by_dtype!(OP, x, eval(OP, x, norm, then))
 }
 
-/// The gradients of [`batch_norm_eval`], mean and variance being constants.
+/// The gradients of [`batch_norm_eval`], mean and variance being constants; `grad` is that of its output.
 ///
 /// # Errors
 /// As [`batch_norm_eval`].
 pub fn batch_norm_eval_backward(
     x: &Tensor,
-    gain: &Tensor,
-    mean: &Tensor,
-    variance: &Tensor,
-    eps: f64,
+    norm: &BatchNorm<'_>,
+    then: Then,
     grad: &Tensor,
     input_wanted: bool,
 ) -> Result<BatchNormGrads> {
     const OP: &str = "batch_norm_eval_backward";
-    on_cuda!(x, {
-        let norm = BatchNorm { gain, shift: gain, mean, variance, eps }; // Without a ReLU no shift is read.
-        crate::cuda::batch_norm_backward(x, &norm, grad, input_wanted, false, false)
-    });
-    let affine = Affine { op: OP, gain, mean, variance, eps };
-    by_dtype!(OP, x, backward(&affine, None, x, grad, input_wanted, Statistics::Given))
+    on_cuda!(x, crate::cuda::batch_norm_backward(x, norm, grad, input_wanted, false, then.relu_alone(OP)?));
+    let call = Call { op: OP, norm, then, statistics: Statistics::Given };
+    by_dtype!(OP, x, backward(&call, x, grad, input_wanted))
 }
 
 /// Where the mean and variance come from, which decides whether the gradient passes through them.
@@ -126,45 +160,42 @@ enum Statistics {
     Given,
 }
 
-/// What is done to the normalized numbers in the same pass.
-#[derive(Clone, Copy, PartialEq)]
-enum Then {
-    Nothing,
-    Relu,
-}
-
-/// The per-channel tensors of one call.
-struct Affine<'a> {
+/// What a call for gradients says.
+struct Call<'a> {
     op: &'static str,
-    gain: &'a Tensor,
-    mean: &'a Tensor,
-    variance: &'a Tensor,
-    eps: f64,
+    norm: &'a BatchNorm<'a>,
+    then: Then,
+    statistics: Statistics,
 }
 
 /// The per-channel numbers of one call.
 struct Channels {
     gain: Vec<f64>,
+    shift: Vec<f64>,
     mean: Vec<f64>,
     /// 1 / sqrt(variance + eps).
     inverse_deviation: Vec<f64>,
 }
 
-impl Affine<'_> {
-    fn channels<T: Real>(&self, channels: usize) -> Result<Channels> {
-        let variance = per_channel::<T>(self.op, "variance", self.variance, channels)?;
-        Ok(Channels {
-            gain: per_channel::<T>(self.op, "gain", self.gain, channels)?,
-            mean: per_channel::<T>(self.op, "mean", self.mean, channels)?,
-            inverse_deviation: inverse_deviation(&variance, self.eps),
+impl Channels {
+    fn new<T: Real>(op: &'static str, norm: &BatchNorm<'_>, channels: usize) -> Result<Self> {
+        let per_channel = |what, tensor| per_channel::<T>(op, what, tensor, channels);
+        Ok(Self {
+            gain: per_channel("gain", norm.gain)?,
+            shift: per_channel("shift", norm.shift)?,
+            mean: per_channel("mean", norm.mean)?,
+            inverse_deviation: inverse_deviation(&per_channel("variance", norm.variance)?, norm.eps),
         })
     }
-}
 
-impl Channels {
     /// gain / sqrt(variance + eps).
     fn scale(&self) -> Vec<f64> {
         self.gain.iter().zip(&self.inverse_deviation).map(|(gain, inverse)| gain * inverse).collect()
+    }
+
+    /// Mean, scale and shift.
+    fn constants<T: Real>(&self) -> [Vec<T>; 3] {
+        [&self.mean[..], &self.scale(), &self.shift].map(as_type::<T>)
     }
 }
 
@@ -174,10 +205,19 @@ fn inverse_deviation(variance: &[f64], eps: f64) -> Vec<f64> {
 
 /// The numbers of a (C) tensor.
 fn per_channel<T: Real>(op: &'static str, what: &str, tensor: &Tensor, channels: usize) -> Result<Vec<f64>> {
-    expect_shape(op, what, tensor, &[channels])?;
-    let dense = Dense::new::<T>(op, tensor)?;
-    let (storage, layout) = dense.storage();
-    Ok(numbers::<T>(&storage, layout)?.iter().map(|v| v.to_f64()).collect())
+    let numbers = crate::channels::per_channel::<T>(op, what, tensor, channels)?;
+    Ok(numbers.iter().map(|v| v.to_f64()).collect())
+}
+
+fn as_type<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&v| T::from_f64(v)).collect()
+}
+
+fn refuse_empty(op: &'static str, x: &Tensor, pixels: usize) -> Result<()> {
+    if pixels > 0 {
+        return Ok(());
+    }
+    Err(wrong_shape(op, format!("x {:?}", x.dims()), "at least one value of every channel"))
 }
 
 fn train<T: Real>(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64, then: Then) -> Result<BatchNormed> {
@@ -189,163 +229,31 @@ fn train<T: Real>(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64, then: The
     let (storage, layout) = dense.storage();
     let values = numbers::<T>(&storage, layout)?;
     let (mean, variance) = statistics::mean_and_variance(values, c);
-    let inverse_deviation = inverse_deviation(&variance, eps);
-    let channels = Channels { gain, mean, inverse_deviation };
-    let output = tensor(normalize::<T>(values, &channels, &shift, then), x.dims())?;
-    Ok(BatchNormed { output, mean: rounded::<T>(&channels.mean, &[c])?, variance: rounded::<T>(&variance, &[c])? })
+    let (mean, variance) = (rounded::<T>(&mean, &[c])?, rounded::<T>(&variance, &[c])?);
+    // By the rounded statistics, so that whoever normalizes by them again, as the gradients do, finds the same bits.
+    let inverse_deviation = inverse_deviation(&per_channel::<T>(OP, "variance", &variance, c)?, eps);
+    let channels = Channels { gain, shift, mean: per_channel::<T>(OP, "mean", &mean, c)?, inverse_deviation };
+    Ok(BatchNormed { output: normalize(OP, x, values, &channels, then)?, mean, variance })
 }
 
-fn eval<T: Real>(affine: &Affine<'_>, x: &Tensor, shift: &Tensor, then: Then) -> Result<Tensor> {
-    let [_, c, _, _] = four(affine.op, "x", x.dims())?;
-    let channels = affine.channels::<T>(c)?;
-    let shift = per_channel::<T>(affine.op, "shift", shift, c)?;
-    let dense = Dense::new::<T>(affine.op, x)?;
+fn eval<T: Real>(op: &'static str, x: &Tensor, norm: &BatchNorm<'_>, then: Then) -> Result<Tensor> {
+    let [_, c, _, _] = four(op, "x", x.dims())?;
+    let channels = Channels::new::<T>(op, norm, c)?;
+    let dense = Dense::new::<T>(op, x)?;
     let (storage, layout) = dense.storage();
-    tensor(normalize::<T>(numbers(&storage, layout)?, &channels, &shift, then), x.dims())
+    normalize(op, x, numbers::<T>(&storage, layout)?, &channels, then)
 }
 
-/// The gradients; with the shift given, those through a ReLU that follows.
-fn backward<T: Real>(
-    affine: &Affine<'_>,
-    relu: Option<&Tensor>,
-    x: &Tensor,
-    grad: &Tensor,
-    input_wanted: bool,
-    statistics: Statistics,
-) -> Result<BatchNormGrads> {
-    let [n, c, h, w] = four(affine.op, "x", x.dims())?;
-    if statistics == Statistics::OfTheBatch {
-        refuse_empty(affine.op, x, n * h * w)?;
+/// (x - mean) scale + shift, and what is done then, of the numbers of `x`.
+fn normalize<T: Real>(op: &'static str, x: &Tensor, values: &[T], channels: &Channels, then: Then) -> Result<Tensor> {
+    let constants = channels.constants::<T>();
+    if let Some(pooling) = then.pooling(op, x)? {
+        return tensor(pooled::maxima(values, &constants, &pooling), &pooling.output_shape());
     }
-    expect_shape(affine.op, "grad", grad, x.dims())?;
-    let channels = affine.channels::<T>(c)?;
-    let (dense_x, dense_grad) = (Dense::new::<T>(affine.op, x)?, Dense::new::<T>(affine.op, grad)?);
-    let ((storage_x, layout_x), (storage_grad, layout_grad)) = (dense_x.storage(), dense_grad.storage());
-    let (values, grads) = (numbers::<T>(&storage_x, layout_x)?, numbers::<T>(&storage_grad, layout_grad)?);
-    let mean = as_type::<T>(&channels.mean);
-    let shift = relu.map(|shift| per_channel::<T>(affine.op, "shift", shift, c)).transpose()?;
-    let (sums, input) = match shift {
-        None => {
-            let sums = statistics::gradient_sums(values, grads, &[&mean], |_, _, g| g);
-            let input = input_wanted.then(|| match statistics {
-                Statistics::OfTheBatch => through_statistics::<T>(values, grads, &channels, &sums),
-                Statistics::Given => scaled::<T>(grads, &channels),
-            });
-            (sums, input)
-        }
-        Some(shift) => {
-            let constants = [&mean[..], &as_type::<T>(&channels.scale()), &as_type::<T>(&shift)];
-            let sums = statistics::gradient_sums(values, grads, &constants, relu::passed);
-            let input = input_wanted.then(|| match statistics {
-                Statistics::OfTheBatch => relu::through_statistics::<T>(values, grads, &channels, &shift, &sums),
-                Statistics::Given => relu::scaled::<T>(values, grads, &channels, &shift),
-            });
-            (sums, input)
-        }
+    let beside = Beside::Each(values);
+    let made = match then {
+        Then::Nothing => map(Normalize::<false>, values, &beside, &constants),
+        _ => map(Normalize::<true>, values, &beside, &constants),
     };
-    let gain: Vec<f64> = sums.of_deviation.iter().zip(&channels.inverse_deviation).map(|(s, d)| s * d).collect();
-    Ok(BatchNormGrads {
-        input: input.map(|numbers| tensor(numbers, x.dims())).transpose()?,
-        gain: rounded::<T>(&gain, &[c])?,
-        shift: rounded::<T>(&sums.of_grad, &[c])?,
-    })
-}
-
-fn refuse_empty(op: &'static str, x: &Tensor, pixels: usize) -> Result<()> {
-    if pixels > 0 {
-        return Ok(());
-    }
-    Err(wrong_shape(op, format!("x {:?}", x.dims()), "at least one value of every channel"))
-}
-
-fn as_type<T: Real>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&v| T::from_f64(v)).collect()
-}
-
-/// (x - mean) scale + shift, and what is done then.
-fn normalize<T: Real>(values: &[T], channels: &Channels, shift: &[f64], then: Then) -> Vec<T> {
-    let constants = [&channels.mean[..], &channels.scale(), shift].map(as_type::<T>);
-    match then {
-        Then::Nothing => by_channel(values, values, &constants, |constants, x, _| normalized(constants, x)),
-        Then::Relu => by_channel(values, values, &constants, |constants, x, _| {
-            let y = normalized(constants, x);
-            if y <= T::zero() { T::zero() } else { y }
-        }),
-    }
-}
-
-#[inline(always)]
-fn normalized<T: Real>([mean, scale, shift]: [T; 3], x: T) -> T {
-    (x - mean) * scale + shift
-}
-
-/// The mean of g, and the slope against (x - mean) that the variance takes from it, for every channel.
-fn mean_and_slope(count: usize, channels: &Channels, sums: &statistics::Sums) -> [Vec<f64>; 2] {
-    let pixels = (count / channels.mean.len().max(1)) as f64;
-    let mean_grad = sums.of_grad.iter().map(|sum| sum / pixels).collect();
-    let deviations = sums.of_deviation.iter().zip(&channels.inverse_deviation);
-    [mean_grad, deviations.map(|(sum, inverse)| sum / pixels * inverse * inverse).collect()]
-}
-
-/// scale (g - mean of g - (x - mean) (mean of g (x - mean)) / (variance + eps)), means over the batch.
-fn through_statistics<T: Real>(values: &[T], grads: &[T], channels: &Channels, sums: &statistics::Sums) -> Vec<T> {
-    let [mean_grad, slope] = mean_and_slope(values.len(), channels, sums);
-    let constants = [&channels.mean[..], &channels.scale(), &mean_grad, &slope].map(as_type::<T>);
-    by_channel(values, grads, &constants, |[mean, scale, mean_grad, slope], x, g| {
-        scale * (g - mean_grad - (x - mean) * slope)
-    })
-}
-
-/// scale g.
-fn scaled<T: Real>(grads: &[T], channels: &Channels) -> Vec<T> {
-    by_channel(grads, grads, &[as_type::<T>(&channels.scale())], |[scale], g, _| scale * g)
-}
-
-/// `function` of the channel's constants and the numbers of two tensors, for every number.
-fn by_channel<T: Real, const K: usize>(
-    a: &[T],
-    b: &[T],
-    constants: &[Vec<T>; K],
-    function: impl Fn([T; K], T, T) -> T + Sync,
-) -> Vec<T> {
-    let width = constants[0].len().max(1);
-    let chunk = rows_per_chunk(width) * width;
-    let mut out = Box::new_uninit_slice(a.len());
-    out.par_chunks_mut(chunk).zip(a.par_chunks(chunk)).zip(b.par_chunks(chunk)).for_each(|((out, a), b)| {
-        simd(
-            #[inline(always)]
-            || {
-                let whole = width - width % LANES;
-                for start in (0..whole).step_by(LANES) {
-                    some_channels::<T, K, LANES>(out, a, b, start, constants, &function);
-                }
-                for start in whole..width {
-                    some_channels::<T, K, 1>(out, a, b, start, constants, &function);
-                }
-            },
-        );
-    });
-    // SAFETY: the length is a multiple of `width`, and `some_channels` has written every channel of every pixel.
-    unsafe { out.assume_init() }.into_vec()
-}
-
-/// `L` channels from `start` of all pixels of a chunk.
-#[inline(always)]
-fn some_channels<T: Real, const K: usize, const L: usize>(
-    out: &mut [MaybeUninit<T>],
-    a: &[T],
-    b: &[T],
-    start: usize,
-    constants: &[Vec<T>; K],
-    function: impl Fn([T; K], T, T) -> T,
-) {
-    let width = constants[0].len();
-    let constants: [[T; L]; K] = std::array::from_fn(|k| lanes(&constants[k], start));
-    for at in (start..out.len()).step_by(width) {
-        let (a, b) = (&a[at..at + L], &b[at..at + L]);
-        let out = &mut out[at..at + L];
-        for lane in 0..L {
-            out[lane].write(function(std::array::from_fn(|k| constants[k][lane]), a[lane], b[lane]));
-        }
-    }
+    tensor(made, x.dims())
 }

@@ -71,7 +71,7 @@ impl Geometry {
     }
 
     /// Numbers of one input image.
-    fn image(&self) -> usize {
+    pub(crate) fn image(&self) -> usize {
         self.c * self.input[0] * self.input[1]
     }
 
@@ -93,7 +93,7 @@ impl Geometry {
 }
 
 /// Rows of `width` numbers that make a task; a rule on the shape alone.
-fn rows_per_task(width: usize) -> usize {
+pub(crate) fn rows_per_task(width: usize) -> usize {
     (CHUNK / width.max(1)).max(1)
 }
 

@@ -3,9 +3,9 @@ use std::fmt;
 
 use candle_core::{Device, Tensor};
 use interp_ops::{
-    Conv2d, CrossEntropy, Pool2d, Result, Targets, Wanted, WeightGrads, avg_pool2d, avg_pool2d_backward,
-    batch_norm_train, batch_norm_train_backward, conv2d, conv2d_backward, cross_entropy, global_avg_pool,
-    global_avg_pool_backward, linear, linear_backward, max_pool2d, max_pool2d_backward,
+    BatchNorm, BatchNormed, Conv2d, CrossEntropy, Pool2d, Result, Targets, Then, Wanted, WeightGrads, avg_pool2d,
+    avg_pool2d_backward, batch_norm_train, batch_norm_train_backward, conv2d, conv2d_backward, cross_entropy,
+    global_avg_pool, global_avg_pool_backward, linear, linear_backward, max_pool2d, max_pool2d_backward,
 };
 use serde::Deserialize;
 
@@ -90,7 +90,7 @@ impl Case {
                 conv2d(x, &given["weight"], None, &conv(stride, padding, groups))
             }
             Op::Linear { .. } => linear(x, &given["weight"], Some(&given["bias"])),
-            Op::BatchNorm => Ok(batch_norm_train(x, &given["gain"], &given["shift"], NORM_EPS)?.output),
+            Op::BatchNorm => Ok(batch_norm_train(x, &given["gain"], &given["shift"], NORM_EPS, Then::Nothing)?.output),
             Op::MaxPool2d { kernel, stride, padding } => Ok(max_pool2d(x, &pool(kernel, stride, padding))?.output),
             Op::AvgPool2d { kernel, stride, padding } => avg_pool2d(x, &pool(kernel, stride, padding)),
             Op::GlobalAvgPool => global_avg_pool(x),
@@ -126,8 +126,10 @@ impl Case {
 
 fn norm_gradients(given: &Tensors, grad: &Tensor) -> Result<Tensors> {
     let (x, gain) = (&given["x"], &given["gain"]);
-    let normed = batch_norm_train(x, gain, &given["shift"], NORM_EPS)?;
-    let grads = batch_norm_train_backward(x, gain, &normed.mean, &normed.variance, NORM_EPS, grad, true)?;
+    let shift = &given["shift"];
+    let BatchNormed { mean, variance, .. } = batch_norm_train(x, gain, shift, NORM_EPS, Then::Nothing)?;
+    let norm = BatchNorm { gain, shift, mean: &mean, variance: &variance, eps: NORM_EPS };
+    let grads = batch_norm_train_backward(x, &norm, Then::Nothing, grad, true)?;
     Ok(Tensors::from([("x", grads.input.unwrap()), ("gain", grads.gain), ("shift", grads.shift)]))
 }
 
