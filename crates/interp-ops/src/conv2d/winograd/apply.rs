@@ -1,10 +1,10 @@
 //! The forward pass and the input gradient.
 #![allow(unsafe_code)]
 
-use super::PART;
 use super::blocks::{Grid, Make, See, Sized};
 use super::transform::{Filter, ROWS, SEEN_ROWS};
 use super::weights::transformed;
+use super::{PART, pitch};
 use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
 use crate::conv2d::window::Tile;
@@ -84,8 +84,9 @@ impl<F> Job<F> {
         F: Filter<M, N>,
     {
         let (seen, made, count) = (self.seen.channels, self.made.channels, self.seen.count(tile));
-        T::with_buffer(SEEN_ROWS * N * count * (seen + made), |buffer| {
-            let (points, products) = buffer.split_at_mut(SEEN_ROWS * N * count * seen);
+        let rooms = [seen, made].map(|channels| SEEN_ROWS * N * pitch::<T>(count * channels));
+        T::with_buffer(rooms[0] + rooms[1], |buffer| {
+            let (points, products) = buffer.split_at_mut(rooms[0]);
             let (grid, filter) = (self.seen, PhantomData::<F>);
             T::vectorize(Sized::<_, M, N>(See { images: x, grid, tile, points, filter }));
             multiply_points(points, panels, products, [SEEN_ROWS * N, count, seen, made]);
@@ -102,11 +103,12 @@ fn multiply_points<T: Real>(seen: &[T], panels: &[T], made: &mut [T], [points, c
     let made_rows: Vec<usize> = (0..count).map(|block| block * to).collect();
     let depth = Depth::of(from, 1, PART);
     for point in 0..points {
-        let left = Left { numbers: &seen[point * count * from..][..count * from], rows: &rows, depth: &depth };
+        let numbers = &seen[point * pitch::<T>(count * from)..][..count * from];
+        let left = Left { numbers, rows: &rows, depth: &depth };
         for first in (0..to).step_by(2 * lanes) {
             let width = panel_width(lanes, first, to);
             let panel = &panels[points * from * first + point * from * width..][..from * width];
-            let numbers = &mut made[point * count * to + first..(point + 1) * count * to];
+            let numbers = &mut made[point * pitch::<T>(count * to)..][first..count * to];
             let right = Right::Panels { numbers: panel, columns: width };
             multiply(left, right, Out::over(numbers, &made_rows));
         }

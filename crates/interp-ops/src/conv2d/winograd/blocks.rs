@@ -3,6 +3,7 @@
 // Constant bounds and indices: iterators are not always inlined, and what is not is compiled for the oldest processor.
 #![allow(clippy::needless_range_loop)]
 
+use super::pitch;
 use super::transform::{Filter, ROWS, SEEN_ROWS, Two, both};
 use crate::conv2d::window::Tile;
 use crate::lanes::{Kernel, Lanes};
@@ -51,7 +52,7 @@ impl Grid {
     }
 }
 
-/// The blocks of a tile of images, and their points: point by block by channel.
+/// The blocks of a tile of images, and their points: point by block by channel, points a pitch apart.
 pub(super) struct See<'a, T, F> {
     pub(super) images: &'a [T],
     pub(super) grid: Grid,
@@ -106,7 +107,7 @@ impl<T: Real, F> See<'_, T, F> {
         along: impl Fn([L::Vector; C]) -> [L::Vector; N] + Copy,
     ) {
         let channels = self.grid.channels;
-        let matrix = self.grid.count(self.tile) * channels;
+        let matrix = pitch::<T>(self.grid.count(self.tile) * channels);
         assert!(
             self.points.len() == SEEN_ROWS * N * matrix && channels.is_multiple_of(L::COUNT),
             "points of other blocks"
@@ -138,7 +139,7 @@ impl<T: Real, F> See<'_, T, F> {
     }
 }
 
-/// Transforms points, (point, block, channel), to the blocks of a tile, and adds the bias.
+/// Transforms points, (point, block, channel), a pitch apart, to the blocks of a tile, and adds the bias.
 pub(super) struct Make<'a, T, F> {
     pub(super) points: &'a [T],
     pub(super) grid: Grid,
@@ -155,7 +156,7 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
         let Make { points, grid, tile, bias, out, .. } = self.0;
-        let (channels, matrix) = (grid.channels, grid.count(tile) * grid.channels);
+        let (channels, matrix) = (grid.channels, pitch::<T>(grid.count(tile) * grid.channels));
         assert!(points.len() == SEEN_ROWS * N * matrix && channels.is_multiple_of(L::COUNT), "points of other blocks");
         assert!(bias.is_none_or(|bias| bias.len() == channels), "a bias of other channels");
         // The blocks of the tile as those of images that are as high as its rows.

@@ -28,6 +28,13 @@ const PART: usize = 32;
 /// Channels come in multiples of this, so that no vector of any processor is left half empty.
 const CHANNELS: usize = 16;
 
+/// Numbers from the matrix of one point to that of the next: a line of the cache more than a multiple of 4 KiB, so that the
+/// numbers of all points of a block, which are read and written together, lie in different sets of the first cache.
+fn pitch<T>(numbers: usize) -> usize {
+    let line = 64 / size_of::<T>();
+    numbers.next_multiple_of(64 * line) + line
+}
+
 /// Sizes of the blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blocks {

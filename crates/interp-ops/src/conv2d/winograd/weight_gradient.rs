@@ -4,7 +4,7 @@
 use super::apply::{Job, tile_blocks};
 use super::blocks::{See, Sized, Spread};
 use super::transform::{Filter, ROWS, SEEN_ROWS};
-use super::weights;
+use super::{pitch, weights};
 use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
 use crate::conv2d::window::Tile;
@@ -36,7 +36,7 @@ pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, c
         return vec![T::zero(); geometry.o * geometry.depth()];
     }
     let most = tiles.iter().map(|tile| job.seen.count(tile)).max().unwrap_or(0);
-    let room = points * most * (seen + made);
+    let room = points * (pitch::<T>(most * seen) + pitch::<T>(most * made));
     let together = (MEMORY / 4).max(points * seen * made).div_ceil(room.max(1)).clamp(1, tiles.len());
     let rows = [1, made].map(|step| (0..seen).map(|row| row * step).collect::<Vec<_>>());
     T::with_buffer(together * room, |buffer| {
@@ -69,9 +69,9 @@ fn read<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
     tile: &Tile,
     buffer: &mut [T],
 ) {
-    let count = SEEN_ROWS * N * job.seen.count(tile);
-    let (seen, rest) = buffer.split_at_mut(count * job.seen.channels);
-    let made = &mut rest[..count * job.made.channels];
+    let room = |channels: usize| SEEN_ROWS * N * pitch::<T>(job.seen.count(tile) * channels);
+    let (seen, rest) = buffer.split_at_mut(room(job.seen.channels));
+    let made = &mut rest[..room(job.made.channels)];
     let filter = PhantomData::<F>;
     T::vectorize(Sized::<_, M, N>(See { images: x, grid: job.seen, tile, points: seen, filter }));
     T::vectorize(Sized::<_, M, N>(Spread(See { images: grads, grid: job.made, tile, points: made, filter })));
@@ -91,9 +91,8 @@ struct Filled<'a, T> {
 
 impl<'a, T: Real> Filled<'a, T> {
     fn new(buffer: &'a [T], blocks: usize, [points, seen, made]: [usize; 3], rows: &'a [Vec<usize>; 2]) -> Self {
-        let (first, rest) = buffer.split_at(points * blocks * seen);
-        let depth = Depth::of(blocks, seen, PART);
-        Self { seen: first, made: &rest[..points * blocks * made], depth, rows, channels: [seen, made] }
+        let (first, rest) = buffer.split_at(points * pitch::<T>(blocks * seen));
+        Self { seen: first, made: rest, depth: Depth::of(blocks, seen, PART), rows, channels: [seen, made] }
     }
 
     /// Writes the product of a point, or adds it.
@@ -102,8 +101,8 @@ impl<'a, T: Real> Filled<'a, T> {
     /// `sums` must have been written where it is to be added.
     unsafe fn multiply(&self, point: usize, sums: &mut [MaybeUninit<T>], add: bool) {
         let ([seen, made], [rows, to], blocks) = (self.channels, self.rows, self.depth.count());
-        let numbers = &self.seen[point * blocks * seen..][..blocks * seen];
-        let gradients = &self.made[point * blocks * made..][..blocks * made];
+        let numbers = &self.seen[point * pitch::<T>(blocks * seen)..][..blocks * seen];
+        let gradients = &self.made[point * pitch::<T>(blocks * made)..][..blocks * made];
         let left = Left { numbers, rows, depth: &self.depth };
         let right = Right::Rows { numbers: gradients, step: made, columns: made };
         match add {
