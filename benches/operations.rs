@@ -17,7 +17,7 @@ use criterion::{Criterion, Throughput};
 use interp::ops::{self, BatchNorm, Conv2d, ConvTranspose2d, Interpolation, Pool2d, Targets, Then, Wanted};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: interp::Allocator = interp::Allocator;
 
 /// Some layers of a network.
 struct Net {
@@ -425,6 +425,7 @@ fn add(criterion: &mut Criterion, net: &Net, x: [usize; 4], layer: Layer) {
 }
 
 fn main() {
+    interp::keep_freed_memory();
     let threads = std::env::var("INTERP_BENCH_THREADS").map_or(2, |threads| threads.parse().unwrap());
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
     let quick = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300));

@@ -18,7 +18,7 @@ use interp::net::zoo::{Architecture, ResNet, Vgg};
 use interp::net::{Graph, Keep, Mode, NetError, Network, NodeId, Op, sealed};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: interp::Allocator = interp::Allocator;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -272,6 +272,7 @@ fn idle_memory() -> Option<u64> {
 }
 
 fn main() -> Result<(), Failure> {
+    interp::keep_freed_memory();
     let Arguments { net, mode, size, threads, write: path, .. } = Arguments::parse();
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let graph = net.graph()?;

@@ -14,6 +14,7 @@ pub use interp_net as net;
 pub use interp_ops as ops;
 pub use interp_report as report;
 
+mod allocator;
 pub mod catalog;
 pub mod compare;
 mod error;
@@ -27,6 +28,7 @@ pub mod recipe;
 pub mod run;
 pub mod summary;
 
+pub use allocator::{Allocator, keep_freed_memory};
 pub use catalog::Catalog;
 pub use error::{Error, Result};
 pub use origin::Origin;

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: interp::Allocator = interp::Allocator;
 
 fn main() -> ExitCode {
+    interp::keep_freed_memory();
     interp::programs::audit(&interp::Catalog::default())
 }
