@@ -156,24 +156,22 @@ impl Network {
         let mut uses = vec![0; todo.len()];
         let users = || self.graph.nodes().iter().enumerate().filter(|(id, _)| todo[*id]);
         users().flat_map(|(_, node)| &node.inputs).for_each(|&input| uses[input] += 1);
-        // Nodes that nobody asks for run as one with those that follow.
-        let fused = |id: NodeId| self.fused(id).filter(|fused| fused.inner.iter().all(|&id| todo[id] && !keep[id]));
-        let inner: Vec<NodeId> = users().filter_map(|(id, _)| fused(id)).flat_map(|fused| fused.inner).collect();
-        for (id, node) in users().filter(|(id, _)| !inner.contains(id)) {
+        let plan: Vec<Option<Fused>> =
+            (0..todo.len()).map(|id| self.fused(id, &tape.mode, |id| todo[id] && !keep[id])).collect();
+        let inner = |id: &NodeId| plan.iter().flatten().any(|fused| fused.inner.contains(id));
+        for (id, node) in users().filter(|(id, _)| !inner(id)) {
             let _span = tracing::trace_span!("forward", node = node.name.as_str()).entered();
-            let fused = fused(id);
-            let inputs = fused.as_ref().map_or(&node.inputs, |fused| &self.graph.nodes()[fused.norm].inputs);
+            let first = plan[id].as_ref().map_or(id, |fused| fused.conv.map_or(fused.norm, |(conv, _)| conv));
+            let inputs = &self.graph.nodes()[first].inputs;
             let (output, saved) = {
                 let values = inputs.iter().map(|&i| tape.at(&self.graph, i)).collect::<Result<Vec<_>>>()?;
-                match &fused {
-                    Some(Fused { norm, then, .. }) => {
-                        self.batch_norm(*norm, values[0], tape.mode.uses_batch_statistics(*norm), *then)?
-                    }
-                    None => self.apply(id, &values, tape.mode.uses_batch_statistics(id))?,
+                match &plan[id] {
+                    Some(fused) => self.batch_norm(fused, values[0], &tape.mode)?,
+                    None => self.apply(id, &values, &tape.mode)?,
                 }
             };
             tape.activations[id] = Some(output);
-            tape.saved[fused.as_ref().map_or(id, |fused| fused.norm)] = saved;
+            tape.saved[plan[id].as_ref().map_or(id, |fused| fused.norm)] = saved;
             for &input in inputs {
                 uses[input] -= 1;
                 if uses[input] == 0 && !keep[input] {
@@ -184,14 +182,21 @@ impl Network {
         Ok(())
     }
 
-    /// What can run as one operation that ends with the node `id`, where the network is.
-    fn fused(&self, id: NodeId) -> Option<Fused> {
+    /// What runs as one operation that ends with the batch norm, ReLU or pooling `id`, if nobody asks for what is within:
+    /// all of that is `free`.
+    fn fused(&self, id: NodeId, mode: &Mode, free: impl Fn(NodeId) -> bool) -> Option<Fused> {
         let there = |then: Then| self.device().is_cpu() || !matches!(then, Then::ReluMaxPool { .. });
-        self.graph.fused(id).filter(|fused| there(fused.then))
+        let mut fused = self.graph.fused(id)?;
+        let runs = there(fused.then) && fused.inner.iter().all(|&id| free(id));
+        // Training keeps what is normalized.
+        let within = |conv: NodeId| free(conv) && !mode.uses_batch_statistics(fused.norm);
+        fused.conv = self.graph.conv_before(fused.norm).filter(|&(conv, _)| within(conv));
+        fused.inner.extend(fused.conv.map(|(conv, _)| conv));
+        runs.then_some(fused)
     }
 
     /// One operation.
-    fn apply(&self, id: NodeId, inputs: &[&Tensor], batch_statistics: bool) -> Result<(Tensor, Saved)> {
+    fn apply(&self, id: NodeId, inputs: &[&Tensor], mode: &Mode) -> Result<(Tensor, Saved)> {
         let param = |role| self.params.get(id, role);
         let x = inputs[0];
         let output = match self.graph.nodes()[id].op {
@@ -205,7 +210,7 @@ impl Network {
                 ops::conv_transpose2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
             }
             Op::Linear { .. } => ops::linear(x, param(Role::Weight)?, self.params.find(id, Role::Bias)),
-            Op::BatchNorm { .. } => return self.batch_norm(id, x, batch_statistics, Then::Nothing),
+            Op::BatchNorm { .. } => return self.batch_norm(&Fused::alone(id), x, mode),
             Op::Relu => ops::relu(x),
             Op::SoftThreshold { .. } => ops::soft_threshold(x, param(Role::Threshold)?),
             Op::MaxPool { kernel, stride, padding } => {
@@ -232,19 +237,27 @@ impl Network {
         Ok((self.named(id, output)?, Saved::Nothing))
     }
 
-    /// A batch norm, and what comes then.
-    fn batch_norm(&self, id: NodeId, x: &Tensor, batch_statistics: bool, then: Then) -> Result<(Tensor, Saved)> {
+    /// A batch norm, and what runs with it.
+    fn batch_norm(&self, fused: &Fused, x: &Tensor, mode: &Mode) -> Result<(Tensor, Saved)> {
+        let &Fused { norm: id, then, .. } = fused;
         let param = |role| self.params.get(id, role);
         let (gain, shift, eps) = (param(Role::Gain)?, param(Role::Shift)?, self.graph.nodes()[id].op.eps());
-        if batch_statistics {
+        if mode.uses_batch_statistics(id) {
             let normed = ops::batch_norm_train(x, gain, shift, eps, then);
             let ops::BatchNormed { output, mean, variance } = self.named(id, normed)?;
             let count = x.elem_count() / mean.elem_count().max(1);
             return Ok((output, Saved::Statistics { mean, variance, count }));
         }
         let (mean, variance) = (param(Role::RunningMean)?, param(Role::RunningVariance)?);
-        let output = ops::batch_norm_eval(x, &ops::BatchNorm { gain, shift, mean, variance, eps }, then);
-        Ok((self.named(id, output)?, Saved::Nothing))
+        let norm = ops::BatchNorm { gain, shift, mean, variance, eps };
+        let output = match fused.conv {
+            Some((id, conv)) => {
+                let (weight, bias) = (self.params.get(id, Role::Weight)?, self.params.find(id, Role::Bias));
+                self.named(id, ops::conv2d_batch_norm_eval(x, weight, bias, &conv, &norm, then))?
+            }
+            None => self.named(id, ops::batch_norm_eval(x, &norm, then))?,
+        };
+        Ok((output, Saved::Nothing))
     }
 
     /// Adds the node's name to an operation's error.

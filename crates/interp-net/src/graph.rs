@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use globset::GlobBuilder;
 use interp_finding::nearest;
-use interp_ops::Then;
+use interp_ops::{Conv2d, Then};
 use serde::{Deserialize, Serialize};
 
 use crate::{NetError, Op, Result};
@@ -36,12 +36,21 @@ pub struct Graph {
 
 /// Nodes that can run as one operation.
 pub(crate) struct Fused {
-    /// The batch norm they begin with.
+    /// The convolution they begin with, if it runs with them.
+    pub(crate) conv: Option<(NodeId, Conv2d)>,
+    /// The batch norm they begin with otherwise.
     pub(crate) norm: NodeId,
     /// All but the last.
     pub(crate) inner: Vec<NodeId>,
     /// What comes after the batch norm.
     pub(crate) then: Then,
+}
+
+impl Fused {
+    /// A batch norm alone.
+    pub(crate) fn alone(norm: NodeId) -> Self {
+        Self { conv: None, norm, inner: vec![], then: Then::Nothing }
+    }
 }
 
 impl Graph {
@@ -157,19 +166,31 @@ impl Graph {
         Ok((0..self.nodes.len()).filter(|&id| chosen[id]).collect())
     }
 
-    /// What can run as one operation that ends with the node `id`: a batch norm with a ReLU, and with the max pooling by
+    /// What can run as one operation that ends with the node `id`: a batch norm, with a ReLU, and with the max pooling by
     /// windows side by side after it, each the only user of the one before.
     pub(crate) fn fused(&self, id: NodeId) -> Option<Fused> {
         match self.nodes[id].op {
+            Op::BatchNorm { .. } => Some(Fused::alone(id)),
             Op::Relu => {
                 let norm = self.used_only_by(id)?;
                 let is_norm = matches!(self.nodes[norm].op, Op::BatchNorm { .. });
-                is_norm.then(|| Fused { norm, inner: vec![norm], then: Then::Relu })
+                is_norm.then(|| Fused { inner: vec![norm], then: Then::Relu, ..Fused::alone(norm) })
             }
             Op::MaxPool { kernel, stride, padding: [0, 0] } if kernel == stride => {
                 let relu = self.used_only_by(id)?;
                 let Fused { norm, .. } = self.fused(relu).filter(|fused| fused.then == Then::Relu)?;
-                Some(Fused { norm, inner: vec![norm, relu], then: Then::ReluMaxPool { kernel } })
+                Some(Fused { inner: vec![norm, relu], then: Then::ReluMaxPool { kernel }, ..Fused::alone(norm) })
+            }
+            _ => None,
+        }
+    }
+
+    /// The convolution before the node `id`, if nobody else uses it.
+    pub(crate) fn conv_before(&self, id: NodeId) -> Option<(NodeId, Conv2d)> {
+        let conv = self.used_only_by(id)?;
+        match self.nodes[conv].op {
+            Op::Conv2d { stride, padding, dilation, groups, .. } => {
+                Some((conv, Op::conv_geometry(stride, padding, dilation, groups)))
             }
             _ => None,
         }

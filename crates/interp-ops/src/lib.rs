@@ -48,7 +48,7 @@ pub use batch_norm::{
     batch_norm_train_backward,
 };
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
-pub use conv2d::{Conv2d, conv2d, conv2d_backward};
+pub use conv2d::{Conv2d, conv2d, conv2d_backward, conv2d_batch_norm_eval};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
 pub use device::{Arithmetic, device, is_out_of_memory};
 pub use elementwise::{add, channels_last, relu, relu_backward};

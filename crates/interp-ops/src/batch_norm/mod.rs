@@ -20,7 +20,7 @@ use crate::real::{Real, by_dtype};
 use candle_core::Tensor;
 use functions::Normalize;
 use gradient::backward;
-use passes::{Beside, map};
+use passes::{Beside, map, map_in_place};
 
 /// What is done to the normalized numbers in the same pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +242,25 @@ fn eval<T: Real>(op: &'static str, x: &Tensor, norm: &BatchNorm<'_>, then: Then)
     let dense = Dense::new::<T>(op, x)?;
     let (storage, layout) = dense.storage();
     normalize(op, x, numbers::<T>(&storage, layout)?, &channels, then)
+}
+
+/// Evaluation of whole pixels in the place where they are, through a ReLU or not.
+pub(crate) struct InPlace<T> {
+    constants: [Vec<T>; 3],
+    relu: bool,
+}
+
+impl<T: Real> InPlace<T> {
+    pub(crate) fn new(op: &'static str, norm: &BatchNorm<'_>, channels: usize, relu: bool) -> Result<Self> {
+        Ok(Self { constants: Channels::new::<T>(op, norm, channels)?.constants(), relu })
+    }
+
+    pub(crate) fn apply(&self, pixels: &mut [T]) {
+        match self.relu {
+            true => map_in_place(Normalize::<true>, pixels, &self.constants),
+            false => map_in_place(Normalize::<false>, pixels, &self.constants),
+        }
+    }
 }
 
 /// (x - mean) scale + shift, and what is done then, of the numbers of `x`.

@@ -58,6 +58,16 @@ pub(super) fn map<T: Real, F: Function<T, K, 1>, const K: usize>(
     unsafe { out.assume_init() }.into_vec()
 }
 
+/// Replaces every number of whole pixels by its function; nothing stands beside them.
+pub(super) fn map_in_place<T: Real, F: Function<T, K, 1>, const K: usize>(
+    function: F,
+    values: &mut [T],
+    constants: &[Vec<T>; K],
+) {
+    let constants = constants.each_ref().map(|c| &c[..]);
+    T::vectorize(Replace { function, values, constants });
+}
+
 /// For every channel the sums of the function's results over a chunk: runs of pixels in `T`, over these in `f64`.
 pub(super) fn chunk_sums<T: Real, F: Function<T, K, S>, const K: usize, const S: usize>(
     function: F,
@@ -106,16 +116,31 @@ impl<'a, T: Real, const K: usize> Numbers<'a, T, K> {
         pixel: usize,
         channel: usize,
     ) -> [L::Vector; S] {
-        let mut constants = [lanes.splat(T::zero()); K];
-        for k in 0..K {
-            // SAFETY: the caller's; constants are as many as a pixel's numbers.
-            constants[k] = unsafe { lanes.load(self.constants[k].as_ptr().add(channel)) };
-        }
+        // SAFETY: the caller's; constants are as many as a pixel's numbers.
+        let constants = unsafe { of_channel(lanes, &self.constants, channel) };
         // SAFETY: the caller's; there are as many numbers beside the values.
         let [x, beside] =
             [self.values, self.beside].map(|all| unsafe { lanes.load(all.as_ptr().add(pixel + channel)) });
         function.of(lanes, constants, x, beside)
     }
+}
+
+/// The constants of the channels from `channel`.
+///
+/// # Safety
+/// A vector must fit between the channel and the last one.
+#[inline(always)]
+unsafe fn of_channel<T: Real, L: Lanes<T>, const K: usize>(
+    lanes: L,
+    constants: &[&[T]; K],
+    channel: usize,
+) -> [L::Vector; K] {
+    let mut vectors = [lanes.splat(T::zero()); K];
+    for k in 0..K {
+        // SAFETY: the caller's.
+        vectors[k] = unsafe { lanes.load(constants[k].as_ptr().add(channel)) };
+    }
+    vectors
 }
 
 struct Map<'a, T, F, const K: usize> {
@@ -149,6 +174,46 @@ impl<T: Real, F: Function<T, K, 1>, const K: usize> Map<'_, T, F, K> {
             unsafe {
                 let [result] = self.numbers.of(lanes, self.function, pixel, channel);
                 lanes.store(self.out.as_mut_ptr().cast::<T>().add(pixel + channel), result);
+            }
+            channel += L::COUNT;
+        }
+    }
+}
+
+struct Replace<'a, T, F, const K: usize> {
+    function: F,
+    values: &'a mut [T],
+    constants: [&'a [T]; K],
+}
+
+impl<T: Real, F: Function<T, K, 1>, const K: usize> Kernel<T> for Replace<'_, T, F, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<T>>(mut self, lanes: L) {
+        let width = self.constants[0].len();
+        assert!(self.constants.iter().all(|c| c.len() == width), "constants of other channels");
+        assert!(self.values.len().is_multiple_of(width.max(1)), "no whole pixels");
+        let whole = width - width % L::COUNT;
+        for pixel in (0..self.values.len()).step_by(width.max(1)) {
+            self.channels(lanes, pixel, 0..whole);
+            self.channels(T::single(), pixel, whole..width);
+        }
+    }
+}
+
+impl<T: Real, F: Function<T, K, 1>, const K: usize> Replace<'_, T, F, K> {
+    /// Some channels of a pixel, a multiple of a vector.
+    #[inline(always)]
+    fn channels<L: Lanes<T>>(&mut self, lanes: L, pixel: usize, channels: Range<usize>) {
+        let mut channel = channels.start;
+        while channel < channels.end {
+            // SAFETY: the channels end with the pixel at the latest.
+            unsafe {
+                let at = self.values.as_mut_ptr().add(pixel + channel);
+                let x = lanes.load(at);
+                let [result] = self.function.of(lanes, of_channel(lanes, &self.constants, channel), x, x);
+                lanes.store(at, result);
             }
             channel += L::COUNT;
         }

@@ -1,6 +1,7 @@
 //! The forward pass and the input gradient: for every position the product of what it sees and the weights.
 #![allow(unsafe_code)]
 
+use super::Finish;
 use super::geometry::Geometry;
 use super::walk::{TILE, Walk, tiles};
 use super::weights::Packed;
@@ -33,7 +34,13 @@ pub(super) struct Sizes {
 }
 
 /// The output in the order of memory.
-pub(super) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, geometry: &Geometry) -> Vec<T> {
+pub(super) fn forward<T: Real>(
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    geometry: &Geometry,
+    finish: Finish<'_, T>,
+) -> Vec<T> {
     let walk = Walk::forward(geometry);
     let weights = Packed::new(weight, geometry, &walk, false);
     let (seen, made, size) = (geometry.i, geometry.o, geometry.output);
@@ -42,6 +49,7 @@ pub(super) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, geomet
         &[Step { walk, weights }],
         bias,
         &Sizes { images: geometry.n, groups: geometry.conv.groups, seen, made, size },
+        finish,
     )
 }
 
@@ -50,11 +58,12 @@ pub(super) fn input_gradient<T: Real>(weight: &[T], grads: &[T], geometry: &Geom
     let step = |walk: Walk| Step { weights: Packed::new(weight, geometry, &walk, true), walk };
     let steps: Vec<_> = Walk::input_gradient(geometry).into_iter().map(step).collect();
     let (seen, made, size) = (geometry.o, geometry.i, geometry.input);
-    apply(grads, &steps, None, &Sizes { images: geometry.n, groups: geometry.conv.groups, seen, made, size })
+    let sizes = Sizes { images: geometry.n, groups: geometry.conv.groups, seen, made, size };
+    apply(grads, &steps, None, &sizes, &|_| ())
 }
 
 /// Applies all steps, which together write every number of the result.
-fn apply<T: Real>(x: &[T], steps: &[Step<T>], bias: Option<&[T]>, sizes: &Sizes) -> Vec<T> {
+fn apply<T: Real>(x: &[T], steps: &[Step<T>], bias: Option<&[T]>, sizes: &Sizes, finish: Finish<'_, T>) -> Vec<T> {
     let row = sizes.size[1] * sizes.made;
     let mut out = Box::new_uninit_slice(sizes.images * sizes.size[0] * row);
     let multiple = steps.first().map_or(1, |step| step.walk.axes[0].stride);
@@ -68,10 +77,12 @@ fn apply<T: Real>(x: &[T], steps: &[Step<T>], bias: Option<&[T]>, sizes: &Sizes)
     }
     parts.into_par_iter().for_each(|(tile, part)| {
         steps.iter().for_each(|step| step.apply(x, sizes, &tile, part));
+        // SAFETY: the steps have written every number of the part.
+        let part = unsafe { crate::memory::initialized(part) };
         if let Some(bias) = bias {
-            // SAFETY: the steps have written every number of the part.
-            add_bias(unsafe { crate::memory::initialized(part) }, bias);
+            add_bias(part, bias);
         }
+        finish(part);
     });
     // SAFETY: the tiles cover the result, and the steps have written every number of each.
     unsafe { out.assume_init() }.into_vec()

@@ -1,7 +1,9 @@
 //! Convolutions with one channel in and out of every group: a weighted sum of pixels, channel by channel.
 #![allow(unsafe_code)]
 
+use super::Finish;
 use super::geometry::Geometry;
+use crate::memory::initialized;
 use crate::real::{LANES, Real, lanes, simd};
 use crate::sums::total;
 use rayon::prelude::*;
@@ -14,11 +16,17 @@ const CHUNK: usize = 1 << 14;
 const WIDE: usize = 4 * LANES;
 
 /// The output; `weight` is tap by channel.
-pub(super) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, geometry: &Geometry) -> Vec<T> {
+pub(super) fn forward<T: Real>(
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    geometry: &Geometry,
+    finish: Finish<'_, T>,
+) -> Vec<T> {
     let zeros = vec![T::zero(); geometry.o];
     let taps = |axis: usize| taps(geometry, axis, geometry.output, Geometry::source);
     let sums = Sums { weight, start: bias.unwrap_or(&zeros), from: geometry.input, rows: taps(0), columns: taps(1) };
-    sums.compute(x, geometry)
+    sums.compute(x, geometry, finish)
 }
 
 /// The gradient with respect to the input.
@@ -26,7 +34,7 @@ pub(super) fn input_gradient<T: Real>(weight: &[T], grads: &[T], geometry: &Geom
     let zeros = vec![T::zero(); geometry.o];
     let taps = |axis: usize| taps(geometry, axis, geometry.input, Geometry::target);
     let sums = Sums { weight, start: &zeros, from: geometry.output, rows: taps(0), columns: taps(1) };
-    sums.compute(grads, geometry)
+    sums.compute(grads, geometry, &|_| ())
 }
 
 /// For every position along an axis the taps that find a number, and where.
@@ -54,7 +62,7 @@ struct Sums<'a, T> {
 }
 
 impl<T: Real> Sums<'_, T> {
-    fn compute(&self, values: &[T], geometry: &Geometry) -> Vec<T> {
+    fn compute(&self, values: &[T], geometry: &Geometry, finish: Finish<'_, T>) -> Vec<T> {
         let (height, channels) = (self.rows.len(), self.start.len());
         let (row, image) = (self.columns.len() * channels, self.from[0] * self.from[1] * channels);
         let rows = (CHUNK / row.max(1)).max(1);
@@ -68,6 +76,8 @@ impl<T: Real> Sums<'_, T> {
                     || self.row(image, &self.rows[y], geometry.kernel[1], out),
                 );
             }
+            // SAFETY: `row` writes every element of the rows it is given.
+            finish(unsafe { initialized(out) });
         });
         // SAFETY: `row` writes every element of the rows it is given, and the chunks of whole rows cover all.
         unsafe { out.assume_init() }.into_vec()

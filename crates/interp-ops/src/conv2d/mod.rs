@@ -15,12 +15,13 @@ mod weights;
 mod window;
 mod winograd;
 
+use crate::batch_norm::InPlace;
 use crate::channels::per_channel;
 use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
 use crate::real::{Real, by_dtype};
 use crate::sums::column_sums;
-use crate::{OpError, Result, Wanted, WeightGrads};
+use crate::{BatchNorm, OpError, Result, Then, Wanted, WeightGrads, batch_norm_eval};
 use candle_core::Tensor;
 use geometry::Geometry;
 
@@ -66,7 +67,26 @@ impl Conv2d {
 /// [`OpError::Unsupported`] for another type or device.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     on_cuda!(x, crate::cuda::conv2d(x, weight, bias, conv));
-    by_dtype!("conv2d", x, forward_of(x, weight, bias, conv))
+    by_dtype!("conv2d", x, forward_of("conv2d", x, weight, bias, conv, &|_| ()))
+}
+
+/// [`batch_norm_eval`] of [`conv2d`], with the bits of the two one after the other; where no pooling follows in one pass over
+/// memory, so that what is between is never written.
+///
+/// # Errors
+/// As [`conv2d`] and [`batch_norm_eval`].
+pub fn conv2d_batch_norm_eval(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &Conv2d,
+    norm: &BatchNorm<'_>,
+    then: Then,
+) -> Result<Tensor> {
+    if !x.device().is_cpu() || matches!(then, Then::ReluMaxPool { .. }) {
+        return batch_norm_eval(&conv2d(x, weight, bias, conv)?, norm, then);
+    }
+    by_dtype!("conv2d_batch_norm_eval", x, normed_of(x, weight, bias, conv, norm, then == Then::Relu))
 }
 
 /// The gradients of [`conv2d`] with respect to its input, weight and bias, `grad` being (N, O, OH, OW).
@@ -84,19 +104,42 @@ pub fn conv2d_backward(
     by_dtype!("conv2d_backward", x, backward_of(x, weight, grad, conv, wanted))
 }
 
-fn forward_of<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
-    const OP: &str = "conv2d";
-    let geometry = Geometry::new(OP, x, weight, conv)?;
-    let bias = bias.map(|bias| per_channel::<T>(OP, "bias", bias, geometry.o)).transpose()?;
-    let (dense, weight) = (Dense::new::<T>(OP, x)?, weights::contiguous::<T>(OP, weight)?);
+/// What is done to whole pixels of the output while they are in the cache.
+type Finish<'a, T> = &'a (dyn Fn(&mut [T]) + Sync);
+
+fn normed_of<T: Real>(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &Conv2d,
+    norm: &BatchNorm<'_>,
+    relu: bool,
+) -> Result<Tensor> {
+    const OP: &str = "conv2d_batch_norm_eval";
+    let outputs = Geometry::new(OP, x, weight, conv)?.o;
+    let norm = InPlace::<T>::new(OP, norm, outputs, relu)?;
+    forward_of::<T>(OP, x, weight, bias, conv, &|pixels| norm.apply(pixels))
+}
+
+fn forward_of<T: Real>(
+    op: &'static str,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &Conv2d,
+    finish: Finish<'_, T>,
+) -> Result<Tensor> {
+    let geometry = Geometry::new(op, x, weight, conv)?;
+    let bias = bias.map(|bias| per_channel::<T>(op, "bias", bias, geometry.o)).transpose()?;
+    let (dense, weight) = (Dense::new::<T>(op, x)?, weights::contiguous::<T>(op, weight)?);
     let ((storage, layout), (weight_storage, weight_layout)) = (dense.storage(), weight.storage_and_layout());
     let (x, weight) = (numbers::<T>(&storage, layout)?, numbers::<T>(&weight_storage, weight_layout)?);
     let out = if geometry.is_depthwise() {
-        depthwise::forward(x, &weights::by_tap(weight, &geometry), bias.as_deref(), &geometry)
+        depthwise::forward(x, &weights::by_tap(weight, &geometry), bias.as_deref(), &geometry, finish)
     } else if let Some(blocks) = winograd::blocks::<T>(&geometry) {
-        winograd::forward(x, weight, bias.as_deref(), &geometry, blocks)
+        winograd::forward(x, weight, bias.as_deref(), &geometry, blocks, finish)
     } else {
-        apply::forward(x, weight, bias.as_deref(), &geometry)
+        apply::forward(x, weight, bias.as_deref(), &geometry, finish)
     };
     tensor(out, &geometry.output_shape())
 }

@@ -83,6 +83,25 @@ fn forward_is_the_definition() {
     }
 }
 
+#[test]
+fn with_a_batch_norm_the_bits_are_those_of_one_after_the_other() {
+    let blocks = ([3, 32, 13, 9], [48, 32, 3, 3], Conv2d { padding: [1, 1], ..Conv2d::default() });
+    for (x, weight, conv) in cases().into_iter().chain([blocks]) {
+        let channels = weight[0];
+        let variance = noise(&[channels], 7).sqr().unwrap().affine(1.0, 0.1).unwrap();
+        let [gain, shift, mean] = [4, 5, 6].map(|seed| to_f32(&noise(&[channels], seed)));
+        let (x, weight, bias) = (to_f32(&noise(&x, 1)), to_f32(&noise(&weight, 2)), to_f32(&noise(&[channels], 3)));
+        let norm = BatchNorm { gain: &gain, shift: &shift, mean: &mean, variance: &to_f32(&variance), eps: 1e-5 };
+        for then in [Then::Nothing, Then::Relu, Then::ReluMaxPool { kernel: [1, 1] }] {
+            let two = batch_norm_eval(&conv2d(&x, &weight, Some(&bias), &conv).unwrap(), &norm, then).unwrap();
+            let one = conv2d_batch_norm_eval(&x, &weight, Some(&bias), &conv, &norm, then).unwrap();
+            assert_eq!(bits(&one), bits(&two), "{conv:?} {then:?}");
+        }
+        let wrong = BatchNorm { mean: &noise(&[channels + 1], 1), ..norm };
+        assert!(conv2d_batch_norm_eval(&x, &weight, None, &conv, &wrong, Then::Relu).is_err());
+    }
+}
+
 /// Eight tiles, so that a buffer holds the patches of an earlier one, and a depth of two blocks.
 #[test]
 fn forward_is_the_definition_where_tiles_and_depth_are_cut() {

@@ -5,9 +5,11 @@ use super::blocks::{Grid, Make, See, Sized};
 use super::transform::{Filter, ROWS, SEEN_ROWS};
 use super::weights::transformed;
 use super::{PART, pitch};
+use crate::conv2d::Finish;
 use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
 use crate::conv2d::window::Tile;
+use crate::memory::initialized;
 use crate::product::{Depth, Left, Out, Right, lanes, multiply, panel_width};
 use crate::real::Real;
 use rayon::prelude::*;
@@ -29,6 +31,7 @@ pub(super) fn apply<T: Real, F: Filter<M, N> + Sync, const M: usize, const N: us
     bias: Option<&[T]>,
     geometry: &Geometry,
     gradient: bool,
+    finish: Finish<'_, T>,
 ) -> Vec<T> {
     let job = Job::<F>::new::<M>(geometry, gradient);
     let panels = transformed::<T, F, M, N>(weight, geometry, gradient);
@@ -45,7 +48,11 @@ pub(super) fn apply<T: Real, F: Filter<M, N> + Sync, const M: usize, const N: us
         rest = after;
         parts.push((tile, part));
     }
-    parts.into_par_iter().for_each(|(tile, out)| job.tile::<T, M, N>(x, &panels, bias, &tile, out));
+    parts.into_par_iter().for_each(|(tile, out)| {
+        job.tile::<T, M, N>(x, &panels, bias, &tile, out);
+        // SAFETY: every block of the tile has written all of its pixels.
+        finish(unsafe { initialized(out) });
+    });
     // SAFETY: the tiles cover the result, and every block of a tile writes all of its pixels.
     unsafe { out.assume_init() }.into_vec()
 }

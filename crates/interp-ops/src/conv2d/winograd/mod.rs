@@ -17,6 +17,7 @@ mod transform;
 mod weight_gradient;
 mod weights;
 
+use super::Finish;
 use super::geometry::Geometry;
 use crate::real::Real;
 use candle_core::DType;
@@ -67,18 +68,19 @@ pub(super) fn forward<T: Real>(
     bias: Option<&[T]>,
     geometry: &Geometry,
     blocks: Blocks,
+    finish: Finish<'_, T>,
 ) -> Vec<T> {
     match blocks {
-        Blocks::TwoByTwo => apply::apply::<T, Two, 2, 4>(x, weight, bias, geometry, false),
-        Blocks::TwoByFour => apply::apply::<T, Four, 4, 6>(x, weight, bias, geometry, false),
+        Blocks::TwoByTwo => apply::apply::<T, Two, 2, 4>(x, weight, bias, geometry, false, finish),
+        Blocks::TwoByFour => apply::apply::<T, Four, 4, 6>(x, weight, bias, geometry, false, finish),
     }
 }
 
 /// The input gradient in the order of memory.
 pub(super) fn input_gradient<T: Real>(weight: &[T], grads: &[T], geometry: &Geometry, blocks: Blocks) -> Vec<T> {
     match blocks {
-        Blocks::TwoByTwo => apply::apply::<T, Two, 2, 4>(grads, weight, None, geometry, true),
-        Blocks::TwoByFour => apply::apply::<T, Four, 4, 6>(grads, weight, None, geometry, true),
+        Blocks::TwoByTwo => apply::apply::<T, Two, 2, 4>(grads, weight, None, geometry, true, &|_| ()),
+        Blocks::TwoByFour => apply::apply::<T, Four, 4, 6>(grads, weight, None, geometry, true, &|_| ()),
     }
 }
 
