@@ -40,30 +40,34 @@ impl<'a, T: Real> Windows<'a, T> {
         Self { values, constants, pooling }
     }
 
-    /// Where the window (row of windows, counted over all images; column) begins in the values.
+    /// The pixel, counted over all images, where a row of windows, counted likewise, begins.
     #[inline(always)]
-    fn corner(&self, row: usize, x: usize) -> usize {
-        let Geometry { pool, c, input, output, .. } = self.pooling;
-        let y = row / output[0] * input[0] + row % output[0] * pool.kernel[0];
-        (y * input[1] + x * pool.kernel[1]) * c
+    fn row(&self, row: usize) -> usize {
+        let Geometry { pool, input, output, .. } = self.pooling;
+        (row / output[0] * input[0] + row % output[0] * pool.kernel[0]) * input[1]
     }
 
-    /// The largest number of the window at `corner`, and which one of the window it is, the first of several, for the
-    /// channels from `channel`. NaN counts as the largest.
+    /// The largest number of the window of `kernel` whose first pixel is `pixel`, and which one of the window it is, the first
+    /// of several, for the channels from `channel`. NaN counts as the largest.
     ///
     /// # Safety
-    /// A window must begin at the corner, and a vector fit between the channel and the last one.
+    /// There must be such a window, and a vector must fit between the channel and the last one.
     #[inline(always)]
-    unsafe fn largest<L: Lanes<T>>(&self, lanes: L, corner: usize, channel: usize) -> [L::Vector; 2] {
-        let Geometry { pool, c, input, .. } = self.pooling;
+    unsafe fn largest<L: Lanes<T>>(
+        &self,
+        lanes: L,
+        [rows, columns]: [usize; 2],
+        pixel: usize,
+        channel: usize,
+    ) -> [L::Vector; 2] {
+        let (c, width) = (self.pooling.c, self.pooling.input[1]);
         // SAFETY: the caller's; there are as many constants as channels.
         let constants = self.constants.each_ref().map(|all| unsafe { lanes.load(all.as_ptr().add(channel)) });
-        let [rows, columns] = pool.kernel;
         let zero = lanes.splat(T::zero());
         let (mut best, mut which) = (zero, zero);
         for row in 0..rows {
             for column in 0..columns {
-                let at = corner + (row * input[1] + column) * c + channel;
+                let at = (pixel + row * width + column) * c + channel;
                 // SAFETY: the caller's.
                 let y = passed(lanes, constants, unsafe { lanes.load(self.values.as_ptr().add(at)) });
                 if row + column == 0 {
@@ -93,29 +97,43 @@ impl<T: Real> Kernel<T> for Maxima<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<T>>(mut self, lanes: L) {
-        let Geometry { n, c, output, .. } = *self.windows.pooling;
-        let row = output[1] * c;
-        let rows = self.out.len().checked_div(row).unwrap_or(0);
-        assert!(self.out.len() == rows * row && self.first + rows <= n * output[0], "rows of other images");
-        let whole = c - c % L::COUNT;
-        for pixel in 0..rows * output[1] {
-            let corner = self.windows.corner(self.first + pixel / output[1], pixel % output[1]);
-            self.channels(lanes, corner, pixel * c, 0..whole);
-            self.channels(T::single(), corner, pixel * c, whole..c);
+        match self.windows.pooling.pool.kernel {
+            // Its loops are unrolled.
+            [2, 2] => self.rows(lanes, [2, 2]),
+            kernel => self.rows(lanes, kernel),
         }
     }
 }
 
 impl<T: Real> Maxima<'_, T> {
-    /// Some channels of a window, a multiple of a vector.
     #[inline(always)]
-    fn channels<L: Lanes<T>>(&mut self, lanes: L, corner: usize, pixel: usize, channels: Range<usize>) {
-        for channel in channels.step_by(L::COUNT) {
-            // SAFETY: the window is one of the images', the pixel one of the results, and the channels end with it.
-            unsafe {
-                let [best, _] = self.windows.largest(lanes, corner, channel);
-                lanes.store(self.out.as_mut_ptr().cast::<T>().add(pixel + channel), best);
+    fn rows<L: Lanes<T>>(&mut self, lanes: L, kernel: [usize; 2]) {
+        let Geometry { n, c, output, .. } = *self.windows.pooling;
+        let row = output[1] * c;
+        let rows = self.out.len().checked_div(row).unwrap_or(0);
+        assert!(self.out.len() == rows * row && self.first + rows <= n * output[0], "rows of other images");
+        let whole = c - c % L::COUNT;
+        for y in 0..rows {
+            let first = self.windows.row(self.first + y);
+            for x in 0..output[1] {
+                let (from, to) = (first + x * kernel[1], (y * output[1] + x) * c);
+                self.channels(lanes, kernel, [from, to], 0..whole);
+                self.channels(T::single(), kernel, [from, to], whole..c);
             }
+        }
+    }
+
+    /// Some channels, a multiple of a vector, of the window that begins at a pixel; they go to a number.
+    #[inline(always)]
+    fn channels<L: Lanes<T>>(&mut self, lanes: L, kernel: [usize; 2], [pixel, to]: [usize; 2], channels: Range<usize>) {
+        let mut channel = channels.start;
+        while channel < channels.end {
+            // SAFETY: the window is one of the images', the number one of the results, and the channels end with it.
+            unsafe {
+                let [best, _] = self.windows.largest(lanes, kernel, pixel, channel);
+                lanes.store(self.out.as_mut_ptr().cast::<T>().add(to + channel), best);
+            }
+            channel += L::COUNT;
         }
     }
 }
@@ -164,47 +182,65 @@ impl<T: Real> Kernel<T> for Write<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<T>>(mut self, lanes: L) {
-        let Geometry { n, c, input: [height, width], output, .. } = *self.spread.windows.pooling;
-        assert!(self.rows.end <= n * output[0] && self.pixels.end <= n * height * width, "other images");
-        assert!(self.out.len() == self.pixels.len() * c, "gradients of other pixels");
-        let whole = c - c % L::COUNT;
-        for row in self.rows.clone() {
-            for x in 0..output[1] {
-                self.window(lanes, row, x, 0..whole);
-                self.window(T::single(), row, x, whole..c);
-            }
+        match self.spread.windows.pooling.pool.kernel {
+            // Its loops are unrolled.
+            [2, 2] => self.all(lanes, [2, 2]),
+            kernel => self.all(lanes, kernel),
         }
     }
 }
 
 impl<T: Real> Write<'_, T> {
-    /// Some channels of a window, a multiple of a vector.
     #[inline(always)]
-    fn window<L: Lanes<T>>(&mut self, lanes: L, row: usize, x: usize, channels: Range<usize>) {
+    fn all<L: Lanes<T>>(&mut self, lanes: L, kernel: [usize; 2]) {
+        let Geometry { n, c, input: [height, width], output, .. } = *self.spread.windows.pooling;
+        assert!(self.rows.end <= n * output[0] && self.pixels.end <= n * height * width, "other images");
+        assert!(self.out.len() == self.pixels.len() * c, "gradients of other pixels");
+        let whole = c - c % L::COUNT;
+        for row in self.rows.clone() {
+            let first = self.spread.windows.row(row);
+            for x in 0..output[1] {
+                let (pixel, window) = (first + x * kernel[1], row * output[1] + x);
+                self.window(lanes, kernel, [pixel, window], 0..whole);
+                self.window(T::single(), kernel, [pixel, window], whole..c);
+            }
+        }
+    }
+
+    /// Some channels, a multiple of a vector, of a window that begins at a pixel.
+    #[inline(always)]
+    fn window<L: Lanes<T>>(
+        &mut self,
+        lanes: L,
+        kernel: [usize; 2],
+        [pixel, window]: [usize; 2],
+        channels: Range<usize>,
+    ) {
         let windows = &self.spread.windows;
-        let Geometry { pool, c, input: [_, width], output, .. } = windows.pooling;
-        let corner = windows.corner(row, x);
+        let (c, width) = (windows.pooling.c, windows.pooling.input[1]);
         let zero = lanes.splat(T::zero());
-        for channel in channels.step_by(L::COUNT) {
-            // SAFETY: the window is one of the images', and the channels end with the last one.
-            let [_, which] = unsafe { windows.largest(lanes, corner, channel) };
-            let from = (row * output[1] + x) * c + channel;
-            // SAFETY: the same; there is a gradient for each window and channel. Added to zero: -0.0 arrives as 0.0, as it
-            // does through `max_pool2d_backward`.
-            let grad = lanes.add(zero, unsafe { lanes.load(self.spread.grads.as_ptr().add(from)) });
-            for y in 0..pool.kernel[0] {
-                for x in 0..pool.kernel[1] {
-                    let pixel = corner / c + y * width + x;
+        let mut channel = channels.start;
+        while channel < channels.end {
+            // SAFETY: the window is one of the images', there is a gradient for each window and channel, and the channels end
+            // with the last one. Added to zero: -0.0 arrives as 0.0, as it does through `max_pool2d_backward`.
+            let ([_, which], grad) = unsafe {
+                let grad = lanes.load(self.spread.grads.as_ptr().add(window * c + channel));
+                (windows.largest(lanes, kernel, pixel, channel), lanes.add(zero, grad))
+            };
+            for y in 0..kernel[0] {
+                for x in 0..kernel[1] {
+                    let pixel = pixel + y * width + x;
                     if !self.pixels.contains(&pixel) {
                         continue;
                     }
-                    let this = lanes.splat(T::from_f64((y * pool.kernel[1] + x) as f64));
+                    let this = lanes.splat(T::from_f64((y * kernel[1] + x) as f64));
                     let arriving = lanes.select(lanes.equal(which, this), grad, zero);
                     let to = (pixel - self.pixels.start) * c + channel;
                     // SAFETY: the pixel is one of those to write, and the channels end with it.
                     unsafe { lanes.store(self.out.as_mut_ptr().add(to), arriving) };
                 }
             }
+            channel += L::COUNT;
         }
     }
 }
