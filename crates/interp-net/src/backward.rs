@@ -166,17 +166,22 @@ impl Sweep<'_> {
         self.flow(input, below)
     }
 
-    /// Where the maxima were of a pooling that ran as one with the nodes before it.
+    /// Where the maxima of a pooling were that nobody kept: what it read was, or what was normalized before it.
     fn maxima_again(&self, id: NodeId) -> Result<Tensor> {
-        let node = &self.network.graph.nodes()[id];
-        // Else the pass began at this node, and nobody knows.
+        let (network, node) = (self.network, &self.network.graph.nodes()[id]);
+        // Else the pass began at this node.
         let unknown = || NetError::NotKept(node.name.clone());
-        let norm = self.network.graph.fused(id).ok_or_else(unknown)?.norm;
         let &Op::MaxPool { kernel, stride, padding } = &node.op else { return Err(unknown()) };
-        let x = self.tape.at(&self.network.graph, self.network.graph.nodes()[norm].inputs[0])?;
-        let passed = ops::batch_norm_eval(x, &self.norm(norm)?.0, Then::Relu);
-        let pool = Op::pool_geometry(kernel, stride, padding);
-        Ok(self.network.named(id, passed.and_then(|passed| ops::max_pool2d(&passed, &pool)))?.argmax)
+        let read = match &self.tape.activations[node.inputs[0]] {
+            Some(read) => read.clone(),
+            None => {
+                let norm = network.graph.fused(id).ok_or_else(unknown)?.norm;
+                let x = self.tape.at(&network.graph, network.graph.nodes()[norm].inputs[0])?;
+                network.named(norm, ops::batch_norm_eval(x, &self.norm(norm)?.0, Then::Relu))?
+            }
+        };
+        let pooled = ops::max_pool2d(&read, &Op::pool_geometry(kernel, stride, padding));
+        Ok(network.named(id, pooled)?.argmax)
     }
 
     /// Convolutions and linear maps.

@@ -48,6 +48,11 @@ impl Keep {
         Self::Nodes(patterns.into_iter().map(str::to_owned).collect())
     }
 
+    /// Whether more is kept than activations.
+    fn is_for_backward(&self) -> bool {
+        matches!(self, Self::All | Self::Backward)
+    }
+
     fn flags(&self, network: &Network) -> Result<Vec<bool>> {
         let graph = &network.graph;
         let mut keep = vec![matches!(self, Self::All); graph.nodes().len()];
@@ -84,10 +89,10 @@ impl Network {
             }
         }
         todo[0] = false;
-        let mut keep = keep.flags(self)?;
-        keep[end] = true;
+        let mut flags = keep.flags(self)?;
+        flags[end] = true;
         let mut tape = self.empty_tape(x, 0, mode)?;
-        self.sweep(&mut tape, &todo, &keep)?;
+        self.sweep(&mut tape, &todo, &flags, keep.is_for_backward())?;
         Ok(tape)
     }
 
@@ -113,15 +118,15 @@ impl Network {
     }
 
     fn continued(&self, mut tape: Tape, start: NodeId, keep: &Keep) -> Result<Tape> {
-        let mut keep = keep.flags(self)?;
-        keep[self.graph.output()] = true;
+        let mut flags = keep.flags(self)?;
+        flags[self.graph.output()] = true;
         let todo = self.depends_on(start);
-        tape.activations.iter().zip(&mut keep).for_each(|(have, keep)| *keep |= have.is_some());
+        tape.activations.iter().zip(&mut flags).for_each(|(have, keep)| *keep |= have.is_some());
         for id in (0..todo.len()).filter(|&id| todo[id]) {
             tape.activations[id] = None;
             tape.saved[id] = Saved::Nothing;
         }
-        self.sweep(&mut tape, &todo, &keep)?;
+        self.sweep(&mut tape, &todo, &flags, keep.is_for_backward())?;
         Ok(tape)
     }
 
@@ -151,8 +156,9 @@ impl Network {
         Ok(Tape { activations, saved: vec![Saved::Nothing; count], mode, batch: dims[0] })
     }
 
-    /// Computes the nodes `todo` in order, dropping an activation after its last use unless kept.
-    fn sweep(&self, tape: &mut Tape, todo: &[bool], keep: &[bool]) -> Result<()> {
+    /// Computes the nodes `todo` in order, dropping an activation after its last use unless kept, and what else a backward
+    /// sweep reads unless it is `for_backward`.
+    fn sweep(&self, tape: &mut Tape, todo: &[bool], keep: &[bool], for_backward: bool) -> Result<()> {
         let mut uses = vec![0; todo.len()];
         let users = || self.graph.nodes().iter().enumerate().filter(|(id, _)| todo[*id]);
         users().flat_map(|(_, node)| &node.inputs).for_each(|&input| uses[input] += 1);
@@ -171,7 +177,10 @@ impl Network {
                 }
             };
             tape.activations[id] = Some(output);
-            tape.saved[plan[id].as_ref().map_or(id, |fused| fused.norm)] = saved;
+            // Statistics are asked for after training's passes.
+            if for_backward || matches!(saved, Saved::Statistics { .. }) {
+                tape.saved[plan[id].as_ref().map_or(id, |fused| fused.norm)] = saved;
+            }
             for &input in inputs {
                 uses[input] -= 1;
                 if uses[input] == 0 && !keep[input] {
