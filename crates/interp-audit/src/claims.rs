@@ -45,7 +45,27 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
             let count = counts.collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
             Ok((!all.is_empty()).then_some(count as f64))
         }
+        Quantity::FilterSimilarity => {
+            let similarities = by_output(net, nodes)?.iter().map(filter_similarity).collect::<Result<Vec<_>>>()?;
+            // What is not a number is the highest.
+            Ok(similarities.into_iter().max_by(f64::total_cmp))
+        }
     }
+}
+
+/// The mean squared cosine between two filters of a weight (out, ...); 0 for a single one. A filter of zeros is like no other.
+fn filter_similarity(weight: &Tensor) -> Result<f64> {
+    let rows = weight.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2::<f64>()?;
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let squares: Vec<f64> = rows.iter().map(|row| dot(row, row)).collect();
+    let mut sum = 0.0;
+    for (i, row) in rows.iter().enumerate() {
+        for (j, other) in rows.iter().enumerate().skip(i + 1).filter(|(j, _)| squares[i] != 0.0 && squares[*j] != 0.0) {
+            sum += dot(row, other).powi(2) / (squares[i] * squares[j]);
+        }
+    }
+    let pairs = rows.len() * rows.len().saturating_sub(1) / 2;
+    Ok(sum / pairs.max(1) as f64)
 }
 
 /// Share of what `holds` says of the parts of each tensor, over all tensors together.
@@ -107,6 +127,15 @@ mod tests {
         quantity(net, what, &[1, 2]).unwrap()
     }
 
+    // Cosines of 1/sqrt 2 between neighbors and 0 between the first and the last: (1/2 + 1/2 + 0) / 3.
+    #[test]
+    fn similarity_by_hand() {
+        let rows = [[2f32, 0.0], [1.0, -1.0], [0.0, 0.5]].concat();
+        let weight = Tensor::from_vec(rows, (3, 2, 1, 1), &Device::Cpu).unwrap();
+        assert!((filter_similarity(&weight).unwrap() - 1.0 / 3.0).abs() < 1e-12);
+        assert!(filter_similarity(&(weight * f64::NAN).unwrap()).unwrap().is_nan());
+    }
+
     #[test]
     fn quantities_by_hand() {
         let net = network();
@@ -114,6 +143,7 @@ mod tests {
         assert_eq!(value(&net, Quantity::ZeroFilters), Some(0.5));
         assert_eq!(value(&net, Quantity::ZeroInputs), Some(0.5));
         assert_eq!(value(&net, Quantity::NegativeWeights), Some(2.0));
+        assert_eq!(value(&net, Quantity::FilterSimilarity), Some(0.0), "a filter of zeros is like no other");
         assert_eq!(quantity(&net, Quantity::ZeroWeights, &[2]).unwrap(), None, "a norm has no weights to count");
     }
 

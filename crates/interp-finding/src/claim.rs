@@ -16,6 +16,8 @@ pub enum Quantity {
     ZeroInputs,
     /// Number of weights below zero, of all nodes together.
     NegativeWeights,
+    /// Mean squared cosine between two filters of a node, in [0, 1]: that of the node where it is highest.
+    FilterSimilarity,
 }
 
 impl Quantity {
@@ -26,6 +28,7 @@ impl Quantity {
             Self::ZeroFilters => format!("share of the filters of {nodes} that are all zero"),
             Self::ZeroInputs => format!("share of the input channels of {nodes} that are all zero"),
             Self::NegativeWeights => format!("number of negative weights in {nodes}"),
+            Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
         }
     }
 
@@ -34,6 +37,7 @@ impl Quantity {
         match self {
             Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs => percent(value),
             Self::NegativeWeights => format!("{value:.0}"),
+            Self::FilterSimilarity => format!("{value:.4}"),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Group lasso: whole filters or input channels become zero.
 
 use interp_net::finding::{Claim, Entry, Quantity, Unfit, build};
-use interp_net::{Network, Op, Params};
+use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::target::{Target, unless_frozen};
-use super::{Now, Prior, Scope, State, change, values};
+use super::{Now, Prior, Scope, State, change, refuse_transposed, values};
 use crate::Result;
 
 /// What is zero together. Weights are `(out, in, ...)`.
@@ -125,11 +125,7 @@ impl GroupLasso {
 impl Prior for GroupLasso {
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         self.aim().check()?;
-        let is_transposed = |id: &&usize| matches!(net.graph.nodes()[**id].op, Op::ConvTranspose2d { .. });
-        if let Some(&id) = scope.nodes.iter().find(is_transposed) {
-            let name = &net.graph.nodes()[id].name;
-            return Err(Unfit::new("nodes", format!("must not match the transposed convolution `{name}`")));
-        }
+        refuse_transposed(net, scope)?;
         let groups: usize = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).sum();
         let most = (groups - scope.positions.len()) as f64 / groups as f64;
         let reachable = self.target.is_none_or(|target| target <= most);
@@ -187,7 +183,7 @@ impl Prior for GroupLasso {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use interp_net::Graph;
+    use interp_net::{Graph, Op};
 
     fn layout(grouping: Grouping) -> Layout {
         Layout::of(grouping, &[2, 2, 1, 1])

@@ -6,22 +6,24 @@
 mod group_lasso;
 mod l1;
 mod non_negative;
+mod orthogonal;
 mod target;
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use interp_net::finding::{Claim, Entry, Unfit};
-use interp_net::{Network, NodeId, Params, Role, Tape};
+use interp_net::{Network, NodeId, Op, Params, Role, Tape};
 
 use crate::Result;
 
 pub use group_lasso::{GroupLasso, Grouping};
 pub use l1::L1;
 pub use non_negative::NonNegative;
+pub use orthogonal::Orthogonal;
 
 /// All priors.
-pub const ENTRIES: &[&Entry<dyn Prior>] = &[&l1::ENTRY, &group_lasso::ENTRY, &non_negative::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Prior>] = &[&l1::ENTRY, &group_lasso::ENTRY, &non_negative::ENTRY, &orthogonal::ENTRY];
 
 /// Where a prior applies.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,6 +171,15 @@ pub(crate) fn change(params: &mut Params, position: usize, change: impl FnOnce(&
     let mut values = values(params, position)?;
     change(&mut values);
     Ok(params.set(position, Tensor::from_vec(values, dims, &Device::Cpu)?)?)
+}
+
+/// Refuses transposed convolutions, whose weights are (in, out / groups, ...), where filters are meant.
+fn refuse_transposed(net: &Network, scope: &Scope) -> Result<(), Unfit> {
+    let is_transposed = |id: &&NodeId| matches!(net.graph.nodes()[**id].op, Op::ConvTranspose2d { .. });
+    scope.nodes.iter().find(is_transposed).map_or(Ok(()), |&id| {
+        let name = &net.graph.nodes()[id].name;
+        Err(Unfit::new("nodes", format!("must not match the transposed convolution `{name}`")))
+    })
 }
 
 /// A share strictly between 0 and 1, or an error that names the key.
