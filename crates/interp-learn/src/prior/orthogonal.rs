@@ -63,6 +63,9 @@ impl Orthogonal {
             for (row, w) in w.chunks_exact_mut(width.max(1)).enumerate() {
                 let step = step(row);
                 w.iter_mut().zip(&gradient[row * width..]).for_each(|(w, g)| *w -= step * g);
+                // Along the sphere, not off its tangent.
+                let longer = norm(w) / lengths[row].max(f32::MIN_POSITIVE);
+                w.iter_mut().filter(|_| longer > 0.0).for_each(|w| *w /= longer);
             }
         })?;
         Ok(mean)
@@ -242,7 +245,7 @@ mod tests {
         }
         let (unit, lengths) = unit_filters(&values(&net.params, 0).unwrap(), 12);
         assert!(similarity(&unit, 12).unwrap().0 < 0.05);
-        assert!(lengths.iter().zip(&before.1).all(|(a, b)| (a / b - 1.0).abs() < 0.2), "{lengths:?}");
+        assert!(lengths.iter().zip(&before.1).all(|(a, b)| (a / b - 1.0).abs() < 1e-4), "{lengths:?}");
     }
 
     #[test]
