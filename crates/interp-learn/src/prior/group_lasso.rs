@@ -79,19 +79,31 @@ impl Layout {
         self.out * self.inputs * self.taps / self.groups().max(1)
     }
 
-    /// The group of the value at `index`.
-    fn group(self, index: usize) -> usize {
+    /// Weights of one group that lie side by side. Stretches belong to the groups in turn.
+    fn stretch(self) -> usize {
         match self.grouping {
-            Grouping::Filters => index / (self.inputs * self.taps),
-            Grouping::Inputs => index / self.taps % self.inputs,
+            Grouping::Filters => self.inputs * self.taps,
+            Grouping::Inputs => self.taps,
         }
     }
 
     /// Norm of each group divided by `sqrt(d)`: what the threshold is held against.
     fn norms(self, w: &[f32]) -> Vec<f32> {
         let mut squares = vec![0.0f64; self.groups()];
-        w.iter().enumerate().for_each(|(i, &w)| squares[self.group(i)] += f64::from(w) * f64::from(w));
+        for (index, stretch) in w.chunks_exact(self.stretch().max(1)).enumerate() {
+            squares[index % self.groups()] += stretch.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>();
+        }
         squares.iter().map(|s| (s / self.size() as f64).sqrt() as f32).collect()
+    }
+
+    /// Multiplies the weights of each group; by zero they become zero, whatever they are.
+    fn scale(self, w: &mut [f32], factors: &[f32]) {
+        for (index, stretch) in w.chunks_exact_mut(self.stretch().max(1)).enumerate() {
+            match factors[index % self.groups()] {
+                0.0 => stretch.fill(0.0),
+                factor => stretch.iter_mut().for_each(|w| *w *= factor),
+            }
+        }
     }
 
     /// As [`Layout::norms`], with the largest taken for infinite, so that it survives.
@@ -104,11 +116,12 @@ impl Layout {
         norms
     }
 
-    /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the largest.
-    fn shrink(self, w: &mut [f32], threshold: f32) {
+    /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the largest; returns how many are zero.
+    fn shrink(self, w: &mut [f32], threshold: f32) -> usize {
         let factors: Vec<f32> =
             self.spared(w).iter().map(|n| if *n > threshold { 1.0 - threshold / n } else { 0.0 }).collect();
-        w.iter_mut().enumerate().for_each(|(i, w)| *w *= factors[self.group(i)]);
+        self.scale(w, &factors);
+        factors.iter().filter(|factor| **factor == 0.0).count()
     }
 }
 
@@ -146,26 +159,24 @@ impl Prior for GroupLasso {
         if !aim.is_shrinking(state) {
             return Ok(());
         }
+        let (mut zeros, mut count) = (0, 0);
         for &position in &scope.positions {
             let threshold = (now.rates[position] * aim.strength(state)) as f32;
             let layout = self.layout(params, position);
-            change(params, position, |w| layout.shrink(w, threshold))?;
+            change(params, position, |w| zeros += layout.shrink(w, threshold))?;
+            count += layout.groups();
         }
-        let norms = |&p: &usize| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p]));
-        let norms: Vec<Vec<f32>> = scope.positions.iter().map(norms).collect::<Result<_>>()?;
-        let zeros = norms.iter().flatten().filter(|norm| **norm == 0.0).count();
-        let share = zeros as f64 / norms.iter().map(Vec::len).sum::<usize>().max(1) as f64;
-        aim.control(scope, state, now, share, || Ok(norms))
+        let size = |&p: &usize| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p]));
+        let share = zeros as f64 / count.max(1) as f64;
+        aim.control(scope, state, now, share, || scope.positions.iter().map(size).collect())
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
         for (index, &position) in scope.positions.iter().enumerate() {
             if let Some(kept) = Target::kept(state, index)? {
+                let factors: Vec<f32> = kept.iter().map(|&kept| kept.into()).collect();
                 let layout = self.layout(params, position);
-                let drop = |w: &mut [f32]| {
-                    w.iter_mut().enumerate().filter(|(i, _)| kept[layout.group(*i)] == 0).for_each(|(_, w)| *w = 0.0);
-                };
-                change(params, position, drop)?;
+                change(params, position, |w| layout.scale(w, &factors))?;
             }
         }
         Ok(())
