@@ -59,8 +59,13 @@ impl Graph {
     /// # Errors
     /// If one of the three is 0.
     pub fn new(channels: usize, height: usize, width: usize) -> Result<Self> {
+        Self::of_input(Op::Input { channels, height, width })
+    }
+
+    /// A graph of this input alone.
+    pub(crate) fn of_input(input: Op) -> Result<Self> {
         let mut graph = Self { nodes: vec![], ids: BTreeMap::new(), shapes: vec![] };
-        graph.add("input", Op::Input { channels, height, width }, &[])?;
+        graph.add("input", input, &[])?;
         Ok(graph)
     }
 

@@ -15,6 +15,7 @@ pub use interp_ops as ops;
 
 mod backward;
 mod checkpoint;
+mod compact;
 mod describe;
 mod error;
 pub mod files;
@@ -31,6 +32,7 @@ pub mod zoo;
 
 pub use backward::{Grads, Want};
 pub use checkpoint::{Checkpoint, Meta, Normalization};
+pub use compact::{Compact, Cut};
 pub use describe::{Row, describe, rows};
 pub use error::{NetError, Result};
 pub use forward::{Keep, Mode};

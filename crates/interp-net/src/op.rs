@@ -128,6 +128,18 @@ pub enum Op {
 }
 
 impl Op {
+    /// The same with another number of channels going out, where the operation decides on it freely.
+    pub(crate) fn with_channels(&self, channels: usize) -> Self {
+        let mut op = self.clone();
+        if let Self::Conv2d { out_channels: out, .. }
+        | Self::ConvTranspose2d { out_channels: out, .. }
+        | Self::Linear { out_features: out, .. } = &mut op
+        {
+            *out = channels;
+        }
+        op
+    }
+
     /// A 3x3 convolution with padding 1 and no bias: the building block of the zoo.
     pub fn conv3x3(out_channels: usize, stride: usize) -> Self {
         Self::conv(out_channels, 3, stride, 1, false)

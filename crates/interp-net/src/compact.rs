@@ -1,0 +1,205 @@
+//! Smaller networks that compute the same: channels that are zero wherever they are read are cut out.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::{Network, NodeId, Op, Params, Result, Role};
+
+/// A network without the channels that it does not need.
+#[derive(Clone, Debug)]
+pub struct Compact {
+    /// The smaller network. In evaluation its outputs are those of the larger one, to rounding.
+    pub network: Network,
+    /// Its convolutions that have fewer channels.
+    pub cuts: Vec<Cut>,
+}
+
+/// A node that has lost channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Name of the node.
+    pub node: String,
+    /// Its channels before.
+    pub before: usize,
+    /// Its channels after.
+    pub after: usize,
+}
+
+impl Network {
+    /// Cuts out the channels that are zero for every image wherever a convolution or linear map reads them: those of which
+    /// filters are zero, and those whose batch norm has gain zero and a shift that the ReLU after it takes away. Channels that
+    /// are added to each other (residual sums) go together, when all of them are zero in the sum. One channel of each layer
+    /// stays. Not cut: what groups of channels or shortcuts without parameters see, the input and the output.
+    ///
+    /// # Errors
+    /// Where parameters cannot be read or made.
+    pub fn compact(&self) -> Result<Compact> {
+        let spaces = spaces(self);
+        let kept = kept(self, &spaces, &constants(self)?);
+        let channels = |id: NodeId| &kept[spaces[id]];
+        let mut graph = crate::Graph::of_input(self.graph.nodes()[0].op.clone())?;
+        let mut cuts = vec![];
+        for (id, node) in self.graph.nodes().iter().enumerate().skip(1) {
+            let (before, after) = (self.graph.shape(id)[0], channels(id).len());
+            let op = node.op.with_channels(after);
+            if op != node.op {
+                cuts.push(Cut { node: node.name.clone(), before, after });
+            }
+            graph.add(node.name.clone(), op, &node.inputs)?;
+        }
+        let params = Params::build(&graph, |name, role, _| {
+            let Some(param) = self.params.list().iter().find(|param| param.name == name) else {
+                return Err(crate::NetError::Architecture(format!("there is no `{name}`")));
+            };
+            let input = self.graph.nodes()[param.node].inputs[0];
+            self.slice(param.node, role, &param.value, channels(input), channels(param.node))
+        })?;
+        Ok(Compact { network: Self { graph, params }, cuts })
+    }
+
+    /// The part of a parameter that belongs to some channels going in and out.
+    fn slice(&self, id: NodeId, role: Role, value: &Tensor, inputs: &[u32], outputs: &[u32]) -> Result<Tensor> {
+        let select = |value: &Tensor, channels: &[u32], axis: usize| -> Result<Tensor> {
+            if channels.len() == value.dims()[axis] {
+                return Ok(value.clone());
+            }
+            let index = Tensor::new(channels, value.device())?;
+            Ok(value.index_select(&index, axis)?)
+        };
+        let value = match (&self.graph.nodes()[id].op, role) {
+            (Op::ConvTranspose2d { groups: 1, .. }, Role::Weight) => select(&select(value, inputs, 0)?, outputs, 1)?,
+            (Op::ConvTranspose2d { .. }, Role::Weight) => value.clone(),
+            (Op::Conv2d { groups: 1, .. } | Op::Linear { .. }, Role::Weight) => {
+                select(&select(value, outputs, 0)?, inputs, 1)?
+            }
+            _ => select(value, outputs, 0)?,
+        };
+        Ok(value.contiguous()?)
+    }
+}
+
+/// For every node a number that it shares with those whose channels are the same: pooled, normalized, added.
+fn spaces(net: &Network) -> Vec<usize> {
+    let nodes = net.graph.nodes();
+    let mut spaces: Vec<usize> = (0..nodes.len()).collect();
+    for (id, node) in nodes.iter().enumerate() {
+        if makes_channels(&node.op) {
+            continue;
+        }
+        let first = spaces[node.inputs[0]];
+        spaces[id] = first;
+        for &input in &node.inputs[1..] {
+            let other = spaces[input];
+            spaces.iter_mut().filter(|space| **space == other).for_each(|space| *space = first);
+        }
+    }
+    spaces
+}
+
+/// Whether a node's channels are others than those of its inputs.
+fn makes_channels(op: &Op) -> bool {
+    use Op::{Conv2d, ConvTranspose2d, Input, Linear, OnOff, PadShortcut};
+    matches!(op, Input { .. } | Conv2d { .. } | ConvTranspose2d { .. } | Linear { .. } | OnOff | PadShortcut { .. })
+}
+
+/// Whether a node reads and makes channels one by one, so that each can be cut.
+fn is_dense(op: &Op) -> bool {
+    matches!(op, Op::Conv2d { groups: 1, .. } | Op::ConvTranspose2d { groups: 1, .. } | Op::Linear { .. })
+}
+
+/// For every space the channels that stay.
+fn kept(net: &Network, spaces: &[usize], constants: &[Vec<Option<f64>>]) -> Vec<Vec<u32>> {
+    let nodes = net.graph.nodes();
+    let mut needed: Vec<Vec<bool>> = (0..nodes.len()).map(|id| vec![false; net.graph.shape(id)[0]]).collect();
+    let all = |needed: &mut Vec<Vec<bool>>, id: NodeId| needed[spaces[id]].fill(true);
+    all(&mut needed, net.graph.output());
+    for (id, node) in nodes.iter().enumerate().filter(|(_, node)| makes_channels(&node.op)) {
+        if is_dense(&node.op) {
+            let read = constants[node.inputs[0]].iter().map(|constant| *constant != Some(0.0));
+            needed[spaces[node.inputs[0]]].iter_mut().zip(read).for_each(|(needed, read)| *needed |= read);
+        } else {
+            all(&mut needed, id);
+            node.inputs.iter().for_each(|&input| all(&mut needed, input));
+        }
+    }
+    let stay = |needed: Vec<bool>| {
+        let stay: Vec<u32> = (0u32..).zip(&needed).filter(|(_, needed)| **needed).map(|(c, _)| c).collect();
+        if stay.is_empty() { vec![0] } else { stay }
+    };
+    needed.into_iter().map(stay).collect()
+}
+
+/// For every node and channel the value that it has at every position for every image in evaluation, if there is one.
+fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
+    let mut constants: Vec<Vec<Option<f64>>> = Vec::with_capacity(net.graph.nodes().len());
+    for (id, node) in net.graph.nodes().iter().enumerate() {
+        let first = node.inputs.first().map_or(&[][..], |&input| &constants[input]);
+        let channels = net.graph.shape(id)[0];
+        let found = match node.op {
+            Op::Conv2d { groups: 1, .. } | Op::ConvTranspose2d { groups: 1, .. } | Op::Linear { .. } => {
+                of_weights(net, id, first)?
+            }
+            Op::BatchNorm { eps, .. } => of_norm(net, id, eps, first)?,
+            Op::Relu => first.iter().map(|constant| constant.map(|value| value.max(0.0))).collect(),
+            Op::SoftThreshold { .. } => {
+                let thresholds = numbers(net, id, Role::Threshold)?;
+                let shrink = |value: f64, threshold: &f64| match value {
+                    0.0 => 0.0,
+                    value => value.signum() * (value.abs() - threshold).max(0.0),
+                };
+                first.iter().zip(&thresholds).map(|(constant, t)| constant.map(|value| shrink(value, t))).collect()
+            }
+            // Padding is zero: only zeros stay the same at the borders.
+            Op::AvgPool { .. } => first.iter().map(|constant| constant.filter(|value| *value == 0.0)).collect(),
+            Op::MaxPool { .. }
+            | Op::AdaptiveAvgPool { .. }
+            | Op::GlobalAvgPool
+            | Op::UpsampleNearest { .. }
+            | Op::UpsampleBilinear { .. } => first.to_vec(),
+            Op::Add => {
+                let sum = |channel: usize| node.inputs.iter().map(|&input| constants[input][channel]).sum();
+                (0..channels).map(sum).collect()
+            }
+            Op::Input { .. } | Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::OnOff | Op::PadShortcut { .. } => {
+                vec![None; channels]
+            }
+        };
+        constants.push(found);
+    }
+    Ok(constants)
+}
+
+/// Of a convolution or linear map: the bias, where all weights on what is not zero are zero.
+fn of_weights(net: &Network, id: NodeId, inputs: &[Option<f64>]) -> Result<Vec<Option<f64>>> {
+    let weight = net.params.get(id, Role::Weight)?;
+    let turned = matches!(net.graph.nodes()[id].op, Op::ConvTranspose2d { .. });
+    let weight = if turned { weight.transpose(0, 1)?.contiguous()? } else { weight.clone() };
+    let (outputs, taps) = (weight.dims()[0], weight.dims()[2..].iter().product::<usize>().max(1));
+    let weight = weight.to_dtype(DType::F64)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f64>()?;
+    let bias = match net.params.find(id, Role::Bias) {
+        Some(_) => numbers(net, id, Role::Bias)?,
+        None => vec![0.0; outputs],
+    };
+    let filters = weight.chunks_exact((inputs.len() * taps).max(1));
+    let sees_nothing = |filter: &[f64]| {
+        let parts = filter.chunks_exact(taps).zip(inputs).filter(|(_, constant)| **constant != Some(0.0));
+        parts.flat_map(|(part, _)| part).all(|w| *w == 0.0)
+    };
+    Ok(filters.zip(bias).map(|(filter, bias)| sees_nothing(filter).then_some(bias)).collect())
+}
+
+/// Of a batch norm: the shift where the gain is zero, else what becomes of a constant.
+fn of_norm(net: &Network, id: NodeId, eps: f64, inputs: &[Option<f64>]) -> Result<Vec<Option<f64>>> {
+    let [gain, shift, mean, variance] =
+        [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance].map(|role| numbers(net, id, role));
+    let (gain, shift, mean, variance) = (gain?, shift?, mean?, variance?);
+    let of_channel = |c: usize| match gain[c] {
+        0.0 => Some(shift[c]),
+        gain => inputs[c].map(|value| (value - mean[c]) / (variance[c] + eps).sqrt() * gain + shift[c]),
+    };
+    Ok((0..gain.len()).map(of_channel).collect())
+}
+
+fn numbers(net: &Network, id: NodeId, role: Role) -> Result<Vec<f64>> {
+    let value = net.params.get(id, role)?;
+    Ok(value.to_dtype(DType::F64)?.to_device(&Device::Cpu)?.to_vec1()?)
+}

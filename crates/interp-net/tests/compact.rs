@@ -1,0 +1,152 @@
+//! Cutting channels out of networks.
+
+#![allow(clippy::unwrap_used)]
+
+use candle_core::{Device, Tensor};
+use interp_net::zoo::{Architecture, ResNet, Vgg};
+use interp_net::{Cut, Graph, Keep, Mode, Network, Op, Role};
+
+fn waves(shape: &[usize], step: f32) -> Tensor {
+    let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|i| (0.3 + i as f32 * step).sin()).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// Sets a channel of a parameter.
+fn set(net: &mut Network, node: &str, role: Role, channel: usize, value: f32) {
+    let position = net.params.position(net.graph.id(node).unwrap(), role).unwrap();
+    let old = &net.params.list()[position].value;
+    let mut values = old.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let width = values.len() / old.dims()[0];
+    values[channel * width..][..width].fill(value);
+    let new = Tensor::from_vec(values, old.shape(), &Device::Cpu).unwrap();
+    net.params.set(position, new).unwrap();
+}
+
+/// Gains, shifts and statistics that are not those of a new network.
+fn lively(graph: Graph) -> Network {
+    let mut net = Network::new(graph, 3).unwrap();
+    for position in 0..net.params.list().len() {
+        let param = &net.params.list()[position];
+        let (shape, role) = (param.value.dims().to_vec(), param.role);
+        let noise = waves(&shape, 0.7 + position as f32 * 0.1);
+        let value = match role {
+            Role::RunningVariance => (noise.sqr().unwrap() + 0.5).unwrap(),
+            Role::Gain => noise.affine(0.3, 1.0).unwrap(),
+            Role::Shift | Role::RunningMean | Role::Bias => (noise * 0.2).unwrap(),
+            _ => continue,
+        };
+        net.params.set(position, value).unwrap();
+    }
+    net
+}
+
+/// The largest difference between the outputs of a network and of what is left of it.
+fn difference(net: &Network) -> f32 {
+    let small = net.compact().unwrap().network;
+    let x = waves(&[&[4], net.graph.shape(0)].concat(), 0.37);
+    let [a, b] = [net, &small].map(|net| {
+        let tape = net.forward(&x, Mode::Eval, &Keep::Output).unwrap();
+        tape.output(&net.graph).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    });
+    assert!(a.iter().any(|v| v.abs() > 1e-3));
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn cut(node: &str, before: usize, after: usize) -> Cut {
+    Cut { node: node.into(), before, after }
+}
+
+#[test]
+fn a_network_that_needs_all_is_left_alone() {
+    let net = lively(Vgg { depth: 8, width: 0.25, ..Vgg::default() }.graph([3, 32, 32], 10).unwrap());
+    let compact = net.compact().unwrap();
+    assert!(compact.cuts.is_empty());
+    assert_eq!(compact.network.graph, net.graph);
+}
+
+/// A channel with gain 0 is its shift: the ReLU takes a negative one away, and lets a positive one through.
+#[test]
+fn channels_without_gain_go_where_the_relu_takes_their_shift() {
+    let mut net = lively(Vgg { depth: 8, width: 0.25, ..Vgg::default() }.graph([3, 32, 32], 10).unwrap());
+    for (channel, shift) in [(1, -0.5), (4, 0.0), (6, 0.5)] {
+        set(&mut net, "features.1", Role::Gain, channel, 0.0);
+        set(&mut net, "features.1", Role::Shift, channel, shift);
+    }
+    let compact = net.compact().unwrap();
+    let before = net.graph.shape(net.graph.id("features.0").unwrap())[0];
+    assert_eq!(compact.cuts, [cut("features.0", before, before - 2)]);
+    let next = net.graph.shape(net.graph.id("features.4").unwrap())[0];
+    // A filter of 27 weights, gain and shift, and the 9 weights that each next filter has on a channel.
+    assert_eq!(net.parameters() - compact.network.parameters(), 2 * (27 + 2 + 9 * next));
+    assert_eq!(net.multiply_adds() - compact.network.multiply_adds(), 2 * (27 * 32 * 32 + 9 * next * 16 * 16));
+    assert!(difference(&net) < 1e-5);
+}
+
+/// Filters of zeros: the batch norm after them makes constants, of which those below zero go.
+#[test]
+fn zero_filters_go_where_nothing_is_left_of_them() {
+    let mut graph = Graph::new(2, 6, 6).unwrap();
+    graph.then("conv", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("relu", Op::Relu).unwrap();
+    graph.then("pool", Op::max_pool(2)).unwrap();
+    graph.then("next", Op::conv(3, 3, 1, 1, false)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 2, bias: true }).unwrap();
+    let mut net = lively(graph);
+    for (channel, bias) in [(0, 0.0), (2, -1.0), (3, 0.25)] {
+        set(&mut net, "conv", Role::Weight, channel, 0.0);
+        set(&mut net, "conv", Role::Bias, channel, bias);
+    }
+    set(&mut net, "next", Role::Weight, 1, 0.0);
+    assert_eq!(net.compact().unwrap().cuts, [cut("conv", 4, 2), cut("next", 3, 2)]);
+    assert!(difference(&net) < 1e-5);
+    // Nothing is left of a layer: one channel stays.
+    (0..3).for_each(|channel| set(&mut net, "next", Role::Weight, channel, 0.0));
+    assert_eq!(net.compact().unwrap().cuts[1], cut("next", 3, 1));
+}
+
+/// Blocks with projections, as torchvision's ResNets have them: what is added goes together.
+#[test]
+fn channels_of_a_residual_sum_go_when_all_of_them_are_zero() {
+    let mut graph = Graph::new(3, 8, 8).unwrap();
+    graph.then("stem", Op::conv3x3(6, 1)).unwrap();
+    graph.then("bn0", Op::batch_norm()).unwrap();
+    let stem = graph.then("relu0", Op::Relu).unwrap();
+    graph.then("conv1", Op::conv3x3(5, 1)).unwrap();
+    graph.then("bn1", Op::batch_norm()).unwrap();
+    graph.then("relu1", Op::Relu).unwrap();
+    graph.then("conv2", Op::conv3x3(8, 1)).unwrap();
+    let branch = graph.then("bn2", Op::batch_norm()).unwrap();
+    graph.add("down", Op::conv(8, 1, 1, 0, false), &[stem]).unwrap();
+    let beside = graph.then("bn3", Op::batch_norm()).unwrap();
+    graph.add("sum", Op::Add, &[branch, beside]).unwrap();
+    graph.then("relu2", Op::Relu).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    let mut net = lively(graph);
+    let kill = |net: &mut Network, norm: &str, channel: usize| {
+        set(net, norm, Role::Gain, channel, 0.0);
+        set(net, norm, Role::Shift, channel, -0.1);
+    };
+    kill(&mut net, "bn1", 2);
+    kill(&mut net, "bn2", 1);
+    kill(&mut net, "bn2", 5);
+    kill(&mut net, "bn3", 5);
+    let expected = [cut("conv1", 5, 4), cut("conv2", 8, 7), cut("down", 8, 7)];
+    assert_eq!(net.compact().unwrap().cuts, expected);
+    assert!(difference(&net) < 1e-5);
+}
+
+/// Shortcuts without parameters add zeros before and after: only what is within blocks can go.
+#[test]
+fn a_resnet_of_the_zoo_is_cut_within_its_blocks() {
+    let mut net = lively(ResNet::default().graph([3, 32, 32], 10).unwrap());
+    for norm in ["layer1.0.bn1", "layer1.0.bn2", "layer2.1.bn1"] {
+        (0..4).for_each(|channel| {
+            set(&mut net, norm, Role::Gain, channel, 0.0);
+            set(&mut net, norm, Role::Shift, channel, -1.0);
+        });
+    }
+    assert_eq!(net.compact().unwrap().cuts, [cut("layer1.0.conv1", 16, 12), cut("layer2.1.conv1", 32, 28)]);
+    assert!(difference(&net) < 1e-5);
+}
