@@ -6,6 +6,8 @@
 mod cli;
 /// Folders, small recipes, the shared data.
 mod common;
+/// The smaller network within a sparse one.
+mod compact;
 /// The same result whatever the threads, and after being killed.
 mod determinism;
 /// Other people's networks give other people's numbers.

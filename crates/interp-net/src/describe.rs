@@ -68,7 +68,7 @@ pub fn describe(network: &Network) -> String {
 }
 
 /// An integer with its thousands set apart: `1,234,567`.
-fn grouped(value: usize) -> String {
+pub fn grouped(value: usize) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -33,7 +33,7 @@ pub mod zoo;
 pub use backward::{Grads, Want};
 pub use checkpoint::{Checkpoint, Meta, Normalization};
 pub use compact::{Compact, Cut};
-pub use describe::{Row, describe, rows};
+pub use describe::{Row, describe, grouped, rows};
 pub use error::{NetError, Result};
 pub use forward::{Keep, Mode};
 pub use graph::{Graph, Node, NodeId};

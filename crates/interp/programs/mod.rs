@@ -3,6 +3,7 @@
 
 mod audit;
 mod checkpoint;
+mod compact;
 mod eval;
 mod list;
 mod predict;

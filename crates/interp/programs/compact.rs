@@ -1,0 +1,129 @@
+//! `interp-train compact`: the smaller network that is within a sparse one.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use clap::Args;
+use interp_net::{Checkpoint, Keep, Meta, Mode, Network, grouped};
+
+use super::checkpoint::Which;
+use super::{Ending, Machine, print};
+use crate::{Error, Result};
+
+/// Cut out the channels that are zero for every image: a smaller file of the same network
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Channels are zero where a filter is zero, or a batch norm's gain is zero and the ReLU after it takes its \
+        shift away.\nExamples:\n  interp-train compact checkpoints/slim_resnet --dry-run\n  \
+        interp-train compact checkpoints/slim_resnet --out slim.safetensors"
+)]
+pub(super) struct Compact {
+    /// A run folder, or a file of ours
+    checkpoint: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "compact.safetensors")]
+    out: PathBuf,
+    /// Replace the file
+    #[arg(long)]
+    overwrite: bool,
+    /// Print what would be cut, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// Passes of which the median time is taken.
+const PASSES: usize = 21;
+
+impl Compact {
+    pub(super) fn run(&self) -> Result<Ending> {
+        self.machine.prepare()?;
+        let loaded = Which::of(self.checkpoint.clone(), None).load([32, 32])?;
+        let Some(meta) = loaded.file.meta else {
+            let problem = "a file of others, which does not say what it was trained on".into();
+            return Err(Error::Folder { path: loaded.path, problem });
+        };
+        let large = loaded.network;
+        let interp_net::Compact { network: small, cuts } = large.compact()?;
+        for cut in &cuts {
+            print(&format!("{}: {} of {} channels stay", cut.node, cut.after, cut.before))?;
+        }
+        if cuts.is_empty() {
+            print("nothing to cut: no channel is zero for every image")?;
+        }
+        print(&comparison(&large, &small)?)?;
+        if self.dry_run || cuts.is_empty() {
+            return Ok(Ending::Fine);
+        }
+        self.write(&small, meta)
+    }
+
+    /// Writes the smaller network. It makes no claims: what was claimed of the channels that are gone is true of nothing.
+    fn write(&self, network: &Network, meta: Meta) -> Result<Ending> {
+        if self.out.exists() && !self.overwrite {
+            let problem = "exists already; --overwrite replaces it".into();
+            return Err(Error::Folder { path: self.out.clone(), problem });
+        }
+        let meta = Meta { graph: network.graph.clone(), claims: vec![], ..meta };
+        Checkpoint::write(&self.out, &network.params, &meta)?;
+        print(&format!("wrote {}", self.out.display()))?;
+        Ok(Ending::Fine)
+    }
+}
+
+/// Sizes and times of both, and how far their outputs are apart.
+fn comparison(large: &Network, small: &Network) -> Result<String> {
+    let both = [large, small];
+    let [parameters, multiply_adds] =
+        [both.map(Network::parameters), both.map(Network::multiply_adds)].map(|[before, after]| {
+            let share = 100.0 * after as f64 / before.max(1) as f64;
+            format!("{} -> {} ({share:.1} %)", grouped(before), grouped(after))
+        });
+    let mut lines = vec![format!("parameters     {parameters}"), format!("multiply-adds  {multiply_adds}")];
+    for batch in [1, 64] {
+        let [before, after] = latencies(both, batch)?.map(|seconds| 1e3 * seconds);
+        lines.push(format!("batch of {batch:<5} {before:.2} ms -> {after:.2} ms, median of {PASSES} passes in turn"));
+    }
+    let [before, after] = outputs(both)?;
+    let apart = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let largest = before.iter().map(|v| v.abs()).fold(0.0, f32::max);
+    lines.push(format!(
+        "outputs        differ by at most {apart:.1e} on pictures of noise, the largest is {largest:.1e}"
+    ));
+    Ok(lines.join("\n"))
+}
+
+/// A batch of normalized noise.
+fn noise(network: &Network, batch: usize) -> Result<Tensor> {
+    let shape = [&[batch], network.graph.shape(0)].concat();
+    let count = shape.iter().product::<usize>() as u32;
+    let numbers = (0..count).map(|i| (i.wrapping_mul(0x9e37_79b9) as i32) as f32 / 2f32.powi(30));
+    Ok(Tensor::from_vec(numbers.collect::<Vec<_>>(), shape, &Device::Cpu)?)
+}
+
+fn outputs(both: [&Network; 2]) -> Result<[Vec<f32>; 2]> {
+    let [large, small] = both.map(|network| -> Result<Vec<f32>> {
+        let tape = network.forward(&noise(network, 8)?, Mode::Eval, &Keep::Output)?;
+        Ok(tape.output(&network.graph)?.flatten_all()?.to_vec1()?)
+    });
+    Ok([large?, small?])
+}
+
+/// Median seconds of a pass of each, taken in turn.
+fn latencies(both: [&Network; 2], batch: usize) -> Result<[f64; 2]> {
+    let x = noise(both[0], batch)?;
+    let mut seconds = [vec![], vec![]];
+    for _ in 0..PASSES {
+        for (network, seconds) in both.iter().zip(&mut seconds) {
+            let began = Instant::now();
+            network.forward(&x, Mode::Eval, &Keep::Output)?;
+            seconds.push(began.elapsed().as_secs_f64());
+        }
+    }
+    Ok(seconds.map(|mut seconds| {
+        seconds.sort_unstable_by(f64::total_cmp);
+        seconds[PASSES / 2]
+    }))
+}

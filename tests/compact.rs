@@ -1,0 +1,44 @@
+use candle_core::{Device, Tensor};
+use interp::net::zoo::{Architecture, Vgg};
+use interp::net::{Checkpoint, Meta, Network, Normalization, Role};
+
+use crate::common::{program, run};
+
+/// A file with a network of 10 classes, of which two channels of the first layer have gain 0 and a shift below it.
+fn slim(at: &std::path::Path) {
+    let graph = Vgg { depth: 8, width: 0.125, ..Vgg::default() }.graph([3, 32, 32], 10).unwrap();
+    let mut net = Network::new(graph, 0).unwrap();
+    for (role, value) in [(Role::Gain, 0.0), (Role::Shift, -0.1)] {
+        let position = net.params.position(net.graph.id("features.1").unwrap(), role).unwrap();
+        let mut values = net.params.list()[position].value.to_vec1::<f32>().unwrap();
+        values[1..3].fill(value);
+        net.params.set(position, Tensor::new(values, &Device::Cpu).unwrap()).unwrap();
+    }
+    let normalization = Normalization { mean: vec![0.5; 3], std: vec![0.25; 3] };
+    let classes = (0..10).map(|class| class.to_string()).collect();
+    Checkpoint::write(at, &net.params, &Meta::new(net.graph.clone(), classes, normalization)).unwrap();
+}
+
+#[test]
+fn a_compact_file_is_smaller_and_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    slim(&folder.path().join("slim.safetensors"));
+    let compact = |more: &[&str]| {
+        run(program("interp-train", folder.path()).args([&["compact", "slim.safetensors"], more].concat()))
+    };
+    let (status, stdout, stderr) = compact(&["--dry-run"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stdout.contains("features.0: 6 of 8 channels stay") && stdout.contains("batch of 64"), "{stdout}");
+    assert!(!folder.path().join("compact.safetensors").exists());
+    assert_eq!(compact(&[]).0, 0);
+    let (status, _, stderr) = compact(&[]);
+    assert!(status == 2 && stderr.contains("--overwrite"), "{stderr}");
+    let read = |name: &str| {
+        let path = folder.path().join(name);
+        Checkpoint::read(&path).unwrap().network(&path, None, [32, 32]).unwrap()
+    };
+    let (large, small) = (read("slim.safetensors"), read("compact.safetensors"));
+    assert!(small.parameters() < large.parameters());
+    let (status, stdout, _) = run(program("interp-train", folder.path()).args(["compact", "compact.safetensors"]));
+    assert!(status == 0 && stdout.contains("nothing to cut"), "{stdout}");
+}
