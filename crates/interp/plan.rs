@@ -73,9 +73,9 @@ impl Plan {
         Ok(Self { text, hash, data, data_hash, info, graph, priors, claims, common: recipe.common, class_weights })
     }
 
-    /// Whether a twin is trained: without priors it would be the same network.
+    /// Whether a twin is trained: without priors that steer it would be the same network.
     pub fn has_twin(&self) -> bool {
-        self.common.twin && !self.priors.is_empty()
+        self.common.twin && self.priors.iter().any(|p| p.prior.steers())
     }
 
     /// What is said of the data in files and reports.

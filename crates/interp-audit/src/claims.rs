@@ -45,6 +45,11 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
             let count = counts.collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
             Ok((!all.is_empty()).then_some(count as f64))
         }
+        Quantity::FieldSize => {
+            let size = |&id: &NodeId| Ok(net.receptive_field(id)?.size.into_iter().max().unwrap_or(0));
+            let sizes = nodes.iter().map(size).collect::<Result<Vec<_>>>()?;
+            Ok(sizes.into_iter().max().map(|size| size as f64))
+        }
         Quantity::FilterSimilarity => {
             let similarities = by_output(net, nodes)?.iter().map(filter_similarity).collect::<Result<Vec<_>>>()?;
             // What is not a number is the highest.
@@ -143,6 +148,7 @@ mod tests {
         assert_eq!(value(&net, Quantity::ZeroFilters), Some(0.5));
         assert_eq!(value(&net, Quantity::ZeroInputs), Some(0.5));
         assert_eq!(value(&net, Quantity::NegativeWeights), Some(2.0));
+        assert_eq!(value(&net, Quantity::FieldSize), Some(1.0));
         assert_eq!(value(&net, Quantity::FilterSimilarity), Some(0.0), "a filter of zeros is like no other");
         assert_eq!(quantity(&net, Quantity::ZeroWeights, &[2]).unwrap(), None, "a norm has no weights to count");
     }

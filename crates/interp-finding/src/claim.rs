@@ -18,6 +18,8 @@ pub enum Quantity {
     NegativeWeights,
     /// Mean squared cosine between two filters of a node, in [0, 1]: that of the node where it is highest.
     FilterSimilarity,
+    /// Rows or columns of the picture, the more of both, that a cell of a node sees: that of the node where it is most.
+    FieldSize,
 }
 
 impl Quantity {
@@ -28,6 +30,7 @@ impl Quantity {
             Self::ZeroFilters => format!("share of the filters of {nodes} that are all zero"),
             Self::ZeroInputs => format!("share of the input channels of {nodes} that are all zero"),
             Self::NegativeWeights => format!("number of negative weights in {nodes}"),
+            Self::FieldSize => format!("pixels in a row or column that a cell of {nodes} sees"),
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
         }
     }
@@ -36,7 +39,7 @@ impl Quantity {
     pub fn show(self, value: f64) -> String {
         match self {
             Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs => percent(value),
-            Self::NegativeWeights => format!("{value:.0}"),
+            Self::NegativeWeights | Self::FieldSize => format!("{value:.0}"),
             Self::FilterSimilarity => format!("{value:.4}"),
         }
     }

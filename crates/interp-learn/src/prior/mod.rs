@@ -3,6 +3,7 @@
 //! One more prior is one file here: a settings struct (its documentation: equation, unit, source), an
 //! `impl Prior`, and a line in [`ENTRIES`].
 
+mod bounded_field;
 mod group_lasso;
 mod l1;
 mod non_negative;
@@ -17,13 +18,15 @@ use interp_net::{Network, NodeId, Op, Params, Role, Tape};
 
 use crate::Result;
 
+pub use bounded_field::BoundedField;
 pub use group_lasso::{GroupLasso, Grouping};
 pub use l1::L1;
 pub use non_negative::NonNegative;
 pub use orthogonal::Orthogonal;
 
 /// All priors.
-pub const ENTRIES: &[&Entry<dyn Prior>] = &[&l1::ENTRY, &group_lasso::ENTRY, &non_negative::ENTRY, &orthogonal::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Prior>] =
+    &[&l1::ENTRY, &group_lasso::ENTRY, &non_negative::ENTRY, &orthogonal::ENTRY, &bounded_field::ENTRY];
 
 /// Where a prior applies.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +121,11 @@ pub trait Prior: Send + Sync {
     /// The first key whose value cannot be used.
     fn check(&self, _net: &Network, _scope: &Scope) -> Result<(), Unfit> {
         Ok(())
+    }
+
+    /// Whether training goes another way with it; a claim about what is so anyway does not steer.
+    fn steers(&self) -> bool {
+        true
     }
 
     /// Makes a new network ready, before the first step, and gives the state to start from. It may change the

@@ -1,5 +1,6 @@
 //! Architectures: settings from which a graph is made.
 
+mod bagnet;
 mod resnet;
 mod vgg;
 
@@ -7,6 +8,7 @@ use interp_finding::{Entry, Unfit, nearest};
 
 use crate::{Graph, NetError, Result};
 
+pub use bagnet::BagNet;
 pub use resnet::{ResNet, Shortcut};
 pub use vgg::Vgg;
 
@@ -20,7 +22,7 @@ pub trait Architecture: Send + Sync {
 }
 
 /// All architectures.
-pub const ENTRIES: &[&Entry<dyn Architecture>] = &[&vgg::ENTRY, &resnet::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Architecture>] = &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY];
 
 /// The architecture with a well-known name, as other people's checkpoints are called: `vgg16`,
 /// `vgg16_bn`, `resnet20`.
