@@ -259,6 +259,8 @@ fn arguments_that_make_no_sense_are_explained() {
             &["recipe.toml", "--set", "train.group=[{ nodes = [\"features.*\"], rate = 0.0 }]"],
             &["`l1` steers in no phase", "learning rate of 0"],
         ),
+        (&["recipe.toml", "--threads", "999999"], &["999999 is not in 0..=1024"]),
+        (&["recipe.toml", "--threads", "-1"], &["-1 is not in 0..=1024"]),
         (&["recipe.toml", "--device", "tpu"], &["tpu", "auto, cpu or cuda:N"]),
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
         (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),
