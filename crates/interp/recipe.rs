@@ -209,7 +209,8 @@ impl Reader<'_> {
             self.origin.at(Some(kind.span()), format!("`{name}` is no kind of {key}; there are: {}", kinds()), near)
         })?;
         let section: Section<'_> = Spanned::new(span, table);
-        let Built { settings, object } = (entry.build)(section).map_err(|e| self.origin.toml(e))?;
+        let shared: &[&str] = if key == "prior" { &["kind", "name", "nodes"] } else { &["kind"] };
+        let Built { settings, object } = (entry.build)(section).map_err(|e| self.origin.toml_beside(shared, e))?;
         Ok(Part { kind: entry.name, settings, object })
     }
 
