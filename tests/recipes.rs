@@ -31,6 +31,15 @@ fn shipped_recipes_are_read_and_resolve_to_themselves() {
     }
 }
 
+#[test]
+fn the_recipe_in_the_readme_is_the_one_it_is_called() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let shown = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let resolved = |recipe: interp::Result<Recipe>| recipe.unwrap().resolved().unwrap();
+    let shipped = Recipe::read(&root().join("recipes/sparse_vgg.toml"), &[], &Catalog::default());
+    assert_eq!(resolved(Recipe::parse("README.md", shown, &Catalog::default())), resolved(shipped));
+}
+
 /// The recipe of the tests, with one section replaced by the example of an entry.
 fn with_example(key: &str, example: &str) -> String {
     let mut table: toml::Table = toml::from_str(TINY).unwrap();
