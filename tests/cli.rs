@@ -275,6 +275,44 @@ fn arguments_that_make_no_sense_are_explained() {
 }
 
 #[test]
+fn what_the_system_says_of_a_file_is_said_once_and_with_the_key_that_names_it() {
+    let folder = folder(&on_pictures());
+    fs::create_dir(folder.path().join("recipes")).unwrap();
+    fs::copy(folder.path().join("recipe.toml"), folder.path().join("recipes/small.toml")).unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["recipe.toml"], &["`data.path`: pictures: No such file", "recipe.toml:6:8"]),
+        (&["reciepe.toml"], &["reciepe.toml: No such file", "did you mean `recipe.toml`?"]),
+        (&["recipe/small.toml"], &["recipe/small.toml: No such file", "did you mean `recipes/small.toml`?"]),
+        (&["recipes"], &["recipes: Is a directory"]),
+        (&["recipes/small.toml", "--out", "recipe.toml"], &["recipe.toml: a file, and no folder"]),
+        (&["eval", "x", "--data", "folder:pictures"], &["x: no such file"]),
+        (&["show", "folder:pictures"], &["pictures: No such file"]),
+    ];
+    for (arguments, expected) in cases {
+        fails(folder.path(), "interp-train", arguments, expected);
+        let (_, _, stderr) = run(program("interp-train", folder.path()).args(*arguments));
+        assert!(stderr.matches("os error").count() <= 1, "{stderr}");
+    }
+}
+
+#[test]
+fn without_the_hub_the_place_for_a_local_copy_is_named() {
+    let mnist = on_pictures().replacen("kind = \"folder\"\npath = \"pictures\"\nsize = 32", "kind = \"mnist\"", 1);
+    let folder = folder(&mnist);
+    let cases: &[(&[&str], &str)] = &[
+        (&["recipe.toml"], "a local copy, with --set data.path=DIR"),
+        (&["show", "mnist"], "a local copy, as mnist:DIR"),
+    ];
+    for (arguments, expected) in cases {
+        let mut command = program("interp-train", folder.path());
+        command.args(*arguments).env("HF_HUB_OFFLINE", "1").env("HF_HUB_CACHE", folder.path());
+        let (status, _, stderr) = run(&mut command);
+        let flat = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert!(status == 2 && flat.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
 fn a_folder_with_a_broken_picture_names_it() {
     let folder = folder(&on_pictures());
     write_pictures(folder.path(), &[("cat", 6), ("dog", 6)]);

@@ -111,7 +111,12 @@ fn errors_name_place_value_and_nearest_key() {
         ("kind = \"l1\"", "kind = \"l2\"", 8, &["`l2` is no kind of prior", "did you mean `l1`"]),
         ("target = 0.5", "targte = 0.5", 1, &["did you mean `target`"]),
         ("target = 0.5", "target = 1.5", 10, &["`prior.0.target` must be between 0 and 1, not 1.5"]),
-        ("nodes = [", "ndoes = [", 1, &["unknown key `ndoes`", "reached_at, kind, name, nodes", "did you mean `nodes`"]),
+        (
+            "nodes = [",
+            "ndoes = [",
+            1,
+            &["unknown key `ndoes`", "reached_at, kind, name, nodes", "did you mean `nodes`"],
+        ),
         ("[augment]", "[augmnt]", 2, &["augmnt", "did you mean `augment`"]),
         ("\"features.*\"", "\"feature.*\"", 10, &["`feature.*` matches no", "did you mean `features."]),
         ("depth = 8", "dpeth = 8", 1, &["depth, width, batch_norm, on_off, kind", "did you mean `depth`"]),

@@ -312,6 +312,9 @@ fn epoch_line(stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, s
 /// If a run is there and `start` is fresh, there is none to resume, or other files are in its place.
 pub fn check_folder(folder: &Folder, start: Start) -> Result<()> {
     let wrong = |problem: &str| Err(Error::Folder { path: folder.root().to_owned(), problem: problem.to_owned() });
+    if folder.root().is_file() {
+        return wrong("a file, and no folder for a run: choose another --out");
+    }
     if let Some(file) = folder.foreign() {
         let problem = format!("there is a {} in it that no run here has left: choose another --out", file.display());
         return wrong(&problem);

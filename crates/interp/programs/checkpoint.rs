@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use interp_data::{Dataset, Divided, Split, split_spec};
+use interp_data::{DataError, Dataset, Divided, Source, Split, split_spec};
 use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::folder::{Folder, Stage};
@@ -126,8 +126,7 @@ pub(super) fn open_for(
                 Some(path) => recipe.with_data_path(path, catalog)?,
                 None => recipe.data.object,
             };
-            let bar = screen.units("data");
-            let data = source.open(&|done, all| bar.set(done, all))?;
+            let data = open(source.as_ref(), recipe.data.kind, screen)?;
             Ok(Divided::new(data, &recipe.common.split)?.examining())
         }
         (_, Some(spec)) => open_data(spec, catalog, screen),
@@ -138,8 +137,15 @@ pub(super) fn open_for(
 /// Opens the data of a SPEC, with a bar while it is made or read.
 pub(super) fn open_data(spec: &str, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
     let built = interp_data::from_spec(spec, catalog.data.iter().copied())?;
+    open(built.object.as_ref(), split_spec(spec).0, screen)
+}
+
+fn open(source: &dyn Source, kind: &str, screen: &Screen) -> Result<Arc<dyn Dataset>> {
     let bar = screen.units("data");
-    Ok(built.object.open(&|done, all| bar.set(done, all))?)
+    source.open(&|done, all| bar.set(done, all)).map_err(|error| match error {
+        DataError::Hub(_) => Error::Usage(format!("{error}, as {kind}:DIR")),
+        other => other.into(),
+    })
 }
 
 /// The split called so on the command line.

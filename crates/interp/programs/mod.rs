@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use candle_core::Device;
 use clap::Args;
 use interp_ops::Arithmetic;
+use miette::MietteHandlerOpts;
 
 pub use audit::audit;
 pub use train::train;
@@ -39,6 +40,9 @@ fn exit(result: Result<Ending>) -> ExitCode {
         Ok(Ending::Failed) => ExitCode::from(1),
         Ok(Ending::Interrupted) => ExitCode::from(130),
         Err(error) => {
+            // Messages of ours name their causes themselves.
+            let once = MietteHandlerOpts::new().without_cause_chain();
+            let _ = miette::set_hook(Box::new(move |_| Box::new(once.clone().build())));
             tell(&format!("{:?}", miette::Report::new(error)));
             ExitCode::from(2)
         }
@@ -59,7 +63,8 @@ struct Machine {
     nondeterministic: bool,
     /// Threads, at most 1024; results do not depend on it. 0 is one for each core
     #[arg(long, default_value_t = 0, value_name = "N", allow_negative_numbers = true, help_heading = "Machine")]
-    #[arg(value_parser = clap::value_parser!(u16).range(..=1024))] // Many more, and the system gives them no memory.
+    #[arg(value_parser = clap::value_parser!(u16).range(..=1024))]
+    // Many more, and the system gives them no memory.
     threads: u16,
 }
 
