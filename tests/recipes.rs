@@ -5,7 +5,7 @@ use interp::Catalog;
 use interp::folder::Folder;
 use interp::recipe::{Recipe, schema};
 
-use crate::common::{TINY, folder, program, run};
+use crate::common::{TINY, folder, program, run, write_pictures};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -31,13 +31,26 @@ fn shipped_recipes_are_read_and_resolve_to_themselves() {
     }
 }
 
+/// The recipe that a page of the documentation shows.
+fn shown(page: &str) -> String {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap().to_owned()
+}
+
 #[test]
 fn the_recipe_in_the_readme_is_the_one_it_is_called() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let shown = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let resolved = |recipe: interp::Result<Recipe>| recipe.unwrap().resolved().unwrap();
     let shipped = Recipe::read(&root().join("recipes/sparse_vgg.toml"), &[], &Catalog::default());
-    assert_eq!(resolved(Recipe::parse("README.md", shown, &Catalog::default())), resolved(shipped));
+    assert_eq!(resolved(Recipe::parse("README.md", &shown("README.md"), &Catalog::default())), resolved(shipped));
+}
+
+#[test]
+fn the_recipe_for_own_pictures_fits_them() {
+    let folder = folder(&shown("docs/data.md"));
+    write_pictures(folder.path(), &[("daisy", 12), ("rose", 12)]);
+    fs::rename(folder.path().join("pictures"), folder.path().join("flowers")).unwrap();
+    let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--dry-run"]));
+    assert!(status == 0 && stdout.contains("to train"), "{stderr}");
 }
 
 /// The recipe of the tests, with one section replaced by the example of an entry.
