@@ -58,6 +58,7 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     ] {
         assert!(summary.pointer(key).is_some(), "{key} in {summary}");
     }
+    assert_eq!(summary["warnings"], serde_json::json!([]));
     assert!(fs::read_to_string(at("report.html")).unwrap().contains("tiny"));
 
     let before = fs::read(at("model.safetensors")).unwrap();
@@ -95,6 +96,23 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["count"], 30);
     let (status, stdout, _) = run(program("interp-train", folder.path()).args(["show", "run"]));
     assert!(status == 0 && stdout.contains("features.0") && stdout.contains("trained on concepts"), "{stdout}");
+}
+
+#[test]
+fn a_network_no_better_than_guessing_is_warned_of() {
+    let folder = folder(TINY);
+    let rates = [0, 1].map(|phase| format!("train.phase.{phase}.learning_rate=10"));
+    let arguments = ["recipe.toml", "--out", "run", "--quiet", "--set", &rates[0], "--set", &rates[1]];
+    let (status, _, stderr) = run(program("interp-train", folder.path()).args(arguments));
+    // ln 10 = 2.3026
+    let expected = "is above 2.303, that of guessing among 10 classes";
+    assert!(
+        status == 0 && stderr.contains("warning: the loss of the network") && stderr.contains(expected),
+        "{stderr}"
+    );
+    for file in ["summary.json", "report.html"] {
+        assert!(fs::read_to_string(folder.path().join("run").join(file)).unwrap().contains(expected), "{file}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -10,6 +10,7 @@ use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
 use interp_net::{Checkpoint, Meta, Network, files, sealed};
+use interp_report::number::show;
 use serde_json::json;
 
 use crate::compare::paired;
@@ -218,6 +219,10 @@ impl Sitting<'_> {
             let epoch = twin.epoch;
             Twin { test: scores(&twin.test), validation: scores(&twin.validation), epoch, size: twin.size, difference }
         });
+        let stages = [("the network", Some(&main)), ("the twin", twin.as_ref())];
+        let classes = self.plan.info().classes.len();
+        let warnings =
+            stages.into_iter().filter_map(|(name, found)| doubt(name, &found?.validation, classes)).collect();
         let summary = Summary {
             version: summary::VERSION,
             name: self.plan.common.name.clone(),
@@ -229,6 +234,7 @@ impl Sitting<'_> {
             size: main.size,
             claims: main.claims.clone(),
             twin: twin_summary,
+            warnings,
             seconds: self.seconds(),
         };
         let page = page::page(self.plan, &summary, &events, &main.network)?;
@@ -270,6 +276,20 @@ struct Examined {
     claims: Vec<Measured>,
     epoch: usize,
     size: Size,
+}
+
+/// A warning where a network is no better than guessing: K classes, all alike likely, have a loss of ln K.
+fn doubt(name: &str, validation: &Evaluation, classes: usize) -> Option<String> {
+    let (loss, guessing) = (validation.loss, (classes as f64).ln());
+    let said = || {
+        format!(
+            "the loss of {name} on validation, {}, is above {}, that of guessing among {classes} classes: if training went \
+             astray, lower the learning rate, or clip gradients",
+            show(loss),
+            show(guessing)
+        )
+    };
+    (loss > guessing).then(said)
 }
 
 fn scores(found: &Evaluation) -> Scores {

@@ -9,7 +9,7 @@ const SPACE: char = '\u{a0}';
 const GROUP: char = '\u{202f}';
 
 /// Four significant digits without trailing zeros; whole numbers below 10^15 in full.
-pub(crate) fn show(value: f64) -> String {
+pub fn show(value: f64) -> String {
     let size = value.abs();
     if value.is_nan() {
         "not a number".to_owned()

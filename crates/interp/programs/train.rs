@@ -168,6 +168,7 @@ impl Train {
                 Ok(Ending::Interrupted)
             }
             Outcome::Finished(summary) => {
+                summary.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
                 print(&if self.json { serde_json::to_string(&summary)? } else { results(&summary, &folder) })?;
                 Ok(if summary.claims.iter().all(|c| c.holds) { Ending::Fine } else { Ending::Failed })
             }

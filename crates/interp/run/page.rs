@@ -17,6 +17,7 @@ pub(super) fn page(plan: &Plan, summary: &Summary, events: &[Value], network: &N
     Ok(Page {
         title: format!("{}: {}", summary.name, headline(summary)),
         lead: lead(summary),
+        warnings: summary.warnings.clone(),
         facts: facts(plan, summary),
         claims: summary.claims.clone(),
         findings,
