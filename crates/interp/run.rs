@@ -183,9 +183,10 @@ impl Sitting<'_> {
         task: &Task<'_>,
         last_save: &mut Instant,
     ) -> Result<Flow> {
-        self.screen.training(stage, event, trainer, task.settings);
+        let seconds = self.seconds();
+        self.screen.training(stage, event, trainer, task.settings, seconds);
         if let Event::Epoch { .. } = event {
-            let line = epoch_line(stage, event, trainer, task, self.seconds());
+            let line = epoch_line(stage, event, trainer, task, seconds);
             self.log.line(&line)?;
         }
         let stop = self.options.stop.load(Ordering::Relaxed);
