@@ -73,7 +73,7 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
         folder.path(),
         "interp-train",
         &["recipe.toml", "--out", "run", "--resume", "--seed", "7"],
-        &["of another recipe"],
+        &["of another recipe", "every --set"],
     );
     assert_eq!(before, fs::read(at("model.safetensors")).unwrap());
     let (status, stdout, _) = run(program("interp-train", folder.path()).args([
@@ -279,6 +279,9 @@ fn arguments_that_make_no_sense_are_explained() {
         ),
         (&["recipe.toml", "--threads", "999999"], &["999999 is not in 0..=1024"]),
         (&["recipe.toml", "--threads", "-1"], &["-1 is not in 0..=1024"]),
+        (&["recipe.toml", "--seed", "-1"], &["-1 is not in 0..9223372036854775807"]),
+        (&["evall", "run"], &["did you mean `interp-train eval`?"]),
+        (&["claims", "run"], &["did you mean `interp-audit claims`?"]),
         (&["recipe.toml", "--device", "tpu"], &["tpu", "auto, cpu or cuda:N"]),
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
         (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),
@@ -344,6 +347,13 @@ fn a_folder_with_a_broken_picture_names_it() {
 #[test]
 fn own_pictures_are_classified() {
     let folder = finished();
+    for class in ["cat", "dog"] {
+        let at = folder.path().join("gray").join(class);
+        fs::create_dir_all(&at).unwrap();
+        image::GrayImage::new(32, 32).save(at.join("1.png")).unwrap();
+    }
+    let expected = ["the network takes pictures of 3 channel(s); those of folder have 1"];
+    fails(folder.path(), "interp-train", &["eval", "run", "--data", "folder:gray", "--split", "train"], &expected);
     let rgb: Vec<u8> = (0..50 * 40 * 3).map(|i| (i % 251) as u8).collect();
     fs::write(folder.path().join("mine.png"), interp::report::png(50, 40, &rgb).unwrap()).unwrap();
     let (status, stdout, stderr) =

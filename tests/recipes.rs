@@ -120,7 +120,7 @@ fn errors_name_place_value_and_nearest_key() {
     // What is replaced, by what, the column that is named, and what else is said.
     let cases: &[(&str, &str, usize, &[&str])] = &[
         ("batch = 32", "bach = 32", 1, &["bach", "did you mean `batch`"]),
-        ("batch = 32", "batch = \"many\"", 9, &["many"]),
+        ("batch = 32", "batch = \"many\"", 9, &["many", "expected a whole number from 0 on"]),
         ("kind = \"l1\"", "kind = \"l2\"", 8, &["`l2` is no kind of prior", "did you mean `l1`"]),
         ("target = 0.5", "targte = 0.5", 1, &["did you mean `target`"]),
         ("target = 0.5", "target = 1.5", 10, &["`prior.0.target` must be between 0 and 1, not 1.5"]),
@@ -131,7 +131,7 @@ fn errors_name_place_value_and_nearest_key() {
             &["unknown key `ndoes`", "reached_at, kind, name, nodes", "did you mean `nodes`"],
         ),
         ("[augment]", "[augmnt]", 2, &["augmnt", "did you mean `augment`"]),
-        ("\"features.*\"", "\"feature.*\"", 10, &["`feature.*` matches no", "did you mean `features."]),
+        ("\"features.*\"", "\"feature.*\"", 10, &["`feature.*` matches no", "did you mean `features.*`"]),
         ("depth = 8", "dpeth = 8", 1, &["depth, width, batch_norm, on_off, kind", "did you mean `depth`"]),
         ("depth = 8", "depth = 9", 9, &["`model.depth` must be one of [8, 11, 13, 16, 19], not 9"]),
         ("width = 0.125", "width = -1", 9, &["`model.width` must be above 0"]),
@@ -182,7 +182,7 @@ fn overrides_reach_into_lists_and_are_named_in_errors() {
         ("train.bach=3", "did you mean `batch`"),
         ("prior.7.target=0.2", "no index"),
         ("train", "a.b=c"),
-        ("seed.x=1", "expected u64"),
+        ("seed.x=1", "expected a whole number"),
     ] {
         let (status, _, stderr) = set(&[wrong]);
         assert!(status == 2 && stderr.contains(expected), "{wrong}: {stderr}");

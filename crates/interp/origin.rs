@@ -92,9 +92,21 @@ impl Origin {
     }
 }
 
+/// What serde calls types, in the words of recipes.
+const TYPES: [(&str, &str); 5] = [
+    ("expected usize", "expected a whole number from 0 on"),
+    ("expected u64", "expected a whole number from 0 on"),
+    ("expected f64", "expected a number"),
+    ("expected f32", "expected a number"),
+    ("expected a sequence", "expected a list"),
+];
+
 /// A message of serde in the words of recipes, and what may have been meant by a key or value that is unknown.
 fn plain(message: &str, shared: &[&str]) -> (String, Option<String>) {
-    let Some(unknown) = message.strip_prefix("unknown ") else { return (message.to_owned(), None) };
+    let Some(unknown) = message.strip_prefix("unknown ") else {
+        let told = |text: String, (name, words): &(&str, &str)| text.replace(name, words);
+        return (TYPES.iter().fold(message.to_owned(), told), None);
+    };
     let mut quoted = unknown.split('`').skip(1).step_by(2);
     let given = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.chain(shared.iter().copied()).collect();

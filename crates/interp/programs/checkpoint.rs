@@ -164,8 +164,11 @@ pub(super) fn check_fit(loaded: &Loaded, info: &interp_data::Info) -> Result<()>
     let classes = loaded.file.meta.as_ref().map(|meta| &meta.classes);
     let wants = network.graph.shape(0);
     let has = [info.channels, info.height, info.width];
-    let problem = if wants != has {
-        format!("the network takes pictures of (channels, height, width) {wants:?}; {} has {has:?}", info.name)
+    let problem = if wants[0] != has[0] {
+        format!("the network takes pictures of {} channel(s); those of {} have {}", wants[0], info.name, has[0])
+    } else if wants != has {
+        let ([_, height, width], name) = (has, &info.name);
+        format!("the network takes pictures of {}x{}; those of {name} are {height}x{width}", wants[1], wants[2])
     } else if network.graph.outputs() != info.classes.len() {
         format!("the network has {} outputs; {} has {} classes", network.graph.outputs(), info.name, info.classes.len())
     } else if let Some(classes) = classes.filter(|classes| **classes != info.classes) {
