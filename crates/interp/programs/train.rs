@@ -76,8 +76,7 @@ struct Train {
     overwrite: bool,
     /// Seed, instead of the recipe's
     #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
-    seed: Option<i64>, // as TOML's integers
-
+    seed: Option<i64>,
     /// Print the resolved recipe, the layers and the claims, and stop
     #[arg(long)]
     dry_run: bool,
