@@ -59,7 +59,17 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
         assert!(summary.pointer(key).is_some(), "{key} in {summary}");
     }
     assert_eq!(summary["warnings"], serde_json::json!([]));
-    assert!(fs::read_to_string(at("report.html")).unwrap().contains("tiny"));
+    let page = fs::read_to_string(at("report.html")).unwrap();
+    for part in [
+        "tiny",
+        "interp-train run/recipe.toml --out DIR",
+        concat!("interp-train ", env!("CARGO_PKG_VERSION")),
+        "The claim that the recipe makes about the network holds",
+        "Classes, the worst first",
+        "augmented",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
 
     let before = fs::read(at("model.safetensors")).unwrap();
     fails(
@@ -176,6 +186,16 @@ fn files_that_no_run_has_left_are_never_touched() {
     let (status, _, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "notes"]));
     assert_eq!(status, 0, "{stderr}");
     assert!(mine.iter().all(|path| fs::read(path).unwrap() == b"mine"));
+}
+
+#[test]
+fn the_recipe_that_a_run_has_left_repeats_it() {
+    let folder = finished();
+    let repeat = ["run/recipe.toml", "--out", "again", "--quiet"];
+    let (status, _, stderr) = run(program("interp-train", folder.path()).args(repeat));
+    assert_eq!(status, 0, "{stderr}");
+    let model = |run: &str| fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+    assert!(model("run") == model("again"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use interp_net::{Checkpoint, Meta, Network, files, sealed};
 use interp_report::number::show;
 use serde_json::json;
 
+use self::confusion::Confusion;
 use crate::compare::paired;
 use crate::folder::{self, Folder, Log, Stage, State};
 use crate::plan::Plan;
@@ -20,6 +21,7 @@ use crate::progress::Screen;
 use crate::summary::{self, Scores, Size, Summary, Twin};
 use crate::{Error, Result};
 
+mod confusion;
 mod page;
 
 /// How a run is carried out; on the CPU nothing here changes its result.
@@ -238,7 +240,7 @@ impl Sitting<'_> {
             warnings,
             seconds: self.seconds(),
         };
-        let page = page::page(self.plan, &summary, &events, &main.network)?;
+        let page = page::page(self.plan, self.folder, &summary, &events, &main, twin.as_ref())?;
         files::write_atomically(&self.folder.report(), interp_report::html(&page)?.as_bytes())?;
         // Last, because a folder with a summary is a finished run.
         files::write_atomically(&self.folder.summary(), &serde_json::to_vec_pretty(&summary)?)?;
@@ -253,19 +255,21 @@ impl Sitting<'_> {
         let network = file.network(&path, None, [info.height, info.width])?;
         let there = network.to_device(&self.options.device)?;
         let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
-        let on = |split: Split| -> Result<Evaluation> {
+        let on = |split: Split| -> Result<(Evaluation, Confusion)> {
             let data = self.plan.data.examining();
             let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
             let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
-            Ok(evaluate(&there, info, loader.in_order(None), |batch, _| {
+            let mut confusion = Confusion::new(info.classes.len());
+            let found = evaluate(&there, info, loader.in_order(None), |batch, logits| {
                 done += batch.labels.len() as u64;
                 bar.set(done, all);
-                Ok(())
-            })?)
+                Ok(confusion.add(&batch.labels, logits)?)
+            })?;
+            Ok((found, confusion))
         };
-        let (test, validation) = (on(Split::Test)?, on(Split::Validation)?);
+        let ((test, confusion), (validation, _)) = (on(Split::Test)?, on(Split::Validation)?);
         let claims = interp_audit::measure(&network, &claims)?;
-        Ok(Examined { size: size(&network)?, test, validation, claims, epoch, network })
+        Ok(Examined { size: size(&network)?, test, confusion, validation, claims, epoch, network })
     }
 }
 
@@ -273,6 +277,8 @@ impl Sitting<'_> {
 struct Examined {
     network: Network,
     test: Evaluation,
+    /// On test.
+    confusion: Confusion,
     validation: Evaluation,
     claims: Vec<Measured>,
     epoch: usize,
