@@ -58,7 +58,18 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     ] {
         assert!(summary.pointer(key).is_some(), "{key} in {summary}");
     }
-    assert!(fs::read_to_string(at("report.html")).unwrap().contains("tiny"));
+    assert_eq!(summary["warnings"], serde_json::json!([]));
+    let page = fs::read_to_string(at("report.html")).unwrap();
+    for part in [
+        "tiny",
+        "interp-train run/recipe.toml --out DIR",
+        concat!("interp-train ", env!("CARGO_PKG_VERSION")),
+        "The claim that the recipe makes about the network holds",
+        "Classes, the worst first",
+        "augmented",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
 
     let before = fs::read(at("model.safetensors")).unwrap();
     fails(
@@ -72,7 +83,7 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
         folder.path(),
         "interp-train",
         &["recipe.toml", "--out", "run", "--resume", "--seed", "7"],
-        &["of another recipe"],
+        &["of another recipe", "every --set"],
     );
     assert_eq!(before, fs::read(at("model.safetensors")).unwrap());
     let (status, stdout, _) = run(program("interp-train", folder.path()).args([
@@ -95,6 +106,23 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["count"], 30);
     let (status, stdout, _) = run(program("interp-train", folder.path()).args(["show", "run"]));
     assert!(status == 0 && stdout.contains("features.0") && stdout.contains("trained on concepts"), "{stdout}");
+}
+
+#[test]
+fn a_network_no_better_than_guessing_is_warned_of() {
+    let folder = folder(TINY);
+    let rates = [0, 1].map(|phase| format!("train.phase.{phase}.learning_rate=10"));
+    let arguments = ["recipe.toml", "--out", "run", "--quiet", "--set", &rates[0], "--set", &rates[1]];
+    let (status, _, stderr) = run(program("interp-train", folder.path()).args(arguments));
+    // ln 10 = 2.3026
+    let expected = "is above 2.303, that of guessing among 10 classes";
+    assert!(
+        status == 0 && stderr.contains("warning: the loss of the network") && stderr.contains(expected),
+        "{stderr}"
+    );
+    for file in ["summary.json", "report.html"] {
+        assert!(fs::read_to_string(folder.path().join("run").join(file)).unwrap().contains(expected), "{file}");
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -158,6 +186,16 @@ fn files_that_no_run_has_left_are_never_touched() {
     let (status, _, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "notes"]));
     assert_eq!(status, 0, "{stderr}");
     assert!(mine.iter().all(|path| fs::read(path).unwrap() == b"mine"));
+}
+
+#[test]
+fn the_recipe_that_a_run_has_left_repeats_it() {
+    let folder = finished();
+    let repeat = ["run/recipe.toml", "--out", "again", "--quiet"];
+    let (status, _, stderr) = run(program("interp-train", folder.path()).args(repeat));
+    assert_eq!(status, 0, "{stderr}");
+    let model = |run: &str| fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+    assert!(model("run") == model("again"));
 }
 
 #[test]
@@ -259,6 +297,11 @@ fn arguments_that_make_no_sense_are_explained() {
             &["recipe.toml", "--set", "train.group=[{ nodes = [\"features.*\"], rate = 0.0 }]"],
             &["`l1` steers in no phase", "learning rate of 0"],
         ),
+        (&["recipe.toml", "--threads", "999999"], &["999999 is not in 0..=1024"]),
+        (&["recipe.toml", "--threads", "-1"], &["-1 is not in 0..=1024"]),
+        (&["recipe.toml", "--seed", "-1"], &["-1 is not in 0..9223372036854775807"]),
+        (&["evall", "run"], &["did you mean `interp-train eval`?"]),
+        (&["claims", "run"], &["did you mean `interp-audit claims`?"]),
         (&["recipe.toml", "--device", "tpu"], &["tpu", "auto, cpu or cuda:N"]),
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
         (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),
@@ -269,6 +312,44 @@ fn arguments_that_make_no_sense_are_explained() {
     ];
     for (arguments, expected) in cases {
         fails(folder.path(), "interp-train", arguments, expected);
+    }
+}
+
+#[test]
+fn what_the_system_says_of_a_file_is_said_once_and_with_the_key_that_names_it() {
+    let folder = folder(&on_pictures());
+    fs::create_dir(folder.path().join("recipes")).unwrap();
+    fs::copy(folder.path().join("recipe.toml"), folder.path().join("recipes/small.toml")).unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["recipe.toml"], &["`data.path`: pictures: No such file", "recipe.toml:6:8"]),
+        (&["reciepe.toml"], &["reciepe.toml: No such file", "did you mean `recipe.toml`?"]),
+        (&["recipe/small.toml"], &["recipe/small.toml: No such file", "did you mean `recipes/small.toml`?"]),
+        (&["recipes"], &["recipes: Is a directory"]),
+        (&["recipes/small.toml", "--out", "recipe.toml"], &["recipe.toml: a file, and no folder"]),
+        (&["eval", "x", "--data", "folder:pictures"], &["x: no such file"]),
+        (&["show", "folder:pictures"], &["pictures: No such file"]),
+    ];
+    for (arguments, expected) in cases {
+        fails(folder.path(), "interp-train", arguments, expected);
+        let (_, _, stderr) = run(program("interp-train", folder.path()).args(*arguments));
+        assert!(stderr.matches("os error").count() <= 1, "{stderr}");
+    }
+}
+
+#[test]
+fn without_the_hub_the_place_for_a_local_copy_is_named() {
+    let mnist = on_pictures().replacen("kind = \"folder\"\npath = \"pictures\"\nsize = 32", "kind = \"mnist\"", 1);
+    let folder = folder(&mnist);
+    let cases: &[(&[&str], &str)] = &[
+        (&["recipe.toml"], "a local copy, with --set data.path=DIR"),
+        (&["show", "mnist"], "a local copy, as mnist:DIR"),
+    ];
+    for (arguments, expected) in cases {
+        let mut command = program("interp-train", folder.path());
+        command.args(*arguments).env("HF_HUB_OFFLINE", "1").env("HF_HUB_CACHE", folder.path());
+        let (status, _, stderr) = run(&mut command);
+        let flat = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert!(status == 2 && flat.contains(expected), "{stderr}");
     }
 }
 
@@ -286,6 +367,13 @@ fn a_folder_with_a_broken_picture_names_it() {
 #[test]
 fn own_pictures_are_classified() {
     let folder = finished();
+    for class in ["cat", "dog"] {
+        let at = folder.path().join("gray").join(class);
+        fs::create_dir_all(&at).unwrap();
+        image::GrayImage::new(32, 32).save(at.join("1.png")).unwrap();
+    }
+    let expected = ["the network takes pictures of 3 channel(s); those of folder have 1"];
+    fails(folder.path(), "interp-train", &["eval", "run", "--data", "folder:gray", "--split", "train"], &expected);
     let rgb: Vec<u8> = (0..50 * 40 * 3).map(|i| (i % 251) as u8).collect();
     fs::write(folder.path().join("mine.png"), interp::report::png(50, 40, &rgb).unwrap()).unwrap();
     let (status, stdout, stderr) =

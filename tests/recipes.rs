@@ -5,7 +5,7 @@ use interp::Catalog;
 use interp::folder::Folder;
 use interp::recipe::{Recipe, schema};
 
-use crate::common::{TINY, folder, program, run};
+use crate::common::{TINY, folder, program, run, write_pictures};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -29,6 +29,28 @@ fn shipped_recipes_are_read_and_resolve_to_themselves() {
         let again = Recipe::parse("resolved", &text, &catalog).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
         assert_eq!(again.resolved().unwrap(), text, "{name}");
     }
+}
+
+/// The recipe that a page of the documentation shows.
+fn shown(page: &str) -> String {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_recipe_in_the_readme_is_the_one_it_is_called() {
+    let resolved = |recipe: interp::Result<Recipe>| recipe.unwrap().resolved().unwrap();
+    let shipped = Recipe::read(&root().join("recipes/sparse_vgg.toml"), &[], &Catalog::default());
+    assert_eq!(resolved(Recipe::parse("README.md", &shown("README.md"), &Catalog::default())), resolved(shipped));
+}
+
+#[test]
+fn the_recipe_for_own_pictures_fits_them() {
+    let folder = folder(&shown("docs/data.md"));
+    write_pictures(folder.path(), &[("daisy", 12), ("rose", 12)]);
+    fs::rename(folder.path().join("pictures"), folder.path().join("flowers")).unwrap();
+    let (status, stdout, stderr) = run(program("interp-train", folder.path()).args(["recipe.toml", "--dry-run"]));
+    assert!(status == 0 && stdout.contains("to train"), "{stderr}");
 }
 
 /// The recipe of the tests, with one section replaced by the example of an entry.
@@ -98,12 +120,19 @@ fn errors_name_place_value_and_nearest_key() {
     // What is replaced, by what, the column that is named, and what else is said.
     let cases: &[(&str, &str, usize, &[&str])] = &[
         ("batch = 32", "bach = 32", 1, &["bach", "did you mean `batch`"]),
-        ("batch = 32", "batch = \"many\"", 9, &["many"]),
+        ("batch = 32", "batch = \"many\"", 9, &["many", "expected a whole number from 0 on"]),
         ("kind = \"l1\"", "kind = \"l2\"", 8, &["`l2` is no kind of prior", "did you mean `l1`"]),
         ("target = 0.5", "targte = 0.5", 1, &["did you mean `target`"]),
         ("target = 0.5", "target = 1.5", 10, &["`prior.0.target` must be between 0 and 1, not 1.5"]),
+        (
+            "nodes = [",
+            "ndoes = [",
+            1,
+            &["unknown key `ndoes`", "reached_at, kind, name, nodes", "did you mean `nodes`"],
+        ),
         ("[augment]", "[augmnt]", 2, &["augmnt", "did you mean `augment`"]),
-        ("\"features.*\"", "\"feature.*\"", 10, &["`feature.*` matches no", "did you mean `features."]),
+        ("\"features.*\"", "\"feature.*\"", 10, &["`feature.*` matches no", "did you mean `features.*`"]),
+        ("depth = 8", "dpeth = 8", 1, &["depth, width, batch_norm, on_off, kind", "did you mean `depth`"]),
         ("depth = 8", "depth = 9", 9, &["`model.depth` must be one of [8, 11, 13, 16, 19], not 9"]),
         ("width = 0.125", "width = -1", 9, &["`model.width` must be above 0"]),
         ("train = 160", "size = 8", 8, &["`data.size` must be 16 to 224, not 8"]),
@@ -153,7 +182,7 @@ fn overrides_reach_into_lists_and_are_named_in_errors() {
         ("train.bach=3", "did you mean `batch`"),
         ("prior.7.target=0.2", "no index"),
         ("train", "a.b=c"),
-        ("seed.x=1", "expected u64"),
+        ("seed.x=1", "expected a whole number"),
     ] {
         let (status, _, stderr) = set(&[wrong]);
         assert!(status == 2 && stderr.contains(expected), "{wrong}: {stderr}");

@@ -214,7 +214,9 @@ impl Folder {
         let state: State =
             serde_json::from_value(content).map_err(|e| wrong(format!("no state of this version: {e}")))?;
         if state.recipe != recipe {
-            return Err(wrong("it is of another recipe: run with the recipe it was begun with, or --overwrite".into()));
+            let problem = "it is of another recipe: repeat the recipe, every --set and --seed that it was begun with, or \
+                           --overwrite";
+            return Err(wrong(problem.into()));
         }
         if state.data != data {
             return Err(wrong("the data has changed since it was saved: pictures, their labels or groups".into()));

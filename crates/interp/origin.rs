@@ -41,8 +41,12 @@ impl Origin {
 
     /// What TOML and serde said.
     pub(crate) fn toml(&self, error: toml::de::Error) -> Error {
-        let message = error.message().to_owned();
-        let near = suggestion(&message);
+        self.toml_beside(&[], error)
+    }
+
+    /// What serde said of a section that has `shared` keys beside those that serde knows.
+    pub(crate) fn toml_beside(&self, shared: &[&str], error: toml::de::Error) -> Error {
+        let (message, near) = plain(error.message(), shared);
         self.at(error.span(), message, near.as_deref())
     }
 
@@ -88,9 +92,27 @@ impl Origin {
     }
 }
 
-/// The key that an "unknown field" message of serde may have meant.
-fn suggestion(message: &str) -> Option<String> {
-    let mut quoted = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
-    let unknown = quoted.next()?;
-    nearest(unknown, quoted.collect::<Vec<_>>()).map(str::to_owned)
+/// What serde calls types, in the words of recipes.
+const TYPES: [(&str, &str); 5] = [
+    ("expected usize", "expected a whole number from 0 on"),
+    ("expected u64", "expected a whole number from 0 on"),
+    ("expected f64", "expected a number"),
+    ("expected f32", "expected a number"),
+    ("expected a sequence", "expected a list"),
+];
+
+/// A message of serde in the words of recipes, and what may have been meant by a key or value that is unknown.
+fn plain(message: &str, shared: &[&str]) -> (String, Option<String>) {
+    let Some(unknown) = message.strip_prefix("unknown ") else {
+        let told = |text: String, (name, words): &(&str, &str)| text.replace(name, words);
+        return (TYPES.iter().fold(message.to_owned(), told), None);
+    };
+    let mut quoted = unknown.split('`').skip(1).step_by(2);
+    let given = quoted.next().unwrap_or_default();
+    let known: Vec<&str> = quoted.chain(shared.iter().copied()).collect();
+    let near = nearest(given, known.iter().copied()).map(str::to_owned);
+    match unknown.starts_with("field") {
+        true => (format!("unknown key `{given}`; there are: {}", known.join(", ")), near),
+        false => (message.to_owned(), near),
+    }
 }

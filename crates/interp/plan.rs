@@ -1,5 +1,7 @@
 //! Plans: a recipe held against its data and its network, before the first step.
 
+use std::path::Path;
+
 use interp_data::{DataError, Divided, Info, Split, class_weights};
 use interp_finding::{Claim, nearest};
 use interp_learn::prior::Scope;
@@ -7,7 +9,7 @@ use interp_learn::{LearnError, Steering};
 use interp_net::{Graph, Meta, Network, Normalization, describe};
 
 use crate::recipe::{Common, Recipe};
-use crate::{Origin, Result};
+use crate::{Error, Origin, Result};
 
 /// All that a run needs; nothing in it can fail for a reason that the recipe could have told.
 pub struct Plan {
@@ -42,7 +44,7 @@ impl Plan {
         let hash = interp_net::sealed::digest(&text);
         let origin = recipe.origin;
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
-        let data = recipe.data.object.open(progress).map_err(|e| origin.blame("data", e))?;
+        let data = recipe.data.object.open(progress).map_err(|e| unopened(e, &recipe.data.settings, &origin))?;
         let info = data.info().clone();
         let data = Divided::new(data, &recipe.common.split).map_err(|e| origin.blame("split", e))?;
         let sizes = sizes(&data);
@@ -113,6 +115,18 @@ impl Plan {
             describe(&network),
             claims
         ))
+    }
+}
+
+/// An error of opening data by `settings`, with the key of its path where that is to blame, or would help.
+fn unopened(error: DataError, settings: &toml::Table, origin: &Origin) -> Error {
+    let given = settings.get("path").and_then(|path| path.as_str()).map(Path::new);
+    match &error {
+        DataError::Io { path, .. } | DataError::Format { path, .. } if given == Some(path) => {
+            origin.at_key("data.path", format!("`data.path`: {error}"))
+        }
+        DataError::Hub(_) => origin.at_key("data", format!("{error}, with --set data.path=DIR")),
+        _ => origin.blame("data", error),
     }
 }
 

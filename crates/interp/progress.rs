@@ -19,7 +19,6 @@ pub struct Screen {
     whole: Option<Whole>,
     /// Networks that the run trains.
     networks: usize,
-    began: Instant,
 }
 
 /// The bar of a whole run, in steps of all its networks.
@@ -33,8 +32,7 @@ impl Screen {
     /// Bars if standard error is a terminal, else lines; nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let (bars, began) = (MultiProgress::new(), Instant::now());
-        Self { quiet, terminal, bars, epoch: None, whole: None, networks: 1, began }
+        Self { quiet, terminal, bars: MultiProgress::new(), epoch: None, whole: None, networks: 1 }
     }
 
     /// A line that stays.
@@ -78,8 +76,8 @@ impl Screen {
         self.epoch.take().into_iter().chain(whole).for_each(|bar| bar.finish_and_clear());
     }
 
-    /// Shows an event of training by `settings`.
-    pub fn training(&mut self, stage: Stage, event: &Event, trainer: &Trainer, settings: &Train) {
+    /// Shows an event of training by `settings`, `seconds` into the run.
+    pub fn training(&mut self, stage: Stage, event: &Event, trainer: &Trainer, settings: &Train, seconds: f64) {
         let epochs = settings.epochs();
         match event {
             Event::Step { of, rate } => self.step(stage, *of, *rate, trainer, settings),
@@ -92,9 +90,8 @@ impl Screen {
                     (false, false) => "  claims not met yet",
                 };
                 self.say(&format!(
-                    "{} epoch {epoch}/{epochs}  train loss {:.4} accuracy {:.2} %  val loss {:.4} accuracy {:.2} %  {:.0} s{note}",
+                    "{} epoch {epoch}/{epochs}  train loss {:.4} accuracy {:.2} %  val loss {:.4} accuracy {:.2} %  {seconds:.0} s{note}",
                     name(stage), train.0, 100.0 * train.1, validation.loss, 100.0 * validation.accuracy,
-                    self.began.elapsed().as_secs_f64(),
                 ));
             }
         }

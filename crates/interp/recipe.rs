@@ -3,7 +3,7 @@
 //! A recipe is TOML. Sections of open kinds (`[data]`, `[model]`, `[[prior]]`) are read by the entry of
 //! the [`Catalog`] that their `kind` names; the rest is [`Common`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use interp_data::{Augment, Divide, Source};
 use interp_finding::{Built, Entry, Section, find, nearest};
@@ -91,7 +91,7 @@ impl Recipe {
     /// # Errors
     /// With file, line, column, the bad value, and the nearest right key.
     pub fn read(path: &Path, overrides: &[String], catalog: &Catalog) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| unread(path, source))?;
         let name = path.display().to_string();
         let recipe = Self::parse(&name, &text, catalog)?;
         if overrides.is_empty() {
@@ -172,6 +172,25 @@ impl Recipe {
     }
 }
 
+/// Why a recipe cannot be read, and which one may have been meant: one beside it, or in `recipes`.
+fn unread(path: &Path, source: std::io::Error) -> Error {
+    let path = path.to_owned();
+    let beside = Path::new(".").join(path.parent().unwrap_or(&path));
+    let files = [beside, "recipes".into()].into_iter().flat_map(std::fs::read_dir).flatten().flatten();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let recipes: Vec<(String, PathBuf)> =
+        files.map(|file| (name(&file.path()), file.path())).filter(|(name, _)| name.ends_with(".toml")).collect();
+    let near = nearest(&name(&path), recipes.iter().map(|(name, _)| name.as_str()));
+    match recipes.iter().find(|(name, _)| near == Some(name)) {
+        Some((_, near)) if source.kind() == std::io::ErrorKind::NotFound => {
+            let near = near.strip_prefix(".").unwrap_or(near).display();
+            let problem = format!("{source}; did you mean `{near}`?");
+            Error::Folder { path, problem }
+        }
+        _ => Error::Io { path, source },
+    }
+}
+
 /// Turns TOML into parts.
 struct Reader<'a> {
     origin: &'a Origin,
@@ -209,7 +228,8 @@ impl Reader<'_> {
             self.origin.at(Some(kind.span()), format!("`{name}` is no kind of {key}; there are: {}", kinds()), near)
         })?;
         let section: Section<'_> = Spanned::new(span, table);
-        let Built { settings, object } = (entry.build)(section).map_err(|e| self.origin.toml(e))?;
+        let shared: &[&str] = if key == "prior" { &["kind", "name", "nodes"] } else { &["kind"] };
+        let Built { settings, object } = (entry.build)(section).map_err(|e| self.origin.toml_beside(shared, e))?;
         Ok(Part { kind: entry.name, settings, object })
     }
 

@@ -10,8 +10,10 @@ use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
 use interp_net::{Checkpoint, Meta, Network, files, sealed};
+use interp_report::number::show;
 use serde_json::json;
 
+use self::confusion::Confusion;
 use crate::compare::paired;
 use crate::folder::{self, Folder, Log, Stage, State};
 use crate::plan::Plan;
@@ -19,6 +21,7 @@ use crate::progress::Screen;
 use crate::summary::{self, Scores, Size, Summary, Twin};
 use crate::{Error, Result};
 
+mod confusion;
 mod page;
 
 /// How a run is carried out; on the CPU nothing here changes its result.
@@ -182,9 +185,10 @@ impl Sitting<'_> {
         task: &Task<'_>,
         last_save: &mut Instant,
     ) -> Result<Flow> {
-        self.screen.training(stage, event, trainer, task.settings);
+        let seconds = self.seconds();
+        self.screen.training(stage, event, trainer, task.settings, seconds);
         if let Event::Epoch { .. } = event {
-            let line = epoch_line(stage, event, trainer, task, self.seconds());
+            let line = epoch_line(stage, event, trainer, task, seconds);
             self.log.line(&line)?;
         }
         let stop = self.options.stop.load(Ordering::Relaxed);
@@ -218,6 +222,10 @@ impl Sitting<'_> {
             let epoch = twin.epoch;
             Twin { test: scores(&twin.test), validation: scores(&twin.validation), epoch, size: twin.size, difference }
         });
+        let stages = [("the network", Some(&main)), ("the twin", twin.as_ref())];
+        let classes = self.plan.info().classes.len();
+        let warnings =
+            stages.into_iter().filter_map(|(name, found)| doubt(name, &found?.validation, classes)).collect();
         let summary = Summary {
             version: summary::VERSION,
             name: self.plan.common.name.clone(),
@@ -229,9 +237,10 @@ impl Sitting<'_> {
             size: main.size,
             claims: main.claims.clone(),
             twin: twin_summary,
+            warnings,
             seconds: self.seconds(),
         };
-        let page = page::page(self.plan, &summary, &events, &main.network)?;
+        let page = page::page(self.plan, self.folder, &summary, &events, &main, twin.as_ref())?;
         files::write_atomically(&self.folder.report(), interp_report::html(&page)?.as_bytes())?;
         // Last, because a folder with a summary is a finished run.
         files::write_atomically(&self.folder.summary(), &serde_json::to_vec_pretty(&summary)?)?;
@@ -246,19 +255,21 @@ impl Sitting<'_> {
         let network = file.network(&path, None, [info.height, info.width])?;
         let there = network.to_device(&self.options.device)?;
         let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
-        let on = |split: Split| -> Result<Evaluation> {
+        let on = |split: Split| -> Result<(Evaluation, Confusion)> {
             let data = self.plan.data.examining();
             let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
             let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
-            Ok(evaluate(&there, info, loader.in_order(None), |batch, _| {
+            let mut confusion = Confusion::new(info.classes.len());
+            let found = evaluate(&there, info, loader.in_order(None), |batch, logits| {
                 done += batch.labels.len() as u64;
                 bar.set(done, all);
-                Ok(())
-            })?)
+                Ok(confusion.add(&batch.labels, logits)?)
+            })?;
+            Ok((found, confusion))
         };
-        let (test, validation) = (on(Split::Test)?, on(Split::Validation)?);
+        let ((test, confusion), (validation, _)) = (on(Split::Test)?, on(Split::Validation)?);
         let claims = interp_audit::measure(&network, &claims)?;
-        Ok(Examined { size: size(&network)?, test, validation, claims, epoch, network })
+        Ok(Examined { size: size(&network)?, test, confusion, validation, claims, epoch, network })
     }
 }
 
@@ -266,10 +277,26 @@ impl Sitting<'_> {
 struct Examined {
     network: Network,
     test: Evaluation,
+    /// On test.
+    confusion: Confusion,
     validation: Evaluation,
     claims: Vec<Measured>,
     epoch: usize,
     size: Size,
+}
+
+/// A warning where a network is no better than guessing: K classes, all alike likely, have a loss of ln K.
+fn doubt(name: &str, validation: &Evaluation, classes: usize) -> Option<String> {
+    let (loss, guessing) = (validation.loss, (classes as f64).ln());
+    let said = || {
+        format!(
+            "the loss of {name} on validation, {}, is above {}, that of guessing among {classes} classes: if training went \
+             astray, lower the learning rate, or clip gradients",
+            show(loss),
+            show(guessing)
+        )
+    };
+    (loss > guessing).then(said)
 }
 
 fn scores(found: &Evaluation) -> Scores {
@@ -312,6 +339,9 @@ fn epoch_line(stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, s
 /// If a run is there and `start` is fresh, there is none to resume, or other files are in its place.
 pub fn check_folder(folder: &Folder, start: Start) -> Result<()> {
     let wrong = |problem: &str| Err(Error::Folder { path: folder.root().to_owned(), problem: problem.to_owned() });
+    if folder.root().is_file() {
+        return wrong("a file, and no folder for a run: choose another --out");
+    }
     if let Some(file) = folder.foreign() {
         let problem = format!("there is a {} in it that no run here has left: choose another --out", file.display());
         return wrong(&problem);

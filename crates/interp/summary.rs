@@ -31,6 +31,8 @@ pub struct Summary {
     pub claims: Vec<Measured>,
     /// The same network trained without priors, if one was.
     pub twin: Option<Twin>,
+    /// What makes the results doubtful, a sentence each; usually none.
+    pub warnings: Vec<String>,
     /// Seconds of training and testing together, over all sittings.
     pub seconds: f64,
 }

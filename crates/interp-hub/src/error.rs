@@ -1,5 +1,7 @@
 //! Why a file of the hub could not be had.
 
+use std::error::Error;
+
 use hf_hub::HFError;
 
 /// Why a file of the hub could not be had, and what to do.
@@ -24,7 +26,8 @@ pub enum HubError {
     },
     /// The server cannot be reached, and the cache has no such file.
     #[error(
-        "{file} is not in the cache, and the hub cannot be reached: check the network and HF_ENDPOINT, or give the path of a local copy"
+        "{file} is not in the cache, and the hub cannot be reached ({}): check the network and HF_ENDPOINT, or give the path of a local copy",
+        root(source)
     )]
     NoNetwork {
         /// Repository, revision and file.
@@ -40,4 +43,9 @@ pub enum HubError {
         /// What the server or the file system said.
         source: Box<HFError>,
     },
+}
+
+/// The cause of all causes.
+fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    error.source().map_or(error, root)
 }

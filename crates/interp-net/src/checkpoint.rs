@@ -110,17 +110,27 @@ impl Checkpoint {
     /// other shapes than the architecture's: all of them are named.
     pub fn network(&self, path: &Path, architecture: Option<&str>, size: [usize; 2]) -> Result<Network> {
         let wrong = |problem: String| NetError::Checkpoint { path: path.to_owned(), problem };
+        let fitting =
+            || self.fitting(size).map(|name| format!("; its tensors are those of {name}")).unwrap_or_default();
         let graph = match (architecture, &self.meta) {
             (None, Some(meta)) => meta.graph.clone(),
-            (None, None) => return Err(wrong("the file does not say what network it is: name it with --arch".into())),
-            (Some(name), _) => self.graph_of(name, size)?,
+            (None, None) => {
+                let problem = "the file does not say what network it is: name it with --arch";
+                return Err(wrong(format!("{problem}{}", fitting())));
+            }
+            (Some(name), _) => self.graph_of(&*zoo::by_name(name)?, size)?,
         };
-        let params = load(&graph, &self.tensors).map_err(wrong)?;
+        let params = load(&graph, &self.tensors).map_err(|problem| wrong(format!("{problem}{}", fitting())))?;
         Ok(Network { graph, params })
     }
 
-    fn graph_of(&self, name: &str, [height, width]: [usize; 2]) -> Result<Graph> {
-        let architecture = zoo::by_name(name)?;
+    /// The first architecture of the zoo that has just these tensors.
+    fn fitting(&self, size: [usize; 2]) -> Option<String> {
+        let fits = |graph: Graph| load(&graph, &self.tensors).is_ok();
+        zoo::named().find(|(_, kind)| self.graph_of(&**kind, size).is_ok_and(fits)).map(|(name, _)| name)
+    }
+
+    fn graph_of(&self, architecture: &dyn zoo::Architecture, [height, width]: [usize; 2]) -> Result<Graph> {
         let draft = architecture.graph([3, height, width], 2)?;
         let dims = |name: &str| self.tensors.get(name).map(|t| t.dims().to_vec());
         let named = |node: usize| dims(&format!("{}.weight", draft.nodes()[node].name));

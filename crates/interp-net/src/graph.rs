@@ -155,10 +155,10 @@ impl Graph {
     pub fn select(&self, patterns: &[String], what: &'static str, fits: impl Fn(&Node) -> bool) -> Result<Vec<NodeId>> {
         let mut chosen = vec![false; self.nodes.len()];
         for pattern in patterns {
-            let none = || NetError::NoMatch {
-                pattern: pattern.clone(),
-                what,
-                nearest: nearest(pattern, self.names()).map(str::to_owned),
+            let none = || {
+                let usable: Vec<String> = self.nodes.iter().filter(|&node| fits(node)).flat_map(patterns_of).collect();
+                let nearest = nearest(pattern, usable.iter().map(String::as_str)).map(str::to_owned);
+                NetError::NoMatch { pattern: pattern.clone(), what, nearest }
             };
             let glob = GlobBuilder::new(pattern).build().map_err(|_| none())?.compile_matcher();
             let matches = |node: &Node| glob.is_match(&node.name) && fits(node);
@@ -245,6 +245,12 @@ impl Graph {
     fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|node| node.name.as_str())
     }
+}
+
+/// The node's name, and the patterns for all that begins as it does up to a dot: `features.0`, `features.*`.
+fn patterns_of(node: &Node) -> Vec<String> {
+    let wide = node.name.match_indices('.').map(|(dot, _)| format!("{}.*", &node.name[..dot]));
+    std::iter::once(node.name.clone()).chain(wide).collect()
 }
 
 impl TryFrom<Vec<Node>> for Graph {

@@ -174,6 +174,10 @@ fn files_of_others_need_an_architecture_and_are_checked_tensor_by_tensor() {
     };
     let file = write(&tensors);
     assert!(file.network(&path, None, [32, 32]).unwrap_err().to_string().contains("--arch"));
+    for architecture in [None, Some("resnet56"), Some("vgg16")] {
+        let error = file.network(&path, architecture, [32, 32]).unwrap_err().to_string();
+        assert!(error.contains("its tensors are those of resnet20"), "{architecture:?}: {error}");
+    }
     let back = file.network(&path, Some("resnet20"), [32, 32]).unwrap();
     assert_eq!((weights(&back), back.graph.outputs()), (weights(&net), 5));
 

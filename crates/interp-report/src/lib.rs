@@ -10,7 +10,7 @@
 mod curves;
 mod download;
 mod error;
-mod number;
+pub mod number;
 mod page;
 mod picture;
 mod table;

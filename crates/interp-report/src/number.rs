@@ -9,7 +9,7 @@ const SPACE: char = '\u{a0}';
 const GROUP: char = '\u{202f}';
 
 /// Four significant digits without trailing zeros; whole numbers below 10^15 in full.
-pub(crate) fn show(value: f64) -> String {
+pub fn show(value: f64) -> String {
     let size = value.abs();
     if value.is_nan() {
         "not a number".to_owned()
@@ -24,8 +24,8 @@ pub(crate) fn show(value: f64) -> String {
     }
 }
 
-/// The value with its unit.
-pub(crate) fn value(number: &Number) -> String {
+/// The value with its unit; percent and points with two digits after the point.
+pub fn value(number: &Number) -> String {
     with_unit(number.value, &number.unit)
 }
 
@@ -35,10 +35,9 @@ pub(crate) fn null(number: &Number) -> String {
 }
 
 /// The 95 % interval, or nothing.
-pub(crate) fn interval(number: &Number) -> String {
-    number
-        .interval
-        .map_or_else(String::new, |[low, high]| format!("{} to {}", show(low), with_unit(high, &number.unit)))
+pub fn interval(number: &Number) -> String {
+    let text = |[low, high]: [f64; 2]| format!("{} to {}", in_unit(low, &number.unit), with_unit(high, &number.unit));
+    number.interval.map_or_else(String::new, text)
 }
 
 /// Which direction is the good one, in words.
@@ -52,11 +51,18 @@ pub(crate) fn direction(number: &Number) -> &'static str {
 
 /// The bound of a claim, in percent where its value is shown in percent.
 pub(crate) fn bound(claim: &Measured) -> String {
-    if claim.shown.ends_with('%') { with_unit(claim.bound * 100.0, "%") } else { show(claim.bound) }
+    if claim.shown.ends_with('%') { format!("{}{SPACE}%", show(claim.bound * 100.0)) } else { show(claim.bound) }
 }
 
 fn with_unit(value: f64, unit: &str) -> String {
-    if unit.is_empty() { show(value) } else { format!("{}{SPACE}{unit}", show(value)) }
+    let text = in_unit(value, unit);
+    if unit.is_empty() { text } else { format!("{text}{SPACE}{unit}") }
+}
+
+/// The value as it is shown before its unit: numbers that are compared have their points below each other.
+fn in_unit(value: f64, unit: &str) -> String {
+    let plain = value == 0.0 || (0.01..1e6).contains(&value.abs());
+    if plain && matches!(unit, "%" | "points") { fixed(value, 2) } else { show(value) }
 }
 
 /// The power of ten of the first digit of `size` > 0.
@@ -78,7 +84,8 @@ pub(crate) fn scientific(value: f64, decimals: usize) -> String {
     minus(&format!("{}{SPACE}×{SPACE}10{}", trim(mantissa), power.chars().map(superscript).collect::<String>()))
 }
 
-fn group(whole: &str) -> String {
+/// The digits of a whole number, which may have a minus sign, in groups of three from 10000 on.
+pub(crate) fn group(whole: &str) -> String {
     let digits = whole.trim_start_matches('-').len();
     if digits < 5 {
         return whole.to_owned();
@@ -148,8 +155,13 @@ mod tests {
     #[test]
     fn units_intervals_and_bounds() {
         let number = Number::new(91.6, "%", Better::Higher).with_interval(-1.0, 92.25);
-        assert_eq!(value(&number), "91.6\u{a0}%");
-        assert_eq!(interval(&number), "−1 to 92.25\u{a0}%");
+        assert_eq!(value(&number), "91.60\u{a0}%");
+        assert_eq!(interval(&number), "−1.00 to 92.25\u{a0}%");
+        let small = Number::new(0.001_5, "%", Better::Lower).with_interval(0.0, 2e-4);
+        assert_eq!(
+            (value(&small), interval(&small)),
+            ("0.0015\u{a0}%".into(), "0.00 to 2\u{a0}×\u{a0}10⁻⁴\u{a0}%".into())
+        );
         assert_eq!(null(&number), "");
         let claim = |bound, shown: &str| Measured {
             statement: String::new(),

@@ -15,6 +15,8 @@ pub struct Page {
     pub title: String,
     /// One paragraph that says what was found; may be empty.
     pub lead: String,
+    /// What makes what was found doubtful, a sentence each; usually none.
+    pub warnings: Vec<String>,
     /// Key and value: data, seconds, recipe and the like.
     pub facts: Vec<(String, String)>,
     /// Claims with what was measured for them, shown before the findings.

@@ -1,6 +1,6 @@
 //! Tables: which columns hold numbers, and the table as CSV.
 
-use crate::{ReportError, download};
+use crate::{ReportError, download, number};
 
 /// The head of a column.
 pub(crate) struct Head<'a> {
@@ -30,6 +30,12 @@ impl<'a> Table<'a> {
     /// Whether column `index` holds numbers.
     pub(crate) fn is_number(&self, index: &usize) -> bool {
         self.heads.get(*index).is_some_and(|head| head.is_number)
+    }
+
+    /// A cell as it is shown: the digits of whole numbers in groups. The CSV has them as they are.
+    pub(crate) fn shown(&self, cell: &str, index: &usize) -> String {
+        let whole = self.is_number(index) && cell.bytes().all(|byte| byte.is_ascii_digit());
+        if whole { number::group(cell) } else { cell.to_owned() }
     }
 
     /// The table as CSV, head first.
@@ -87,6 +93,16 @@ mod tests {
             (["a".to_owned(), "b".to_owned()], [vec!["1".to_owned(), "2".to_owned()], vec!["3".to_owned()]]);
         let error = Table::new(&columns, &rows).err().unwrap();
         assert!(matches!(error, ReportError::Row { row: 1, given: 1, expected: 2 }), "{error}");
+    }
+
+    #[test]
+    fn whole_numbers_are_shown_in_groups_and_kept_whole_in_the_csv() {
+        let (columns, rows) = (["a".to_owned()], [vec!["17402368".to_owned()], vec!["4608".to_owned()]]);
+        let table = Table::new(&columns, &rows).unwrap();
+        assert_eq!(rows.each_ref().map(|row| table.shown(&row[0], &0)), ["17\u{202f}402\u{202f}368", "4608"]);
+        assert!(String::from_utf8(table.csv().unwrap()).unwrap().contains("17402368"));
+        let words = [vec!["12345".to_owned()], vec!["word".to_owned()]];
+        assert_eq!(Table::new(&columns, &words).unwrap().shown("12345", &0), "12345");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use super::checkpoint::Which;
@@ -28,6 +28,11 @@ enum Analysis {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The program's command line.
+pub(super) fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs `interp-audit` with the process's arguments.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use interp_data::{Dataset, Divided, Split, split_spec};
+use interp_data::{DataError, Dataset, Divided, Source, Split, split_spec};
 use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::folder::{Folder, Stage};
@@ -126,8 +126,7 @@ pub(super) fn open_for(
                 Some(path) => recipe.with_data_path(path, catalog)?,
                 None => recipe.data.object,
             };
-            let bar = screen.units("data");
-            let data = source.open(&|done, all| bar.set(done, all))?;
+            let data = open(source.as_ref(), recipe.data.kind, screen)?;
             Ok(Divided::new(data, &recipe.common.split)?.examining())
         }
         (_, Some(spec)) => open_data(spec, catalog, screen),
@@ -138,8 +137,15 @@ pub(super) fn open_for(
 /// Opens the data of a SPEC, with a bar while it is made or read.
 pub(super) fn open_data(spec: &str, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
     let built = interp_data::from_spec(spec, catalog.data.iter().copied())?;
+    open(built.object.as_ref(), split_spec(spec).0, screen)
+}
+
+fn open(source: &dyn Source, kind: &str, screen: &Screen) -> Result<Arc<dyn Dataset>> {
     let bar = screen.units("data");
-    Ok(built.object.open(&|done, all| bar.set(done, all))?)
+    source.open(&|done, all| bar.set(done, all)).map_err(|error| match error {
+        DataError::Hub(_) => Error::Usage(format!("{error}, as {kind}:DIR")),
+        other => other.into(),
+    })
 }
 
 /// The split called so on the command line.
@@ -158,8 +164,11 @@ pub(super) fn check_fit(loaded: &Loaded, info: &interp_data::Info) -> Result<()>
     let classes = loaded.file.meta.as_ref().map(|meta| &meta.classes);
     let wants = network.graph.shape(0);
     let has = [info.channels, info.height, info.width];
-    let problem = if wants != has {
-        format!("the network takes pictures of (channels, height, width) {wants:?}; {} has {has:?}", info.name)
+    let problem = if wants[0] != has[0] {
+        format!("the network takes pictures of {} channel(s); those of {} have {}", wants[0], info.name, has[0])
+    } else if wants != has {
+        let ([_, height, width], name) = (has, &info.name);
+        format!("the network takes pictures of {}x{}; those of {name} are {height}x{width}", wants[1], wants[2])
     } else if network.graph.outputs() != info.classes.len() {
         format!("the network has {} outputs; {} has {} classes", network.graph.outputs(), info.name, info.classes.len())
     } else if let Some(classes) = classes.filter(|classes| **classes != info.classes) {

@@ -29,7 +29,7 @@ pub(super) struct Eval {
     #[arg(long, default_value = "test", value_parser = split)]
     split: Split,
     /// Only the first N pictures
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Write the logits (N, K), labels (N) and the pictures' indices (N) to this safetensors file
     #[arg(long, value_name = "FILE")]

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use candle_core::Device;
 use clap::Args;
 use interp_ops::Arithmetic;
+use miette::MietteHandlerOpts;
 
 pub use audit::audit;
 pub use train::train;
@@ -40,6 +41,9 @@ fn exit(result: Result<Ending>) -> ExitCode {
         Ok(Ending::Failed) => ExitCode::from(1),
         Ok(Ending::Interrupted) => ExitCode::from(130),
         Err(error) => {
+            // Messages of ours name their causes themselves.
+            let once = MietteHandlerOpts::new().without_cause_chain();
+            let _ = miette::set_hook(Box::new(move |_| Box::new(once.clone().build())));
             tell(&format!("{:?}", miette::Report::new(error)));
             ExitCode::from(2)
         }
@@ -58,9 +62,11 @@ struct Machine {
     /// On a CUDA device: also algorithms that give other bits on every run
     #[arg(long, help_heading = "Machine")]
     nondeterministic: bool,
-    /// Threads; results do not depend on it. 0 is one for each core
-    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Machine")]
-    threads: usize,
+    /// Threads, at most 1024; results do not depend on it. 0 is one for each core
+    #[arg(long, default_value_t = 0, value_name = "N", allow_negative_numbers = true, help_heading = "Machine")]
+    #[arg(value_parser = clap::value_parser!(u16).range(..=1024))]
+    // Many more, and the system gives them no memory.
+    threads: u16,
 }
 
 impl Machine {
@@ -69,7 +75,7 @@ impl Machine {
         let arithmetic = Arithmetic { tf32: self.tf32, deterministic: !self.nondeterministic };
         let device = interp_ops::device(&self.device, arithmetic);
         let device = device.map_err(|e| Error::Usage(format!("--device {}: {e}", self.device)))?;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.into()).build_global();
         pool.map_err(|e| Error::Usage(format!("--threads {}: {e}", self.threads)))?;
         Ok((device, rayon::current_num_threads()))
     }

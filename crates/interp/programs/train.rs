@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use interp_finding::Measured;
+use interp_finding::{Measured, nearest};
 
 use super::compact::Compact;
 use super::eval::Eval;
@@ -75,13 +77,13 @@ struct Train {
     #[arg(long)]
     overwrite: bool,
     /// Seed, instead of the recipe's
-    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))] // TOML's integers
-    seed: Option<u64>,
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
+    seed: Option<i64>,
     /// Print the resolved recipe, the layers and the claims, and stop
     #[arg(long)]
     dry_run: bool,
     /// Seconds between saved states within an epoch
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, allow_negative_numbers = true)]
     save_every: f64,
     /// Say at the end where the time went, and write trace.json for a browser's trace viewer to the folder
     #[arg(long)]
@@ -96,9 +98,30 @@ struct Train {
     machine: Machine,
 }
 
+/// Reads the arguments. Where a word that is no command was taken for a recipe, says which command is like it.
+fn arguments() -> Cli {
+    Cli::try_parse().unwrap_or_else(|mut error| {
+        let word = std::env::args_os().nth(1).unwrap_or_default();
+        if let (ErrorKind::ArgumentConflict, Some(command)) = (error.kind(), like(&word.to_string_lossy())) {
+            let tip = StyledStr::from(format!("did you mean `{command}`?"));
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+        }
+        error.exit()
+    })
+}
+
+/// The command of ours whose name is most like `word`.
+fn like(word: &str) -> Option<String> {
+    let programs = [Cli::command(), super::audit::command()];
+    let commands = programs.iter().flat_map(|program| program.get_subcommands().map(move |c| (c.get_name(), program)));
+    let commands: Vec<_> = commands.collect();
+    let near = nearest(word, commands.iter().map(|(name, _)| *name))?;
+    commands.iter().find(|(name, _)| *name == near).map(|(name, program)| format!("{} {name}", program.get_name()))
+}
+
 /// Runs `interp-train` with the process's arguments.
 pub fn train(catalog: &Catalog) -> ExitCode {
-    let cli = Cli::parse();
+    let cli = arguments();
     exit(match cli.command {
         None => cli.train.run(catalog),
         Some(Command::Compact(compact)) => compact.run(),
@@ -171,6 +194,7 @@ impl Train {
                 Ok(Ending::Interrupted)
             }
             Outcome::Finished(summary) => {
+                summary.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
                 print(&if self.json { serde_json::to_string(&summary)? } else { results(&summary, &folder) })?;
                 Ok(if summary.claims.iter().all(|c| c.holds) { Ending::Fine } else { Ending::Failed })
             }

@@ -1,23 +1,39 @@
 //! The page of a run.
 
+use interp_data::Augment;
 use interp_finding::{Better, Figure, Finding, Number, Series};
-use interp_net::{Network, Op, Role, rows};
-use interp_report::Page;
+use interp_net::{Network, Role, rows};
+use interp_report::{Page, number};
 use serde_json::Value;
 
+use super::Examined;
+use crate::Result;
+use crate::folder::{Folder, Stage};
 use crate::plan::Plan;
-use crate::summary::Summary;
-use crate::{Result, folder::Stage};
+use crate::summary::{Summary, Twin};
+
+mod classes;
+mod filters;
 
 /// Puts the page together from what was measured and logged.
-pub(super) fn page(plan: &Plan, summary: &Summary, events: &[Value], network: &Network) -> Result<Page> {
-    let mut findings = vec![against_twin(summary), curves(summary, events)];
-    findings.extend(first_filters(network)?);
-    findings.push(layers(network)?);
+pub(super) fn page(
+    plan: &Plan,
+    folder: &Folder,
+    summary: &Summary,
+    events: &[Value],
+    main: &Examined,
+    twin: Option<&Examined>,
+) -> Result<Page> {
+    let twin = twin.map(|twin| &twin.confusion);
+    let mut findings = vec![against_twin(summary), classes::classes(&plan.info().classes, &main.confusion, twin)];
+    findings.push(curves(plan, summary, events));
+    findings.extend(filters::first_filters(&main.network)?);
+    findings.push(layers(&main.network)?);
     Ok(Page {
-        title: format!("{}: {}", summary.name, headline(summary)),
-        lead: lead(summary),
-        facts: facts(plan, summary),
+        title: unbroken(&format!("{}: {}", summary.name, headline(summary))),
+        lead: unbroken(&lead(summary)),
+        warnings: summary.warnings.clone(),
+        facts: facts(plan, folder, summary),
         claims: summary.claims.clone(),
         findings,
         source: Some(("Recipe, with every default written out".into(), plan.text.clone())),
@@ -28,31 +44,52 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
+/// The text with no line broken before a percent sign.
+fn unbroken(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
+}
+
 fn headline(summary: &Summary) -> String {
     format!("{} on {}", percent(summary.test.accuracy), summary.data)
 }
 
-fn lead(summary: &Summary) -> String {
+/// How many claims hold, in a sentence.
+fn verdict(summary: &Summary) -> String {
     let held = summary.claims.iter().filter(|c| c.holds).count();
-    let claims = match summary.claims.len() {
-        0 => "The recipe makes no claim about the network.".to_owned(),
-        all => format!(
-            "Of {all} claim(s) that the recipe makes about the network, {held} hold(s), measured on the saved file."
+    match (held, summary.claims.len()) {
+        (_, 0) => "The recipe makes no claim about the network.".to_owned(),
+        (held, 1) => {
+            let holds = if held == 1 { "holds" } else { "fails" };
+            format!("The claim that the recipe makes about the network {holds}, measured on the saved file.")
+        }
+        (held, all) => format!(
+            "Of {all} claims that the recipe makes about the network, {held} {}, measured on the saved file.",
+            if held == 1 { "holds" } else { "hold" }
         ),
-    };
-    let Some(twin) = &summary.twin else { return claims };
-    let [low, high] = twin.difference.interval;
+    }
+}
+
+fn lead(summary: &Summary) -> String {
+    let verdict = verdict(summary);
+    let Some(twin) = &summary.twin else { return verdict };
+    let difference = difference(twin);
     format!(
-        "On {} test pictures the network is right on {}, its twin without priors on {}: a difference of {:+.2} points, with a \
-         95 % interval from {low:+.2} to {high:+.2}. {claims}",
-        summary.test.count,
+        "On {} test pictures the network is right on {}, its twin without priors on {}: a difference of {}, with a 95 % \
+         interval from {}. {verdict}",
+        number::show(summary.test.count as f64),
         percent(summary.test.accuracy),
         percent(twin.test.accuracy),
-        twin.difference.points
+        number::value(&difference),
+        number::interval(&difference)
     )
 }
 
-fn facts(plan: &Plan, summary: &Summary) -> Vec<(String, String)> {
+fn difference(twin: &Twin) -> Number {
+    let [low, high] = twin.difference.interval;
+    Number::new(twin.difference.points, "points", Better::Higher).with_interval(low, high)
+}
+
+fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String)> {
     let fact = |key: &str, value: String| (key.to_owned(), value);
     vec![
         fact("Data", summary.data.clone()),
@@ -60,6 +97,8 @@ fn facts(plan: &Plan, summary: &Summary) -> Vec<(String, String)> {
         fact("Seed", plan.common.seed.to_string()),
         fact("Time", format!("{:.0} s for everything", summary.seconds)),
         fact("Recipe hash", summary.recipe.chars().take(16).collect()),
+        fact("Program", format!("interp-train {}", env!("CARGO_PKG_VERSION"))),
+        fact("To repeat it", format!("interp-train {} --out DIR", folder.recipe().display())),
     ]
 }
 
@@ -84,7 +123,7 @@ fn against_twin(summary: &Summary) -> Finding {
             percent(summary.validation.accuracy),
             twin.map(|t| percent(t.validation.accuracy)),
         ),
-        both("Loss on test (nats)", &|test, _, _| format!("{:.4}", test.loss)),
+        both("Loss on test (nats)", &|test, _, _| number::show(test.loss)),
         both("Parameters", &|_, size, _| size.parameters.to_string()),
         both("Parameters not zero", &|_, size, _| size.nonzero.to_string()),
         both("Multiply-adds", &|_, size, _| size.multiply_adds.to_string()),
@@ -118,16 +157,15 @@ fn against_twin(summary: &Summary) -> Finding {
     let mut numbers =
         vec![("Accuracy on test".to_owned(), Number::new(100.0 * summary.test.accuracy, "%", Better::Higher))];
     if let Some(twin) = twin {
-        let [low, high] = twin.difference.interval;
-        let difference = Number::new(twin.difference.points, "points", Better::Higher).with_interval(low, high);
-        numbers.push(("Difference to the twin".into(), difference));
+        numbers.push(("Difference to the twin".into(), difference(twin)));
     }
     Finding { name: "twin".into(), title: title.into(), statement: statement.into(), numbers, figures: vec![table] }
 }
 
 /// Training curves of both networks.
-fn curves(summary: &Summary, events: &[Value]) -> Finding {
+fn curves(plan: &Plan, summary: &Summary, events: &[Value]) -> Finding {
     let stages = [(Stage::Main, "this network"), (Stage::Twin, "twin")];
+    let augmented = if plan.common.augment == Augment::default() { "" } else { ", augmented" };
     let series = |key: &str, scale: f64| -> Vec<Series> {
         let mut all = vec![];
         for (stage, name) in stages {
@@ -142,16 +180,15 @@ fn curves(summary: &Summary, events: &[Value]) -> Finding {
         }
         all
     };
-    let figure = |title: &str, y: &str, key: &str, scale: f64| {
-        Figure::Curves {
+    let figure = |title: &str, y: &str, key: &str, scale: f64| Figure::Curves {
         title: title.into(),
-        caption: "After each epoch. On train: as seen during the epoch, augmented; on validation: after it, so that validation \
-                  can lie better than train."
-            .into(),
+        caption: format!(
+            "After each epoch. On train: as seen during the epoch{augmented}; on validation: after it, so that validation can \
+             lie better than train."
+        ),
         x: "epoch".into(),
         y: y.into(),
         series: series(key, scale),
-    }
     };
     Finding {
         name: "training".into(),
@@ -163,61 +200,6 @@ fn curves(summary: &Summary, events: &[Value]) -> Finding {
             figure("Loss", "cross-entropy (nats)", "loss", 1.0),
         ],
     }
-}
-
-/// The first convolution's filters as pictures, if it sees gray or color.
-fn first_filters(network: &Network) -> Result<Option<Finding>> {
-    let is_conv = |op: &Op| matches!(op, Op::Conv2d { .. });
-    let Some(id) = network.graph.nodes().iter().position(|n| is_conv(&n.op)) else { return Ok(None) };
-    let Some(weight) = network.params.find(id, Role::Weight) else { return Ok(None) };
-    let below = &network.graph.nodes()[network.graph.nodes()[id].inputs[0]].op;
-    // On and off channels are the picture and its negative: what reads them is one linear filter.
-    let weight = if *below == Op::OnOff {
-        let half = weight.dim(1)? / 2;
-        (weight.narrow(1, 0, half)? - weight.narrow(1, half, half)?)?
-    } else {
-        weight.clone()
-    };
-    let (count, channels, height, width) = weight.dims4()?;
-    if channels != 1 && channels != 3 {
-        return Ok(None);
-    }
-    let values = weight.flatten_all()?.to_vec1::<f32>()?;
-    let largest = values.iter().fold(0f32, |m, w| m.max(w.abs())).max(f32::MIN_POSITIVE);
-    let columns = count.clamp(1, 16);
-    let (sheet_w, sheet_h) = (columns * (width + 1) + 1, count.div_ceil(columns) * (height + 1) + 1);
-    let mut rgb = vec![255u8; sheet_w * sheet_h * 3];
-    for (i, w) in values.iter().enumerate() {
-        let (x, y, c, k) =
-            (i % width, i / width % height, i / (width * height) % channels, i / (width * height * channels));
-        let shade = (255.0 * (0.5 + 0.5 * w / largest)).round() as u8;
-        let at = ((k / columns * (height + 1) + 1 + y) * sheet_w + k % columns * (width + 1) + 1 + x) * 3;
-        if channels == 3 {
-            rgb[at + c] = shade;
-        } else {
-            rgb[at..at + 3].fill(shade);
-        }
-    }
-    let zero = values.chunks(channels * height * width).filter(|f| f.iter().all(|w| *w == 0.0)).count();
-    let picture = Figure::Picture {
-        title: format!("Filters of {}", network.graph.nodes()[id].name),
-        caption: "One scale for all filters: middle gray is a weight of 0, the brightest and darkest shade is the largest weight. \
-                  In color, the red, green and blue of a pixel are the weights that read red, green and blue. Of \
-                  on and off channels the difference is shown. It shows what the \
-                  first layer looks for, not what the network decides by."
-            .into(),
-        width: sheet_w,
-        height: sheet_h,
-        rgb,
-        zoom: 10,
-    };
-    Ok(Some(Finding {
-        name: "first-filters".into(),
-        title: "What the first layer looks for".into(),
-        statement: format!("{count} filters of {height}x{width} pixels; {zero} of them are all zero."),
-        numbers: vec![],
-        figures: vec![picture],
-    }))
 }
 
 /// The layer table, with the share of weights that are zero.

@@ -24,12 +24,9 @@ pub trait Architecture: Send + Sync {
 /// All architectures.
 pub const ENTRIES: &[&Entry<dyn Architecture>] = &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY];
 
-/// The architecture with a well-known name, as other people's checkpoints are called: `vgg16`,
-/// `vgg16_bn`, `resnet20`.
-///
-/// # Errors
-/// If no architecture has this name; the nearest is offered.
-pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
+/// Architectures with well-known names, as other people's checkpoints are called: `vgg16`, `vgg16_bn`,
+/// `resnet20`.
+pub fn named() -> impl Iterator<Item = (String, Box<dyn Architecture>)> {
     let vggs = vgg::DEPTHS.iter().flat_map(|&depth| {
         [(format!("vgg{depth}"), false), (format!("vgg{depth}_bn"), true)].map(|(name, batch_norm)| {
             (name, Box::new(Vgg { depth, batch_norm, ..Vgg::default() }) as Box<dyn Architecture>)
@@ -38,8 +35,16 @@ pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
     let resnets = resnet::DEPTHS.iter().map(|&depth| {
         (format!("resnet{depth}"), Box::new(ResNet { depth, ..ResNet::default() }) as Box<dyn Architecture>)
     });
+    vggs.chain(resnets)
+}
+
+/// The architecture of [`named`] that has this name.
+///
+/// # Errors
+/// If no architecture has this name; the nearest is offered.
+pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
     let mut names = vec![];
-    for (known, architecture) in vggs.chain(resnets) {
+    for (known, architecture) in named() {
         if known == name {
             return Ok(architecture);
         }

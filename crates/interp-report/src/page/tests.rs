@@ -57,6 +57,7 @@ fn page(findings: Vec<Finding>) -> Page {
     Page {
         title: text("A run"),
         lead: text("In short."),
+        warnings: vec![text("Doubtful.")],
         facts,
         claims: vec![claim(true), claim(false)],
         findings,
@@ -123,6 +124,7 @@ fn everything_given_is_on_the_page() {
     let titles = [
         "A run",
         "In short.",
+        "Doubtful.",
         "concepts",
         "About first",
         "About second",
@@ -137,8 +139,8 @@ fn everything_given_is_on_the_page() {
         "nats",
         "validation",
         "97.18\u{a0}%",
-        "96.8 to 97.5\u{a0}%",
-        "0\u{a0}%",
+        "96.80 to 97.50\u{a0}%",
+        "0.00\u{a0}%",
         "✓</span> holds",
         "✗</span> fails",
         "1 does not hold",
@@ -178,13 +180,14 @@ fn hostile_text_is_escaped_everywhere() {
     hostile.findings[0].figures = vec![curves, table];
     hostile.findings[0].numbers = vec![(text(HOSTILE), Number::new(1.0, HOSTILE, Better::Neither))];
     (hostile.title, hostile.lead, hostile.findings[0].statement) = (text(HOSTILE), text(HOSTILE), text(HOSTILE));
+    hostile.warnings = vec![text(HOSTILE)];
     (hostile.facts, hostile.source) = (vec![(text(HOSTILE), text(HOSTILE))], Some((text(HOSTILE), text(HOSTILE))));
     hostile.claims[0].statement = text(HOSTILE);
     hostile.claims[0].shown = text(HOSTILE);
     let html = html(&hostile).unwrap();
     assert_sound(&html);
     assert_eq!(html.matches("</style>").count(), 1);
-    assert!(html.matches("&#60;script&#62;").count() >= 20);
+    assert!(html.matches("&#60;script&#62;").count() >= 21);
 }
 
 #[test]
@@ -199,6 +202,7 @@ fn an_empty_page_is_a_page() {
     let empty = Page {
         title: String::new(),
         lead: String::new(),
+        warnings: vec![],
         facts: vec![],
         claims: vec![],
         findings: vec![],
