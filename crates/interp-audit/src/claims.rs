@@ -52,8 +52,8 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         }
         Quantity::FilterSimilarity => {
             let similarities = by_output(net, nodes)?.iter().map(filter_similarity).collect::<Result<Vec<_>>>()?;
-            // What is not a number is the highest.
-            Ok(similarities.into_iter().max_by(f64::total_cmp))
+            // What is not a number, of either sign, is the highest.
+            Ok(similarities.into_iter().reduce(|a, b| if a.is_nan() || a > b { a } else { b }))
         }
     }
 }
@@ -121,6 +121,7 @@ mod tests {
         let mut graph = Graph::new(2, 1, 1).unwrap();
         graph.then("conv", Op::conv(2, 1, 1, 0, false)).unwrap();
         graph.then("bn", Op::batch_norm()).unwrap();
+        graph.then("next", Op::conv(2, 1, 1, 0, false)).unwrap();
         let mut net = Network::new(graph, 0).unwrap();
         let weight = Tensor::from_vec(vec![0f32, 0.0, 0.0, -3.0], (2, 2, 1, 1), &Device::Cpu).unwrap();
         net.params.set(0, weight).unwrap();
@@ -138,7 +139,12 @@ mod tests {
         let rows = [[2f32, 0.0], [1.0, -1.0], [0.0, 0.5]].concat();
         let weight = Tensor::from_vec(rows, (3, 2, 1, 1), &Device::Cpu).unwrap();
         assert!((filter_similarity(&weight).unwrap() - 1.0 / 3.0).abs() < 1e-12);
-        assert!(filter_similarity(&(weight * f64::NAN).unwrap()).unwrap().is_nan());
+        let mut net = network();
+        net.params
+            .set(0, Tensor::from_vec(vec![1f32, 0.0, -f32::NAN, 1.0], (2, 2, 1, 1), &Device::Cpu).unwrap())
+            .unwrap();
+        let both = |nodes: &[NodeId]| quantity(&net, Quantity::FilterSimilarity, nodes).unwrap();
+        assert!(both(&[1, 3]).unwrap().is_nan() && both(&[3, 1]).unwrap().is_nan());
     }
 
     #[test]

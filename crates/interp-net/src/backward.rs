@@ -114,7 +114,8 @@ impl Sweep<'_> {
         // Through nodes that ran as one at once, unless a gradient between them is asked for. An activation between them
         // may have been put there by someone: then what follows goes by it.
         let free = |id: &NodeId| !wanted.contains(id) && self.tape.activations[*id].is_none();
-        let at_once = |fused: &Fused| fused.inner.iter().all(free) && matches!(self.tape.saved[id], Saved::Nothing);
+        let alone = matches!(self.tape.saved[id], Saved::Nothing);
+        let at_once = |fused: &Fused| alone && self.network.runs_as_one(fused.then) && fused.inner.iter().all(free);
         if let Some(Fused { norm, then, .. }) = self.network.graph.fused(id).filter(at_once) {
             return if self.needed[norm] { self.batch_norm(norm, &grad, then) } else { Ok(()) };
         }
@@ -147,7 +148,12 @@ impl Sweep<'_> {
         shape.extend_from_slice(self.network.graph.shape(input));
         let result = match (&node.op, &self.tape.saved[id]) {
             (Op::MaxPool { .. }, Saved::Argmax(argmax)) => ops::max_pool2d_backward(argmax, grad, &shape),
-            (Op::MaxPool { .. }, _) => ops::max_pool2d_backward(&self.maxima_again(id)?, grad, &shape),
+            (&Op::MaxPool { kernel, stride, padding }, _) => {
+                // Nobody kept where the maxima were.
+                let pool = Op::pool_geometry(kernel, stride, padding);
+                let pooled = self.network.named(id, ops::max_pool2d(&self.again(input)?, &pool))?;
+                ops::max_pool2d_backward(&pooled.argmax, grad, &shape)
+            }
             (&Op::AvgPool { kernel, stride, padding }, _) => {
                 ops::avg_pool2d_backward(grad, &shape, &Op::pool_geometry(kernel, stride, padding))
             }
@@ -159,29 +165,23 @@ impl Sweep<'_> {
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
             (Op::OnOff, _) => ops::on_off_backward(grad),
             (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
-            (Op::Relu, _) => ops::relu_backward(self.tape.at(&self.network.graph, id)?, grad),
+            (Op::Relu, _) => ops::relu_backward(&self.again(id)?, grad),
             _ => return Err(NetError::NotKept(node.name.clone())),
         };
         let below = self.network.named(id, result)?;
         self.flow(input, below)
     }
 
-    /// Where the maxima of a pooling were that nobody kept: what it read was, or what was normalized before it.
-    fn maxima_again(&self, id: NodeId) -> Result<Tensor> {
-        let (network, node) = (self.network, &self.network.graph.nodes()[id]);
-        // Else the pass began at this node.
-        let unknown = || NetError::NotKept(node.name.clone());
-        let &Op::MaxPool { kernel, stride, padding } = &node.op else { return Err(unknown()) };
-        let read = match &self.tape.activations[node.inputs[0]] {
-            Some(read) => read.clone(),
-            None => {
-                let norm = network.graph.fused(id).ok_or_else(unknown)?.norm;
-                let x = self.tape.at(&network.graph, network.graph.nodes()[norm].inputs[0])?;
-                network.named(norm, ops::batch_norm_eval(x, &self.norm(norm)?.0, Then::Relu))?
+    /// The activation of a node; where it was not kept and is that of a ReLU after a batch norm, computed again.
+    fn again(&self, id: NodeId) -> Result<Tensor> {
+        let graph = &self.network.graph;
+        match (&self.tape.activations[id], graph.fused(id)) {
+            (None, Some(Fused { norm, then: Then::Relu, .. })) => {
+                let x = self.tape.at(graph, graph.nodes()[norm].inputs[0])?;
+                self.network.named(norm, ops::batch_norm_eval(x, &self.norm(norm)?.0, Then::Relu))
             }
-        };
-        let pooled = ops::max_pool2d(&read, &Op::pool_geometry(kernel, stride, padding));
-        Ok(network.named(id, pooled)?.argmax)
+            _ => Ok(self.tape.at(graph, id)?.clone()),
+        }
     }
 
     /// Convolutions and linear maps.

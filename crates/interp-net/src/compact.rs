@@ -9,7 +9,7 @@ use crate::{Network, NodeId, Op, Params, Result, Role};
 pub struct Compact {
     /// The smaller network. In evaluation its outputs are those of the larger one, to rounding.
     pub network: Network,
-    /// Its convolutions that have fewer channels.
+    /// Its convolutions and linear maps that have fewer channels.
     pub cuts: Vec<Cut>,
 }
 
@@ -139,7 +139,8 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
                 of_weights(net, id, first)?
             }
             Op::BatchNorm { eps, .. } => of_norm(net, id, eps, first)?,
-            Op::Relu => first.iter().map(|constant| constant.map(|value| value.max(0.0))).collect(),
+            // What is not a number stays so, and is not zero.
+            Op::Relu => first.iter().map(|c| c.map(|value| if value <= 0.0 { 0.0 } else { value })).collect(),
             Op::SoftThreshold { .. } => {
                 let thresholds = numbers(net, id, Role::Threshold)?;
                 let shrink = |value: f64, threshold: &f64| match value {

@@ -163,7 +163,7 @@ impl Network {
         let users = || self.graph.nodes().iter().enumerate().filter(|(id, _)| todo[*id]);
         users().flat_map(|(_, node)| &node.inputs).for_each(|&input| uses[input] += 1);
         let plan: Vec<Option<Fused>> =
-            (0..todo.len()).map(|id| self.fused(id, &tape.mode, |id| todo[id] && !keep[id])).collect();
+            (0..todo.len()).map(|id| self.planned(id, &tape.mode, |id| todo[id] && !keep[id])).collect();
         let inner = |id: &NodeId| plan.iter().flatten().any(|fused| fused.inner.contains(id));
         for (id, node) in users().filter(|(id, _)| !inner(id)) {
             let _span = tracing::trace_span!("forward", node = node.name.as_str()).entered();
@@ -191,12 +191,16 @@ impl Network {
         Ok(())
     }
 
+    /// Whether there is an operation for a batch norm and what comes then, where the network is.
+    pub(crate) fn runs_as_one(&self, then: Then) -> bool {
+        self.device().is_cpu() || !matches!(then, Then::ReluMaxPool { .. })
+    }
+
     /// What runs as one operation that ends with the batch norm, ReLU or pooling `id`, if nobody asks for what is within:
     /// all of that is `free`.
-    fn fused(&self, id: NodeId, mode: &Mode, free: impl Fn(NodeId) -> bool) -> Option<Fused> {
-        let there = |then: Then| self.device().is_cpu() || !matches!(then, Then::ReluMaxPool { .. });
+    fn planned(&self, id: NodeId, mode: &Mode, free: impl Fn(NodeId) -> bool) -> Option<Fused> {
         let mut fused = self.graph.fused(id)?;
-        let runs = there(fused.then) && fused.inner.iter().all(|&id| free(id));
+        let runs = self.runs_as_one(fused.then) && fused.inner.iter().all(|&id| free(id));
         // Training keeps what is normalized.
         let within = |conv: NodeId| free(conv) && !mode.uses_batch_statistics(fused.norm);
         fused.conv = self.graph.conv_before(fused.norm).filter(|&(conv, _)| within(conv));
@@ -260,9 +264,9 @@ impl Network {
         let (mean, variance) = (param(Role::RunningMean)?, param(Role::RunningVariance)?);
         let norm = ops::BatchNorm { gain, shift, mean, variance, eps };
         let output = match fused.conv {
-            Some((id, conv)) => {
-                let (weight, bias) = (self.params.get(id, Role::Weight)?, self.params.find(id, Role::Bias));
-                self.named(id, ops::conv2d_batch_norm_eval(x, weight, bias, &conv, &norm, then))?
+            Some((before, conv)) => {
+                let (weight, bias) = (self.params.get(before, Role::Weight)?, self.params.find(before, Role::Bias));
+                self.named(before, ops::conv2d_batch_norm_eval(x, weight, bias, &conv, &norm, then))?
             }
             None => self.named(id, ops::batch_norm_eval(x, &norm, then))?,
         };

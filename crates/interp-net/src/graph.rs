@@ -181,7 +181,8 @@ impl Graph {
                 let is_norm = matches!(self.nodes[norm].op, Op::BatchNorm { .. });
                 is_norm.then(|| Fused { inner: vec![norm], then: Then::Relu, ..Fused::alone(norm) })
             }
-            Op::MaxPool { kernel, stride, padding: [0, 0] } if kernel == stride => {
+            // Of large windows each would be searched many times, once for every chunk of pixels that it lies in.
+            Op::MaxPool { kernel, stride, padding: [0, 0] } if kernel == stride && kernel[0] * kernel[1] <= 16 => {
                 let relu = self.used_only_by(id)?;
                 let Fused { norm, .. } = self.fused(relu).filter(|fused| fused.then == Then::Relu)?;
                 Some(Fused { inner: vec![norm, relu], then: Then::ReluMaxPool { kernel }, ..Fused::alone(norm) })

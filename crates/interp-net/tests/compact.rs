@@ -150,3 +150,65 @@ fn a_resnet_of_the_zoo_is_cut_within_its_blocks() {
     assert_eq!(net.compact().unwrap().cuts, [cut("layer1.0.conv1", 16, 12), cut("layer2.1.conv1", 32, 28)]);
     assert!(difference(&net) < 1e-5);
 }
+
+/// Transposed convolutions, soft thresholds, groups, padded means, on and off channels, constants that cancel.
+#[test]
+fn what_cannot_be_cut_stays_and_the_rest_goes() {
+    let conv = |out_channels: usize, groups: usize| Op::Conv2d {
+        out_channels,
+        kernel: [3; 2],
+        stride: [1; 2],
+        padding: [1; 2],
+        dilation: [1; 2],
+        groups,
+        bias: true,
+    };
+    let up = Op::ConvTranspose2d {
+        out_channels: 6,
+        kernel: [2; 2],
+        stride: [2; 2],
+        padding: [0; 2],
+        output_padding: [0; 2],
+        dilation: [1; 2],
+        groups: 1,
+        bias: true,
+    };
+    let mut graph = Graph::new(2, 6, 6).unwrap();
+    graph.then("both", Op::OnOff).unwrap();
+    graph.then("conv", conv(4, 1)).unwrap();
+    graph.then("soft", Op::SoftThreshold { initial: 0.2 }).unwrap();
+    graph.then("up", up).unwrap();
+    graph.then("relu", Op::Relu).unwrap();
+    let first = graph.then("a", conv(4, 1)).unwrap();
+    let second = graph.add("b", conv(4, 1), &[first - 1]).unwrap();
+    graph.add("sum", Op::Add, &[first, second]).unwrap();
+    graph.then("avg", Op::AvgPool { kernel: [2; 2], stride: [2; 2], padding: [1; 2] }).unwrap();
+    graph.then("grouped", conv(4, 2)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("hidden", Op::Linear { out_features: 5, bias: true }).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    let mut net = lively(graph);
+    // Within the threshold; beyond it, so that it stays.
+    for (channel, bias) in [(1, 0.1), (2, 0.5)] {
+        set(&mut net, "conv", Role::Weight, channel, 0.0);
+        set(&mut net, "conv", Role::Bias, channel, bias);
+    }
+    // Of a transposed convolution outputs are the second axis: all weights to output 3.
+    let position = net.params.position(net.graph.id("up").unwrap(), Role::Weight).unwrap();
+    let mut weights = net.params.list()[position].value.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    (0..4).for_each(|input| weights[(input * 6 + 3) * 4..][..4].fill(0.0));
+    net.params.set(position, Tensor::from_vec(weights, (4, 6, 2, 2), &Device::Cpu).unwrap()).unwrap();
+    set(&mut net, "up", Role::Bias, 3, -0.3);
+    // 0.4 and -0.4 make zero, but groups read it.
+    for (node, bias) in [("a", 0.4), ("b", -0.4)] {
+        set(&mut net, node, Role::Weight, 1, 0.0);
+        set(&mut net, node, Role::Bias, 1, bias);
+    }
+    set(&mut net, "hidden", Role::Weight, 2, 0.0);
+    set(&mut net, "hidden", Role::Bias, 2, 0.0);
+    assert_eq!(net.compact().unwrap().cuts, [cut("conv", 4, 3), cut("up", 6, 5), cut("hidden", 5, 4)]);
+    assert!(difference(&net) < 1e-5);
+    // What is not a number is not zero.
+    set(&mut net, "up", Role::Bias, 3, f32::NAN);
+    assert_eq!(net.compact().unwrap().cuts, [cut("conv", 4, 3), cut("hidden", 5, 4)]);
+}

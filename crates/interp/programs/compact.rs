@@ -6,6 +6,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use clap::Args;
 use interp_net::{Checkpoint, Keep, Meta, Mode, Network, grouped};
+use rand::Rng;
 
 use super::checkpoint::Which;
 use super::{Ending, Machine, print};
@@ -39,7 +40,11 @@ const PASSES: usize = 21;
 
 impl Compact {
     pub(super) fn run(&self) -> Result<Ending> {
-        self.machine.prepare()?;
+        let (device, _) = self.machine.prepare()?;
+        if self.out.exists() && !self.overwrite && !self.dry_run {
+            let problem = "exists already; --overwrite replaces it".into();
+            return Err(Error::Folder { path: self.out.clone(), problem });
+        }
         let loaded = Which::of(self.checkpoint.clone(), None).load([32, 32])?;
         let Some(meta) = loaded.file.meta else {
             let problem = "a file of others, which does not say what it was trained on".into();
@@ -53,7 +58,7 @@ impl Compact {
         if cuts.is_empty() {
             print("nothing to cut: no channel is zero for every image")?;
         }
-        print(&comparison(&large, &small)?)?;
+        print(&comparison(&large.to_device(&device)?, &small.to_device(&device)?)?)?;
         if self.dry_run || cuts.is_empty() {
             return Ok(Ending::Fine);
         }
@@ -62,10 +67,6 @@ impl Compact {
 
     /// Writes the smaller network. It makes no claims: what was claimed of the channels that are gone is true of nothing.
     fn write(&self, network: &Network, meta: Meta) -> Result<Ending> {
-        if self.out.exists() && !self.overwrite {
-            let problem = "exists already; --overwrite replaces it".into();
-            return Err(Error::Folder { path: self.out.clone(), problem });
-        }
         let meta = Meta { graph: network.graph.clone(), claims: vec![], ..meta };
         Checkpoint::write(&self.out, &network.params, &meta)?;
         print(&format!("wrote {}", self.out.display()))?;
@@ -87,8 +88,10 @@ fn comparison(large: &Network, small: &Network) -> Result<String> {
         lines.push(format!("batch of {batch:<5} {before:.2} ms -> {after:.2} ms, median of {PASSES} passes in turn"));
     }
     let [before, after] = outputs(both)?;
-    let apart = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    let largest = before.iter().map(|v| v.abs()).fold(0.0, f32::max);
+    // `f32::max` would drop what is not a number.
+    let most = |most: f32, value: f32| if value <= most { most } else { value };
+    let apart = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, most);
+    let largest = before.iter().map(|v| v.abs()).fold(0.0, most);
     lines.push(format!(
         "outputs        differ by at most {apart:.1e} on pictures of noise, the largest is {largest:.1e}"
     ));
@@ -98,9 +101,9 @@ fn comparison(large: &Network, small: &Network) -> Result<String> {
 /// A batch of normalized noise.
 fn noise(network: &Network, batch: usize) -> Result<Tensor> {
     let shape = [&[batch], network.graph.shape(0)].concat();
-    let count = shape.iter().product::<usize>() as u32;
-    let numbers = (0..count).map(|i| (i.wrapping_mul(0x9e37_79b9) as i32) as f32 / 2f32.powi(30));
-    Ok(Tensor::from_vec(numbers.collect::<Vec<_>>(), shape, &Device::Cpu)?)
+    let mut stream = interp_finding::random::stream(0, "pictures of noise", 0, 0);
+    let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| stream.random_range(-2.0..2.0)).collect();
+    Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
 }
 
 fn outputs(both: [&Network; 2]) -> Result<[Vec<f32>; 2]> {

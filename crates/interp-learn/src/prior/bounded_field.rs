@@ -1,7 +1,7 @@
 //! Evidence from patches: a claim about the structure, which training cannot change.
 
+use interp_net::Network;
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
-use interp_net::{Network, NodeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,13 +27,11 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
 
 impl Prior for BoundedField {
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
-        let field = |id: NodeId| net.receptive_field(id).map_or(usize::MAX, |field| field.size[0].max(field.size[1]));
         for (&id, name) in scope.nodes.iter().zip(&scope.names) {
-            let problem =
-                || format!("must be at least {}, which a cell of `{name}` sees, not {}", field(id), self.pixels);
-            if field(id) > self.pixels {
-                return Err(Unfit::new("pixels", problem()));
-            }
+            let [rows, columns] = net.receptive_field(id).map_err(|e| Unfit::new("nodes", e.to_string()))?.size;
+            let seen = rows.max(columns);
+            let problem = format!("must be at least {seen}, which a cell of `{name}` sees, not {}", self.pixels);
+            Unfit::unless(seen <= self.pixels, "pixels", problem)?;
         }
         Ok(())
     }

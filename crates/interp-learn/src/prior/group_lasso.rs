@@ -119,7 +119,7 @@ impl Layout {
     /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the largest; returns how many are zero.
     fn shrink(self, w: &mut [f32], threshold: f32) -> usize {
         let factors: Vec<f32> =
-            self.spared(w).iter().map(|n| if *n > threshold { 1.0 - threshold / n } else { 0.0 }).collect();
+            self.spared(w).iter().map(|n| if *n <= threshold { 0.0 } else { 1.0 - threshold / n }).collect();
         self.scale(w, &factors);
         factors.iter().filter(|factor| **factor == 0.0).count()
     }
@@ -232,7 +232,8 @@ mod tests {
     fn proximal_map() {
         for (tau, expected) in [(1.0f32, [2.4f32, 3.2]), (5.0, [0.0, 0.0]), (6.0, [0.0, 0.0])] {
             let mut w = [3.0, 4.0, 300.0, 400.0];
-            layout(Grouping::Filters).shrink(&mut w, tau / 2f32.sqrt());
+            let zeros = layout(Grouping::Filters).shrink(&mut w, tau / 2f32.sqrt());
+            assert_eq!(zeros, usize::from(expected[0] == 0.0));
             assert!((w[0] - expected[0]).abs() < 1e-5 && (w[1] - expected[1]).abs() < 1e-5, "{w:?} at {tau}");
         }
     }
@@ -242,5 +243,15 @@ mod tests {
         let mut w = [3.0, 0.1, 4.0, 0.1];
         layout(Grouping::Inputs).shrink(&mut w, 100.0);
         assert_eq!(w, [3.0, 0.0, 4.0, 0.0]);
+    }
+
+    // What has diverged must be seen in the next loss.
+    #[test]
+    fn groups_that_are_not_numbers_are_not_made_zero() {
+        for nan in [f32::NAN, -f32::NAN] {
+            let mut w = [nan, 1.0, 3.0, 4.0];
+            assert_eq!(layout(Grouping::Filters).shrink(&mut w, 0.1), 0);
+            assert!(w[0].is_nan() && w[3] != 0.0);
+        }
     }
 }

@@ -248,6 +248,25 @@ mod tests {
         assert!(lengths.iter().zip(&before.1).all(|(a, b)| (a / b - 1.0).abs() < 1e-4), "{lengths:?}");
     }
 
+    /// Between its steps, and where nothing is trained, weights stay; the strength shrinks where filters differ enough.
+    #[test]
+    fn it_acts_every_so_many_steps_on_what_is_trained() {
+        let mut graph = Graph::new(3, 4, 4).unwrap();
+        graph.then("conv", Op::conv3x3(4, 1)).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let prior = Orthogonal { target: 0.9, every: 3 };
+        let scope = Scope::new(&net, &["conv".into()], prior.roles()).unwrap();
+        let mut state = prior.prepare(&mut net, &scope).unwrap();
+        let first = values(&net.params, 0).unwrap();
+        let mut step = |net: &mut Network, rate: f64| {
+            prior.after_step(&mut net.params, &scope, &mut state, Now { rates: &[rate], progress: 0.5 }).unwrap();
+            (values(&net.params, 0).unwrap() != first, state.numbers["strength.0"])
+        };
+        let found = [0.1, 0.1, 0.0, 0.1, 0.1, 0.1].map(|rate| step(&mut net, rate));
+        assert_eq!(found.map(|(changed, _)| changed), [false, false, false, false, false, true]);
+        assert!(found[4].1 == STRENGTH && found[5].1 < STRENGTH);
+    }
+
     #[test]
     fn what_cannot_be_had_is_refused() {
         let mut graph = Graph::new(1, 4, 4).unwrap();

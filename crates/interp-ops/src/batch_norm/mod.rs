@@ -40,7 +40,13 @@ impl Then {
     /// The sizes of the pooling of `x`, if there is one.
     fn pooling(self, op: &'static str, x: &Tensor) -> Result<Option<Geometry>> {
         let Self::ReluMaxPool { kernel } = self else { return Ok(None) };
-        Pool2d { kernel, stride: kernel, padding: [0, 0] }.geometry(op, x.dims()).map(Some)
+        let geometry = Pool2d { kernel, stride: kernel, padding: [0, 0] }.geometry(op, x.dims())?;
+        // Positions within a window are counted in `f32`.
+        if kernel[0].saturating_mul(kernel[1]) > 1 << 24 {
+            let what = format!("windows of {kernel:?} after a batch norm");
+            return Err(crate::OpError::Unsupported { op, what, hint: "pool by `max_pool2d`" });
+        }
+        Ok(Some(geometry))
     }
 
     /// Whether there is a ReLU, for a device, which does not pool in the same pass.

@@ -48,7 +48,7 @@ impl<'a, T: Real> Windows<'a, T> {
     }
 
     /// The largest number of the window of `kernel` whose first pixel is `pixel`, and which one of the window it is, the first
-    /// of several, for the channels from `channel`. NaN counts as the largest.
+    /// of several, for the channels from `channel`. NaN counts as the largest, the last of several.
     ///
     /// # Safety
     /// There must be such a window, and a vector must fit between the channel and the last one.
@@ -201,6 +201,10 @@ impl<T: Real> Write<'_, T> {
             let first = self.spread.windows.row(row);
             for x in 0..output[1] {
                 let (pixel, window) = (first + x * kernel[1], row * output[1] + x);
+                let beside = |row: usize| row + kernel[1] <= self.pixels.start || row >= self.pixels.end;
+                if (0..kernel[0]).all(|y| beside(pixel + y * width)) {
+                    continue;
+                }
                 self.window(lanes, kernel, [pixel, window], 0..whole);
                 self.window(T::single(), kernel, [pixel, window], whole..c);
             }

@@ -3,6 +3,7 @@ use super::*;
 use crate::OpError;
 use crate::testing::{assert_gradient, assert_same_on_all_threads, bits, layouts, list, noise, tensor64, to_f32};
 use crate::{max_pool2d, max_pool2d_backward, relu, relu_backward};
+use candle_core::Device;
 
 const EPS: f64 = 1e-5;
 const SHAPES: [[usize; 4]; 4] = [[3, 2, 3, 5], [2, 5, 1, 1], [1, 1, 4, 3], [4, 17, 2, 1]];
@@ -208,6 +209,33 @@ fn nan_stays_in_its_channel() {
         let output = list(&train(&x, &norm(&channels(2)), then).unwrap().output);
         let (first, second) = output.split_at(output.len() / 2);
         assert!(first.iter().all(|v| v.is_nan()) && second.iter().all(|v| !v.is_nan()), "{then:?}");
+    }
+}
+
+/// Windows with several NaN, equal numbers, and a gradient of -0.0: what the operations one after the other make of them.
+#[test]
+fn the_bits_are_the_same_where_windows_have_nan_and_ties() {
+    let tensors = channels(17).map(|t| to_f32(&t));
+    let given = norm(&tensors);
+    let count = 2 * 17 * 4 * 4;
+    for nan in 0..4 {
+        let value = |i: usize| match i % 16 {
+            at if at % 5 == nan => f32::NAN,
+            at => [0.5, 2.0, 2.0, -1.0][at % 4],
+        };
+        let x = Tensor::from_vec((0..count).map(value).collect::<Vec<_>>(), (2, 17, 4, 4), &Device::Cpu).unwrap();
+        let kernel = [2, 2];
+        let passed = relu(&batch_norm_eval(&x, &given, Nothing).unwrap()).unwrap();
+        let pooled = max_pool2d(&passed, &Pool2d { kernel, stride: kernel, padding: [0, 0] }).unwrap();
+        let then = ReluMaxPool { kernel };
+        assert_eq!(bits(&batch_norm_eval(&x, &given, then).unwrap()), bits(&pooled.output));
+        let upstream: Vec<f32> = (0..count / 4).map(|i| if i % 3 == 0 { -0.0 } else { i as f32 }).collect();
+        let upstream = Tensor::from_vec(upstream, pooled.output.shape(), &Device::Cpu).unwrap();
+        let through = max_pool2d_backward(&pooled.argmax, &upstream, x.dims()).unwrap();
+        let through = relu_backward(&passed, &through).unwrap();
+        let expected = batch_norm_eval_backward(&x, &given, Nothing, &through, true).unwrap();
+        let found = batch_norm_eval_backward(&x, &given, then, &upstream, true).unwrap();
+        assert_eq!(found.input.as_ref().map(bits), expected.input.as_ref().map(bits));
     }
 }
 

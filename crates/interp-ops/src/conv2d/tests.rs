@@ -29,6 +29,8 @@ fn cases() -> Vec<([usize; 4], [usize; 4], Conv2d)> {
         ([3, 1, 1, 1], [1, 1, 3, 3], padded),
         ([1, 2, 1, 7], [1, 2, 1, 3], Conv2d { padding: [0, 1], ..plain }),
         ([2, 2, 3, 4], [3, 2, 2, 3], Conv2d { stride: [5, 1 << 40], ..plain }),
+        // No tap sees anything from any position along the rows.
+        ([1, 2, 1, 1], [3, 2, 2, 1], Conv2d { stride: [2, 1], padding: [1, 0], dilation: [2, 1], ..plain }),
         // The outer taps lie in the padding from every position, then all but one corner's.
         ([2, 4, 3, 2], [4, 2, 3, 3], Conv2d { dilation: [4, 3], padding: [4, 3], groups: 2, ..plain }),
         ([1, 2, 2, 2], [3, 2, 3, 2], Conv2d { dilation: [5, 6], padding: [9, 5], stride: [12, 7], ..plain }),
