@@ -316,7 +316,7 @@ fn first_held(settings: &Train, net: Network, priors: &[Steering]) -> Option<usi
 fn priors_steer_in_their_phases_and_hold_in_all() {
     let net = network(true);
     let conv = position(&net, "conv", Role::Weight);
-    let l1 = L1 { strength: 0.5, target: Some(0.5), reached_at: 0.6 };
+    let l1 = L1 { strength: 0.5, target: Some(0.5), ..L1::default() };
     let priors = [steering(&net, "few", l1, "conv")];
     let off = |rate| Phase { priors: Some(vec![]), ..phase(1, rate) };
     let phases = vec![off(0.1), phase(2, 0.1), off(0.1)];
@@ -376,7 +376,7 @@ fn what_is_projected_counts_as_zero_for_the_target() {
     let settings = Train { phase: vec![phase(1, 5.0)], ..two_steps() };
     let (net, free) = step_from_projected(&settings);
     let conv = position(&net, "conv", Role::Weight);
-    let few = L1 { strength: 1e-9, target: Some(0.6), reached_at: 0.4 };
+    let few = L1 { strength: 1e-9, target: Some(0.6), reached_at: 0.4, ..L1::default() };
     let priors = [steering(&net, "few", few, "conv"), steering(&net, "signs", NonNegative::default(), "conv")];
     let (path, _) = train(&settings, net, &priors);
     // ceil(0.6 * 54): of the weights above zero only as many are made zero as are missing.

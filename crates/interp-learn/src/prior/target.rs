@@ -1,9 +1,10 @@
 //! A share of zeros as the target, in place of a strength to tune.
 
 use candle_core::{DType, Device, Tensor};
+use interp_net::Params;
 use interp_net::finding::{Claim, Quantity, Relation, Unfit};
 
-use super::{Now, Scope, State, share};
+use super::{Now, Scope, State, change, share, values};
 use crate::Result;
 
 /// Controls the strength of a sparsity prior so that the share of zeros follows
@@ -25,6 +26,27 @@ pub(super) fn unless_frozen(mut sizes: Vec<f32>, rate: f64) -> Vec<f32> {
         sizes.iter_mut().filter(|size| **size != 0.0).for_each(|size| *size = f32::INFINITY);
     }
     sizes
+}
+
+/// The absolute values of all parameters of a scope, as [`Target::control`] takes them.
+pub(super) fn magnitudes(params: &Params, scope: &Scope, now: Now<'_>) -> Result<Vec<Vec<f32>>> {
+    let of = |&p: &usize| Ok(unless_frozen(values(params, p)?.into_iter().map(f32::abs).collect(), now.rates[p]));
+    scope.positions.iter().map(of).collect()
+}
+
+/// Makes zero again what is held, where each thing is one number.
+pub(super) fn enforce(params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
+    for (index, &position) in scope.positions.iter().enumerate() {
+        if let Some(kept) = Target::kept(state, index)? {
+            change(params, position, |w| mask(w, &kept))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes zero what is not kept.
+pub(super) fn mask(w: &mut [f32], kept: &[u8]) {
+    w.iter_mut().zip(kept).filter(|(_, kept)| **kept == 0).for_each(|(w, _)| *w = 0.0);
 }
 
 /// How fast the logarithm of the strength follows the error in the share of zeros.
