@@ -5,7 +5,7 @@ use interp_net::{Network, Op, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Target, unless_frozen};
+use super::target::{Target, held, is_held, share_of_zeros, spare_largest, unless_frozen};
 use super::{Now, Prior, Scope, State, change, values};
 use crate::Result;
 
@@ -96,12 +96,7 @@ impl Layout {
 
     /// As [`Layout::norms`], with the largest taken for infinite, so that it survives.
     fn spared(self, w: &[f32]) -> Vec<f32> {
-        let mut norms = self.norms(w);
-        let largest = (0..norms.len()).max_by(|&a, &b| norms[a].total_cmp(&norms[b]).then(b.cmp(&a)));
-        if let Some(largest) = largest {
-            norms[largest] = f32::INFINITY;
-        }
-        norms
+        spare_largest(self.norms(w))
     }
 
     /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the largest.
@@ -131,14 +126,7 @@ impl Prior for GroupLasso {
             return Err(Unfit::new("nodes", format!("must not match the transposed convolution `{name}`")));
         }
         let groups: usize = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).sum();
-        let most = (groups - scope.positions.len()) as f64 / groups as f64;
-        let reachable = self.target.is_none_or(|target| target <= most);
-        let target = self.target.unwrap_or_default();
-        Unfit::unless(
-            reachable,
-            "target",
-            format!("must be at most {most:.4}, as a group of each layer stays, not {target}"),
-        )
+        self.aim().leaves_one(groups, scope.positions.len(), "group")
     }
 
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
@@ -147,7 +135,7 @@ impl Prior for GroupLasso {
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
         let aim = self.aim();
-        if !aim.is_shrinking(state) {
+        if is_held(state) {
             return Ok(());
         }
         for &position in &scope.positions {
@@ -157,14 +145,13 @@ impl Prior for GroupLasso {
         }
         let norms = |&p: &usize| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p]));
         let norms: Vec<Vec<f32>> = scope.positions.iter().map(norms).collect::<Result<_>>()?;
-        let zeros = norms.iter().flatten().filter(|norm| **norm == 0.0).count();
-        let share = zeros as f64 / norms.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        let share = share_of_zeros(&norms);
         aim.control(scope, state, now, share, || Ok(norms))
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
         for (index, &position) in scope.positions.iter().enumerate() {
-            if let Some(kept) = Target::kept(state, index)? {
+            if let Some(kept) = held(state, index)? {
                 let layout = self.layout(params, position);
                 let drop = |w: &mut [f32]| {
                     w.iter_mut().enumerate().filter(|(i, _)| kept[layout.group(*i)] == 0).for_each(|(_, w)| *w = 0.0);

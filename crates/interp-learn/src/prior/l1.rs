@@ -65,7 +65,7 @@ impl Prior for L1 {
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
         let aim = self.aim();
-        if !aim.is_shrinking(state) {
+        if target::is_held(state) {
             return Ok(());
         }
         let (mut zeros, mut count) = (0, 0);
