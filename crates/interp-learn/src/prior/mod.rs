@@ -4,8 +4,11 @@
 //! `impl Prior`, and a line in [`ENTRIES`].
 
 mod group_lasso;
+mod hoyer;
 mod l1;
+mod magnitude;
 mod non_negative;
+mod slimming;
 mod target;
 
 use std::collections::BTreeMap;
@@ -17,11 +20,15 @@ use interp_net::{Network, NodeId, Params, Role, Tape};
 use crate::Result;
 
 pub use group_lasso::{GroupLasso, Grouping};
+pub use hoyer::Hoyer;
 pub use l1::L1;
+pub use magnitude::Magnitude;
 pub use non_negative::NonNegative;
+pub use slimming::Slimming;
 
 /// All priors.
-pub const ENTRIES: &[&Entry<dyn Prior>] = &[&l1::ENTRY, &group_lasso::ENTRY, &non_negative::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Prior>] =
+    &[&l1::ENTRY, &group_lasso::ENTRY, &slimming::ENTRY, &magnitude::ENTRY, &hoyer::ENTRY, &non_negative::ENTRY];
 
 /// Where a prior applies.
 #[derive(Clone, Debug, PartialEq)]
