@@ -57,17 +57,22 @@ fn recipe(model: &toml::Table, priors: &[toml::Table]) -> String {
     toml::to_string(&table).unwrap()
 }
 
-/// Trains two steps and measures the claims; `None` where the recipe is refused with a reason and a place.
-fn two_steps(text: &str) -> Option<Vec<Measured>> {
-    let plan = Recipe::parse("matrix", text, &Catalog::default()).and_then(|recipe| Plan::new(recipe, &|_, _| {}));
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(Error::Recipe { message, .. }) => {
-            assert!(!message.is_empty());
-            return None;
+/// The plan of a recipe; `None` where it is refused with a reason and a place.
+fn plan(text: &str) -> Option<Plan> {
+    let recipe = Recipe::parse("matrix", text, &Catalog::default()).unwrap_or_else(|e| panic!("{e} in\n{text}"));
+    match Plan::new(recipe, &|_, _| {}) {
+        Ok(plan) => Some(plan),
+        Err(Error::Recipe { message, span, .. }) => {
+            assert!(!message.is_empty() && span.is_some(), "`{message}` has no place in\n{text}");
+            None
         }
         Err(other) => panic!("{other}, without a place in\n{text}"),
-    };
+    }
+}
+
+/// Trains two steps and measures the claims, where the recipe is not refused.
+fn two_steps(text: &str) -> Option<Vec<Measured>> {
+    let plan = plan(text)?;
     let measure = |net: &Network| audit::measure(net, &plan.claims);
     let meets = |net: &Network| {
         let measured = measure(net).map_err(|error| LearnError::Observer(Box::new(error)))?;
