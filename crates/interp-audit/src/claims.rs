@@ -32,9 +32,8 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         nodes.iter().flat_map(|&id| roles.iter().filter_map(move |&role| net.params.find(id, role))).collect()
     };
     match quantity {
-        Quantity::ZeroWeights => {
-            share(tensors(&[Role::Weight]), |w| Ok(values(w)?.iter().map(|w| *w == 0.0).collect()))
-        }
+        Quantity::ZeroWeights => share(tensors(&[Role::Weight]), zeros),
+        Quantity::ZeroGains => share(tensors(&[Role::Gain]), zeros),
         Quantity::ZeroFilters => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 0)),
         Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 1)),
         Quantity::NegativeWeights => {
@@ -87,6 +86,11 @@ fn share(tensors: Vec<&Tensor>, holds: impl Fn(&Tensor) -> Result<Vec<bool>>) ->
 /// The values of a tensor, in f64.
 fn values(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// Which values of a tensor are exactly zero.
+fn zeros(tensor: &Tensor) -> Result<Vec<bool>> {
+    Ok(values(tensor)?.iter().map(|value| *value == 0.0).collect())
 }
 
 /// The weights of the nodes that have one as (out, in / groups, ...); transposed convolutions keep theirs as
@@ -157,6 +161,16 @@ mod tests {
         assert_eq!(value(&net, Quantity::FieldSize), Some(1.0));
         assert_eq!(value(&net, Quantity::FilterSimilarity), Some(0.0), "a filter of zeros is like no other");
         assert_eq!(quantity(&net, Quantity::ZeroWeights, &[2]).unwrap(), None, "a norm has no weights to count");
+    }
+
+    // Weights that are zero are no gains, and a negative gain is not zero.
+    #[test]
+    fn zero_gains_are_those_of_batch_norms() {
+        let mut net = network();
+        assert_eq!(value(&net, Quantity::ZeroGains), Some(0.0));
+        net.params.set(1, Tensor::new(&[0f32, -1.0], &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(value(&net, Quantity::ZeroGains), Some(0.5));
+        assert_eq!(quantity(&net, Quantity::ZeroGains, &[1]).unwrap(), None, "a convolution has no gains");
     }
 
     #[test]

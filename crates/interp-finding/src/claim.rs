@@ -14,6 +14,9 @@ pub enum Quantity {
     ZeroFilters,
     /// Share of input channels of all nodes together whose weights are all exactly zero, in [0, 1].
     ZeroInputs,
+    /// Share of batch-norm gains of all nodes together that are exactly zero, in [0, 1]: channels that are the same
+    /// number at every position of every picture.
+    ZeroGains,
     /// Number of weights below zero, of all nodes together.
     NegativeWeights,
     /// Mean squared cosine between two filters of a node, in [0, 1]: that of the node where it is highest.
@@ -29,6 +32,7 @@ impl Quantity {
             Self::ZeroWeights => format!("share of the weights of {nodes} that are exactly zero"),
             Self::ZeroFilters => format!("share of the filters of {nodes} that are all zero"),
             Self::ZeroInputs => format!("share of the input channels of {nodes} that are all zero"),
+            Self::ZeroGains => format!("share of the batch-norm gains of {nodes} that are exactly zero"),
             Self::NegativeWeights => format!("number of negative weights in {nodes}"),
             Self::FieldSize => format!("pixels in a row or column that a cell of {nodes} sees"),
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
@@ -38,7 +42,7 @@ impl Quantity {
     /// The value as people read it: shares in percent, counts as integers.
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs => percent(value),
+            Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs | Self::ZeroGains => percent(value),
             Self::NegativeWeights | Self::FieldSize => format!("{value:.0}"),
             Self::FilterSimilarity => format!("{value:.4}"),
         }

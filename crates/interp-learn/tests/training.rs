@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
-use interp_learn::prior::{GroupLasso, Grouping, L1, NonNegative, Prior, Scope, State, Step, Term};
+use interp_learn::prior::{
+    GroupLasso, Grouping, Hoyer, L1, Magnitude, NonNegative, Prior, Scope, Slimming, State, Step, Term,
+};
 use interp_learn::{
     AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
 };
@@ -316,7 +318,7 @@ fn first_held(settings: &Train, net: Network, priors: &[Steering]) -> Option<usi
 fn priors_steer_in_their_phases_and_hold_in_all() {
     let net = network(true);
     let conv = position(&net, "conv", Role::Weight);
-    let l1 = L1 { strength: 0.5, target: Some(0.5), reached_at: 0.6 };
+    let l1 = L1 { strength: 0.5, target: Some(0.5), ..L1::default() };
     let priors = [steering(&net, "few", l1, "conv")];
     let off = |rate| Phase { priors: Some(vec![]), ..phase(1, rate) };
     let phases = vec![off(0.1), phase(2, 0.1), off(0.1)];
@@ -376,12 +378,64 @@ fn what_is_projected_counts_as_zero_for_the_target() {
     let settings = Train { phase: vec![phase(1, 5.0)], ..two_steps() };
     let (net, free) = step_from_projected(&settings);
     let conv = position(&net, "conv", Role::Weight);
-    let few = L1 { strength: 1e-9, target: Some(0.6), reached_at: 0.4 };
+    let few = L1 { strength: 1e-9, target: Some(0.6), reached_at: 0.4, ..L1::default() };
     let priors = [steering(&net, "few", few, "conv"), steering(&net, "signs", NonNegative::default(), "conv")];
     let (path, _) = train(&settings, net, &priors);
     // ceil(0.6 * 54): of the weights above zero only as many are made zero as are missing.
     assert!((1..33).contains(&free.iter().filter(|w| **w <= 0.0).count()), "{free:?}");
     assert_eq!(zeros(&path[1][conv]), 33);
+}
+
+/// `(sum |w|)^2 / sum w^2`.
+fn hoyer_square(w: &[f64]) -> f64 {
+    w.iter().map(|w| w.abs()).sum::<f64>().powi(2) / w.iter().map(|w| w * w).sum::<f64>()
+}
+
+// w - rate (g + strength dH/dw), the derivative by differences; then the smallest are zero for good.
+#[test]
+fn hoyer_square_is_part_of_the_step_until_its_target_is_due() {
+    let net = network(true);
+    let conv = position(&net, "conv", Role::Weight);
+    let settings = Train { phase: vec![phase(2, 0.1)], ..two_steps() };
+    let hoyer = Hoyer { strength: 0.01, target: Some(0.7), reached_at: 0.5 };
+    let (free, _) = train(&settings, net.clone(), &[]);
+    let (path, last) = train(&settings, net.clone(), &[steering(&net, "few", hoyer, "conv")]);
+    let first: Vec<f64> = free[0][conv].iter().map(|&w| f64::from(w)).collect();
+    let slope = |i: usize| {
+        let moved = |by: f64| {
+            let mut w = first.clone();
+            w[i] += by;
+            hoyer_square(&w)
+        };
+        (moved(1e-6) - moved(-1e-6)) / 2e-6
+    };
+    let expected: Vec<f32> =
+        free[1][conv].iter().enumerate().map(|(i, w)| w - (0.1 * 0.01 * slope(i)) as f32).collect();
+    assert!(norm(&moved(std::slice::from_ref(&expected), &free[1][conv..=conv])) > 0.01);
+    close(&path[1][conv], &expected, 1e-6);
+    // ceil(0.7 * 54), from the second of four steps on.
+    let count: Vec<usize> = path.iter().map(|values| zeros(&values[conv])).collect();
+    assert_eq!(count, [0, 0, 38, 38, 38]);
+    assert_eq!(zeros(&last[conv]), 38);
+}
+
+#[test]
+fn slimming_leaves_a_gain_and_makes_the_other_channels_constant() {
+    let net = network(true);
+    let [gain, shift] = [Role::Gain, Role::Shift].map(|role| position(&net, "norm", role));
+    let slimming = Slimming { strength: 1e3, target: Some(0.8), ..Slimming::default() };
+    let settings = Train { phase: vec![phase(2, 0.1)], ..two_steps() };
+    let (path, found) = trained(&settings, net.clone(), &[steering(&net, "slim", slimming, "norm")]);
+    let count: Vec<usize> = path.iter().map(|values| zeros(&values[gain])).collect();
+    assert_eq!(count, [0, 5, 5, 5, 5]);
+    let x = Tensor::rand(-1f32, 1.0, (2, 1, 4, 4), &Device::Cpu).unwrap();
+    let tape = found.forward(&x, Mode::Eval, &Keep::All).unwrap();
+    let seen = tape.at(&found.graph, found.graph.id("norm").unwrap()).unwrap();
+    let channels = seen.transpose(0, 1).unwrap().flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+    let found = values(&found.params);
+    for ((channel, gain), shift) in channels.iter().zip(&found[gain]).zip(&found[shift]) {
+        assert_eq!(*gain == 0.0, channel.iter().all(|value| value == shift));
+    }
 }
 
 #[test]
@@ -450,7 +504,14 @@ fn saved_and_loaded_after_any_step_training_ends_the_same() {
             let groups =
                 GroupLasso { groups: Grouping::Filters, target: Some(0.4), reached_at: 0.5, ..GroupLasso::default() };
             let l1 = L1 { target: Some(0.5), reached_at: 0.7, ..L1::default() };
-            [steering(&net, "groups", groups, "conv"), steering(&net, "l1", l1, "head")]
+            let gains = Slimming { target: Some(0.5), reached_at: 0.6, ..Slimming::default() };
+            let magnitude = Magnitude { target: 0.3, per_layer: true, reached_at: 0.4 };
+            [
+                steering(&net, "groups", groups, "conv"),
+                steering(&net, "l1", l1, "head"),
+                steering(&net, "gains", gains, "norm"),
+                steering(&net, "magnitude", magnitude, "*"),
+            ]
         };
         let (path, whole) = train(&settings, network(true), &priors());
         let steps = path.len() - 1;

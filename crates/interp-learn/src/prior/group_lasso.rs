@@ -5,7 +5,7 @@ use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Target, unless_frozen};
+use super::target::{Target, held, is_held, spare_largest, unless_frozen};
 use super::{Now, Prior, Scope, State, change, refuse_transposed, values};
 use crate::Result;
 
@@ -108,12 +108,7 @@ impl Layout {
 
     /// As [`Layout::norms`], with the largest taken for infinite, so that it survives.
     fn spared(self, w: &[f32]) -> Vec<f32> {
-        let mut norms = self.norms(w);
-        let largest = (0..norms.len()).max_by(|&a, &b| norms[a].total_cmp(&norms[b]).then(b.cmp(&a)));
-        if let Some(largest) = largest {
-            norms[largest] = f32::INFINITY;
-        }
-        norms
+        spare_largest(self.norms(w))
     }
 
     /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the largest; returns how many are zero.
@@ -140,14 +135,7 @@ impl Prior for GroupLasso {
         self.aim().check()?;
         refuse_transposed(net, scope)?;
         let groups: usize = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).sum();
-        let most = (groups - scope.positions.len()) as f64 / groups as f64;
-        let reachable = self.target.is_none_or(|target| target <= most);
-        let target = self.target.unwrap_or_default();
-        Unfit::unless(
-            reachable,
-            "target",
-            format!("must be at most {most:.4}, as a group of each layer stays, not {target}"),
-        )
+        self.aim().leaves_one(groups, scope.positions.len(), "group")
     }
 
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
@@ -156,7 +144,7 @@ impl Prior for GroupLasso {
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
         let aim = self.aim();
-        if !aim.is_shrinking(state) {
+        if is_held(state) {
             return Ok(());
         }
         let (mut zeros, mut count) = (0, 0);
@@ -173,7 +161,7 @@ impl Prior for GroupLasso {
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
         for (index, &position) in scope.positions.iter().enumerate() {
-            if let Some(kept) = Target::kept(state, index)? {
+            if let Some(kept) = held(state, index)? {
                 let factors: Vec<f32> = kept.iter().map(|&kept| kept.into()).collect();
                 let layout = self.layout(params, position);
                 change(params, position, |w| layout.scale(w, &factors))?;

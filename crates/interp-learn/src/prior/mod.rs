@@ -5,9 +5,12 @@
 
 mod bounded_field;
 mod group_lasso;
+mod hoyer;
 mod l1;
+mod magnitude;
 mod non_negative;
 mod orthogonal;
+mod slimming;
 mod target;
 
 use std::collections::BTreeMap;
@@ -20,13 +23,24 @@ use crate::Result;
 
 pub use bounded_field::BoundedField;
 pub use group_lasso::{GroupLasso, Grouping};
+pub use hoyer::Hoyer;
 pub use l1::L1;
+pub use magnitude::Magnitude;
 pub use non_negative::NonNegative;
 pub use orthogonal::Orthogonal;
+pub use slimming::Slimming;
 
 /// All priors.
-pub const ENTRIES: &[&Entry<dyn Prior>] =
-    &[&l1::ENTRY, &group_lasso::ENTRY, &non_negative::ENTRY, &orthogonal::ENTRY, &bounded_field::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Prior>] = &[
+    &l1::ENTRY,
+    &group_lasso::ENTRY,
+    &slimming::ENTRY,
+    &magnitude::ENTRY,
+    &hoyer::ENTRY,
+    &non_negative::ENTRY,
+    &orthogonal::ENTRY,
+    &bounded_field::ENTRY,
+];
 
 /// Where a prior applies.
 #[derive(Clone, Debug, PartialEq)]

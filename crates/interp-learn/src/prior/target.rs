@@ -1,9 +1,12 @@
 //! A share of zeros as the target, in place of a strength to tune.
 
+use std::cmp::Ordering;
+
 use candle_core::{DType, Device, Tensor};
+use interp_net::Params;
 use interp_net::finding::{Claim, Quantity, Relation, Unfit};
 
-use super::{Now, Scope, State, share};
+use super::{Now, Scope, State, change, share, values};
 use crate::Result;
 
 /// Controls the strength of a sparsity prior so that the share of zeros follows
@@ -27,6 +30,27 @@ pub(super) fn unless_frozen(mut sizes: Vec<f32>, rate: f64) -> Vec<f32> {
     sizes
 }
 
+/// The absolute values of all parameters of a scope, as [`Target::control`] takes them.
+pub(super) fn magnitudes(params: &Params, scope: &Scope, now: Now<'_>) -> Result<Vec<Vec<f32>>> {
+    let of = |&p: &usize| Ok(unless_frozen(values(params, p)?.into_iter().map(f32::abs).collect(), now.rates[p]));
+    scope.positions.iter().map(of).collect()
+}
+
+/// Makes zero again what is held, where each thing is one number.
+pub(super) fn enforce(params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
+    for (index, &position) in scope.positions.iter().enumerate() {
+        if let Some(kept) = held(state, index)? {
+            change(params, position, |w| mask(w, &kept))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes zero what is not kept.
+pub(super) fn mask(w: &mut [f32], kept: &[u8]) {
+    w.iter_mut().zip(kept).filter(|(_, kept)| **kept == 0).for_each(|(w, _)| *w = 0.0);
+}
+
 /// How fast the logarithm of the strength follows the error in the share of zeros.
 const GAIN: f64 = 0.5;
 
@@ -38,20 +62,19 @@ impl Target {
         share("reached_at", self.reached_at)
     }
 
-    /// The first state.
-    pub(super) fn start(&self, scope: &Scope) -> Result<State> {
-        let mut state = State::default();
-        state.numbers.insert("strength".into(), self.strength);
-        // Saved states always have the same tensors; an empty one stands for "nothing held yet".
-        for index in 0..scope.positions.len() {
-            state.tensors.insert(key(index), Tensor::zeros(0, DType::U8, &Device::Cpu)?);
-        }
-        Ok(state)
+    /// Whether each of `layers` layers, of `things` things together, can keep one at the target.
+    pub(super) fn leaves_one(&self, things: usize, layers: usize, thing: &str) -> Result<(), Unfit> {
+        let most = things.saturating_sub(layers) as f64 / things.max(1) as f64;
+        let target = self.target.unwrap_or_default();
+        let problem = format!("must be at most {most:.4}, as a {thing} of each layer stays, not {target}");
+        Unfit::unless(self.target.is_none() || target <= most, "target", problem)
     }
 
-    /// Whether weights are still shrunk.
-    pub(super) fn is_shrinking(&self, state: &State) -> bool {
-        !state.numbers.contains_key("held")
+    /// The first state.
+    pub(super) fn start(&self, scope: &Scope) -> Result<State> {
+        let mut state = nothing_held(scope)?;
+        state.numbers.insert("strength".into(), self.strength);
+        Ok(state)
     }
 
     /// The present strength.
@@ -76,22 +99,12 @@ impl Target {
         }
         let ramp = now.progress / self.reached_at;
         if ramp >= 1.0 {
-            return hold(state, target, &sizes()?);
+            return hold(state, kept(target, &sizes()?));
         }
-        let wanted = target * (1.0 - (1.0 - ramp).powi(3));
-        let error = wanted - share;
+        let error = cubic(target, ramp) - share;
         let strength = self.strength(state) * (GAIN * error * weight).exp();
         state.numbers.insert("strength".into(), strength.clamp(1e-12, 1e12));
         Ok(())
-    }
-
-    /// For the parameter number `index` of the scope: 1 for what may be other than zero, 0 for what is
-    /// held at zero; `None` before anything is held.
-    pub(super) fn kept(state: &State, index: usize) -> Result<Option<Vec<u8>>> {
-        match state.tensors.get(&key(index)) {
-            Some(kept) if state.numbers.contains_key("held") => Ok(Some(kept.to_vec1()?)),
-            _ => Ok(None),
-        }
     }
 
     /// The claim that at least the target is reached, if there is one.
@@ -105,31 +118,60 @@ impl Target {
 /// The learning rate as a share of the highest so far. Where it is low, the strength has little effect on
 /// the zeros and so little to learn from them; it would run away, and be far too high in the next phase.
 fn weight_of(now: Now<'_>, scope: &Scope, state: &mut State) -> f64 {
-    let rate = scope.positions.iter().map(|&position| now.rates[position]).fold(0.0, f64::max);
+    let rate = highest_rate(now, scope);
     let peak = state.numbers.get("peak").copied().unwrap_or(0.0).max(rate);
     state.numbers.insert("peak".into(), peak);
     if peak > 0.0 { rate / peak } else { 0.0 }
+}
+
+/// The highest learning rate of a scope's parameters; 0 where nothing is trained.
+pub(super) fn highest_rate(now: Now<'_>, scope: &Scope) -> f64 {
+    scope.positions.iter().map(|&position| now.rates[position]).fold(0.0, f64::max)
 }
 
 fn key(index: usize) -> String {
     format!("kept.{index}")
 }
 
-/// Holds at zero what is zero, and of the rest as many of the smallest as the target asks for. What is
-/// of infinite size is never zeroed.
-fn hold(state: &mut State, target: f64, sizes: &[Vec<f32>]) -> Result<()> {
-    let mut order: Vec<(f32, usize, usize)> = vec![];
-    for (param, sizes) in sizes.iter().enumerate() {
-        order.extend(sizes.iter().enumerate().map(|(i, &size)| (size, param, i)));
+/// The share that is to be zero when the share `ramp` of the way is done.
+pub(super) fn cubic(target: f64, ramp: f64) -> f64 {
+    target * (1.0 - (1.0 - ramp.min(1.0)).powi(3))
+}
+
+/// For each thing 0 where it is to be zero: what is zero, and as many of the smallest as make up `share` of all (of
+/// equals the first); 1 elsewhere. What is of infinite size always stays.
+pub(super) fn kept(share: f64, sizes: &[Vec<f32>]) -> Vec<Vec<u8>> {
+    let mut all = sizes.concat();
+    let least = (share * all.len() as f64).ceil() as usize;
+    let last = least.checked_sub(1).filter(|last| *last < all.len());
+    let limit = last.map_or(0.0, |last| *all.select_nth_unstable_by(last, f32::total_cmp).1);
+    let mut at_limit = least - all.iter().filter(|size| size.total_cmp(&limit).is_lt()).count();
+    let mut goes = |size: f32| {
+        let small = match size.total_cmp(&limit) {
+            Ordering::Less => true,
+            Ordering::Equal if at_limit > 0 => {
+                at_limit -= 1;
+                true
+            }
+            _ => false,
+        };
+        size == 0.0 || (small && size.is_finite())
+    };
+    sizes.iter().map(|sizes| sizes.iter().map(|&size| u8::from(!goes(size))).collect()).collect()
+}
+
+/// The state of a prior that will hold zeros.
+pub(super) fn nothing_held(scope: &Scope) -> Result<State> {
+    let mut state = State::default();
+    // Saved states always have the same tensors; an empty one stands for "nothing held yet".
+    for index in 0..scope.positions.len() {
+        state.tensors.insert(key(index), Tensor::zeros(0, DType::U8, &Device::Cpu)?);
     }
-    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    let least = (target * order.len() as f64).ceil() as usize;
-    let mut kept: Vec<Vec<u8>> = sizes.iter().map(|s| vec![1; s.len()]).collect();
-    for (rank, &(size, param, i)) in order.iter().enumerate() {
-        if size == 0.0 || (rank < least && size.is_finite()) {
-            kept[param][i] = 0;
-        }
-    }
+    Ok(state)
+}
+
+/// From now on holds at zero what is not kept.
+pub(super) fn hold(state: &mut State, kept: Vec<Vec<u8>>) -> Result<()> {
     for (index, kept) in kept.into_iter().enumerate() {
         let length = kept.len();
         state.tensors.insert(key(index), Tensor::from_vec(kept, length, &Device::Cpu)?);
@@ -138,18 +180,53 @@ fn hold(state: &mut State, target: f64, sizes: &[Vec<f32>]) -> Result<()> {
     Ok(())
 }
 
+/// Whether zeros are held, and nothing is made zero any more.
+pub(super) fn is_held(state: &State) -> bool {
+    state.numbers.contains_key("held")
+}
+
+/// For the parameter number `index` of the scope: 1 for what may be other than zero, 0 for what is held at zero;
+/// `None` before anything is held.
+pub(super) fn held(state: &State, index: usize) -> Result<Option<Vec<u8>>> {
+    match state.tensors.get(&key(index)) {
+        Some(kept) if is_held(state) => Ok(Some(kept.to_vec1()?)),
+        _ => Ok(None),
+    }
+}
+
+/// The sizes of a layer's things with the largest (of equals the first) taken for infinite, so that it stays.
+pub(super) fn spare_largest(mut sizes: Vec<f32>) -> Vec<f32> {
+    let largest = (0..sizes.len()).max_by(|&a, &b| sizes[a].total_cmp(&sizes[b]).then(b.cmp(&a)));
+    if let Some(largest) = largest {
+        sizes[largest] = f32::INFINITY;
+    }
+    sizes
+}
+
+/// Share of the sizes that are zero.
+pub(super) fn share_of_zeros(sizes: &[Vec<f32>]) -> f64 {
+    let zeros = sizes.iter().flatten().filter(|size| **size == 0.0).count();
+    zeros as f64 / sizes.iter().map(Vec::len).sum::<usize>().max(1) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn holding_makes_up_what_is_missing_and_spares_the_infinite() {
-        let mut state = State::default();
-        hold(&mut state, 0.5, &[vec![0.0, 3.0, 1.0], vec![2.0, f32::INFINITY, 9.0]]).unwrap();
-        assert_eq!(Target::kept(&state, 0).unwrap().unwrap(), [0, 1, 0]);
-        assert_eq!(Target::kept(&state, 1).unwrap().unwrap(), [0, 1, 1]);
-        hold(&mut state, 0.9, &[vec![f32::INFINITY, 1.0]]).unwrap();
-        assert_eq!(Target::kept(&state, 0).unwrap().unwrap(), [1, 0]);
+    fn what_is_missing_is_made_up_by_the_smallest_and_the_infinite_is_spared() {
+        assert_eq!(kept(0.5, &[vec![0.0, 3.0, 1.0], vec![2.0, f32::INFINITY, 9.0]]), [[0, 1, 0], [0, 1, 1]]);
+        assert_eq!(kept(0.9, &[vec![f32::INFINITY, 1.0]]), [[1, 0]]);
+        // Of equals the first; what is zero in any case; what is not a number never.
+        assert_eq!(kept(0.5, &[vec![2.0, 1.0], vec![2.0, 2.0]]), [[0, 0], [1, 1]]);
+        assert_eq!(kept(0.25, &[vec![0.0, 0.0, 5.0, 0.0]]), [[0, 0, 1, 0]]);
+        assert_eq!(kept(0.0, &[vec![0.0, 5.0]]), [[0, 1]]);
+        assert_eq!(kept(0.9, &[vec![f32::NAN, 1.0, 3.0]]), [[1, 0, 0]]);
+    }
+
+    #[test]
+    fn of_equals_the_first_is_the_largest() {
+        assert_eq!(spare_largest(vec![1.0, 2.0, 2.0]), [1.0, f32::INFINITY, 2.0]);
     }
 
     fn scope() -> Scope {
@@ -165,15 +242,15 @@ mod tests {
         let sizes = || Ok(vec![vec![0.0, 1.0], vec![1.0, 1.0]]);
         aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.25 }, 0.25, sizes).unwrap();
         assert!((aim.strength(&state) - 2.0 * (0.5f64 * 0.45).exp()).abs() < 1e-12);
-        assert!(aim.is_shrinking(&state));
+        assert!(!is_held(&state));
         // At a tenth of the highest rate it grows by a tenth; at none, not at all.
         for (rate, expected) in [(0.01, 1.1), (0.0, 1.1)] {
             aim.control(&scope(), &mut state, Now { rates: &[rate], progress: 0.25 }, 0.25, sizes).unwrap();
             assert!((aim.strength(&state) - 2.0 * (0.5f64 * 0.45 * expected).exp()).abs() < 1e-12);
         }
         aim.control(&scope(), &mut state, Now { rates: &[0.1], progress: 0.5 }, 0.25, sizes).unwrap();
-        assert!(!aim.is_shrinking(&state));
+        assert!(is_held(&state));
         // ceil(0.8 * 4) = 4: all, and in the order of their positions among equals.
-        assert_eq!(Target::kept(&state, 1).unwrap().unwrap(), [0, 0]);
+        assert_eq!(held(&state, 1).unwrap().unwrap(), [0, 0]);
     }
 }

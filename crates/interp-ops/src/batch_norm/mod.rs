@@ -106,7 +106,7 @@ pub struct BatchNormGrads {
 /// `f64`.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit or a channel has no value, [`OpError::Unsupported`] for another type or
+/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit or a channel has no value, [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or
 /// device.
 pub fn batch_norm_train(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64, then: Then) -> Result<BatchNormed> {
     const OP: &str = "batch_norm_train";
@@ -135,7 +135,7 @@ pub fn batch_norm_train_backward(
 /// Normalizes `x` (N, C, H, W) by a given mean and variance.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit, [`OpError::Unsupported`] for another type or device.
+/// [`OpError::Shape`](crate::OpError::Shape) where a shape does not fit, [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn batch_norm_eval(x: &Tensor, norm: &BatchNorm<'_>, then: Then) -> Result<Tensor> {
     const OP: &str = "batch_norm_eval";
     on_cuda!(x, crate::cuda::batch_norm_eval(x, norm, then.relu_alone(OP)?));

@@ -1,0 +1,137 @@
+use std::sync::Arc;
+
+use interp::data::Augment;
+use interp::finding::Measured;
+use interp::learn::{Fitted, Flow, LearnError, Task, Trainer, fit};
+use interp::net::Network;
+use interp::plan::Plan;
+use interp::recipe::Recipe;
+use interp::{Catalog, Error, audit};
+
+/// Two steps of 32 pictures each; the data is as small as there is.
+const STEPS: &str = r#"
+name = "matrix"
+
+[data]
+kind = "concepts"
+train = 64
+val = 10
+test = 10
+
+[train]
+batch = 32
+
+[[train.phase]]
+epochs = 1
+learning_rate = 0.05
+schedule = "constant"
+"#;
+
+/// The example of an entry as a section of a recipe.
+fn example(text: &str) -> toml::Table {
+    toml::from_str(text).unwrap()
+}
+
+/// The example of an architecture, an eighth as wide where it has a width.
+fn small(text: &str) -> toml::Table {
+    let mut model = example(text);
+    let recipe = Recipe::parse("model", &recipe(&model, &[]), &Catalog::default()).unwrap();
+    if recipe.model.settings.contains_key("width") {
+        model.insert("width".into(), 0.125.into());
+    }
+    model
+}
+
+/// The example of a prior, on all that it can act on.
+fn everywhere(name: &str, text: &str) -> toml::Table {
+    let mut prior = example(text);
+    prior.insert("name".into(), name.into());
+    prior.insert("nodes".into(), vec!["*"].into());
+    prior
+}
+
+fn recipe(model: &toml::Table, priors: &[toml::Table]) -> String {
+    let mut table = example(STEPS);
+    table.insert("model".into(), model.clone().into());
+    table.insert("prior".into(), priors.to_vec().into());
+    toml::to_string(&table).unwrap()
+}
+
+/// The plan of a recipe; `None` where it is refused with a reason and a place.
+fn plan(text: &str) -> Option<Plan> {
+    let recipe = Recipe::parse("matrix", text, &Catalog::default()).unwrap_or_else(|e| panic!("{e} in\n{text}"));
+    match Plan::new(recipe, &|_, _| {}) {
+        Ok(plan) => Some(plan),
+        Err(Error::Recipe { message, span, .. }) => {
+            assert!(!message.is_empty() && span.is_some(), "`{message}` has no place in\n{text}");
+            None
+        }
+        Err(other) => panic!("{other}, without a place in\n{text}"),
+    }
+}
+
+/// Trains two steps and measures the claims, where the recipe is not refused.
+fn two_steps(text: &str) -> Option<Vec<Measured>> {
+    let plan = plan(text)?;
+    let measure = |net: &Network| audit::measure(net, &plan.claims);
+    let meets = |net: &Network| {
+        let measured = measure(net).map_err(|error| LearnError::Observer(Box::new(error)))?;
+        Ok(measured.iter().all(|m| m.holds))
+    };
+    let task = Task {
+        settings: &plan.common.train,
+        data: Arc::new(plan.data.learning()),
+        augment: Augment::default(),
+        priors: &plan.priors,
+        class_weights: None,
+        meets: &meets,
+        seed: 0,
+        workers: 0,
+    };
+    let mut trainer = Trainer::new(Network::new(plan.graph.clone(), 0).unwrap(), &task).unwrap();
+    let fitted = fit(&task, &mut trainer, &mut |_, _| Ok(Flow::Continue)).unwrap_or_else(|e| panic!("{e} in\n{text}"));
+    let Fitted::Done { network, .. } = fitted else { panic!("stopped") };
+    Some(measure(&network).unwrap())
+}
+
+fn assert_all_hold(measured: &[Measured], what: &str) {
+    for claim in measured {
+        assert!(claim.holds, "{what}: {}, but it is {}", claim.statement, claim.shown);
+    }
+}
+
+#[test]
+fn every_prior_on_every_architecture_keeps_its_claims_or_is_refused() {
+    let catalog = Catalog::default();
+    for prior in &catalog.priors {
+        let mut trained = 0;
+        for model in &catalog.models {
+            let text = recipe(&small(model.example), &[everywhere(prior.name, prior.example)]);
+            if let Some(measured) = two_steps(&text) {
+                assert_all_hold(&measured, &format!("{} on {}", prior.name, model.name));
+                trained += 1;
+            }
+        }
+        assert!(trained > 0, "{} is refused everywhere", prior.name);
+    }
+}
+
+#[test]
+fn every_pair_of_priors_keeps_its_claims_or_is_refused() {
+    let catalog = Catalog::default();
+    let model = small("kind = \"vgg\"\ndepth = 8\n");
+    for first in &catalog.priors {
+        for second in &catalog.priors {
+            let pair = [everywhere("first", first.example), everywhere("second", second.example)];
+            if let Some(measured) = two_steps(&recipe(&model, &pair)) {
+                assert_all_hold(&measured, &format!("{} and then {}", first.name, second.name));
+            }
+        }
+    }
+}
+
+#[test]
+fn slimming_without_batch_norms_is_refused_with_its_place() {
+    let model = example("kind = \"vgg\"\ndepth = 8\nwidth = 0.125\nbatch_norm = false\n");
+    assert!(two_steps(&recipe(&model, &[everywhere("slim", "kind = \"slimming\"\n")])).is_none());
+}
