@@ -20,7 +20,7 @@ pub struct BoundedField {
 pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     name: "bounded_field",
     summary: "no cell of the layers sees more than a patch of the picture, by the architecture",
-    example: "kind = \"bounded_field\"\nnodes = [\"features.0\"]\npixels = 3\n",
+    example: "kind = \"bounded_field\"\nnodes = [\"evidence\"]\npixels = 17\n",
     build: |section| build(section, |settings: BoundedField| Box::new(settings)),
     schema: || schemars::schema_for!(BoundedField),
 };

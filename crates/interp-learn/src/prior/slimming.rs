@@ -5,7 +5,7 @@ use interp_net::{Network, Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{self, Target, magnitudes, share_of_zeros, spare_largest};
+use super::target::{self, Target, cubic, magnitudes, share_of_zeros, spare_largest};
 use super::{Now, Prior, Scope, State, change, values};
 use crate::Result;
 
@@ -17,7 +17,9 @@ use crate::Result;
 /// of the picture, and the filter before it has no effect. Once zeros are held, their shifts are zero too, so that the
 /// channel is zero behind a ReLU. It is still there and still computed: `interp-train compact` cuts it out.
 ///
-/// With `target` the strength is not constant but controlled: see `prior/target.rs`.
+/// With `target` the strength is not constant but controlled: see `prior/target.rs`. Gains all begin at 1, and what takes
+/// them to zero would take most of them there together, before the control sees the first; so no step makes more of them
+/// zero than the ramp asks for by then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slimming {
@@ -49,6 +51,12 @@ impl Slimming {
     fn aim(&self) -> Target {
         Target { strength: self.strength, target: self.target, reached_at: self.reached_at }
     }
+
+    /// The largest threshold: with it, as many gains become zero as the ramp asks for by now.
+    fn most(&self, sizes: &[Vec<f32>], now: Now<'_>) -> f32 {
+        let most = |target| target::limit(cubic(target, now.progress / self.reached_at), sizes).0;
+        self.target.map_or(f32::INFINITY, most)
+    }
 }
 
 impl Prior for Slimming {
@@ -71,11 +79,12 @@ impl Prior for Slimming {
             return Ok(());
         }
         let aim = self.aim();
+        let most = self.most(&sizes(params, scope, now)?, now);
         for &position in &scope.positions {
             let threshold = (now.rates[position] * aim.strength(state)) as f32;
-            change(params, position, |gains| shrink(gains, threshold))?;
+            change(params, position, |gains| shrink(gains, threshold.min(most)))?;
         }
-        let sizes: Vec<Vec<f32>> = magnitudes(params, scope, now)?.into_iter().map(spare_largest).collect();
+        let sizes = sizes(params, scope, now)?;
         aim.control(scope, state, now, share_of_zeros(&sizes), || Ok(sizes))
     }
 
@@ -99,6 +108,11 @@ impl Prior for Slimming {
     fn claims(&self, scope: &Scope) -> Vec<Claim> {
         self.aim().claim(Quantity::ZeroGains, scope)
     }
+}
+
+/// The sizes of all gains, those that stay taken for infinite.
+fn sizes(params: &Params, scope: &Scope, now: Now<'_>) -> Result<Vec<Vec<f32>>> {
+    Ok(magnitudes(params, scope, now)?.into_iter().map(spare_largest).collect())
 }
 
 /// The proximal map of `threshold * |g|` for each gain but the largest.

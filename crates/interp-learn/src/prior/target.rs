@@ -138,14 +138,20 @@ pub(super) fn cubic(target: f64, ramp: f64) -> f64 {
     target * (1.0 - (1.0 - ramp.min(1.0)).powi(3))
 }
 
-/// For each thing 0 where it is to be zero: what is zero, and as many of the smallest as make up `share` of all (of
-/// equals the first); 1 elsewhere. What is of infinite size always stays.
-pub(super) fn kept(share: f64, sizes: &[Vec<f32>]) -> Vec<Vec<u8>> {
+/// The size of the largest of the smallest things that make up `share` of all, 0 where these are none; and how many of
+/// this size are among them.
+pub(super) fn limit(share: f64, sizes: &[Vec<f32>]) -> (f32, usize) {
     let mut all = sizes.concat();
     let least = (share * all.len() as f64).ceil() as usize;
     let last = least.checked_sub(1).filter(|last| *last < all.len());
     let limit = last.map_or(0.0, |last| *all.select_nth_unstable_by(last, f32::total_cmp).1);
-    let mut at_limit = least - all.iter().filter(|size| size.total_cmp(&limit).is_lt()).count();
+    (limit, least - all.iter().filter(|size| size.total_cmp(&limit).is_lt()).count())
+}
+
+/// For each thing 0 where it is to be zero: what is zero, and as many of the smallest as make up `share` of all (of
+/// equals the first); 1 elsewhere. What is of infinite size always stays.
+pub(super) fn kept(share: f64, sizes: &[Vec<f32>]) -> Vec<Vec<u8>> {
+    let (limit, mut at_limit) = limit(share, sizes);
     let mut goes = |size: f32| {
         let small = match size.total_cmp(&limit) {
             Ordering::Less => true,
@@ -222,6 +228,13 @@ mod tests {
         assert_eq!(kept(0.25, &[vec![0.0, 0.0, 5.0, 0.0]]), [[0, 0, 1, 0]]);
         assert_eq!(kept(0.0, &[vec![0.0, 5.0]]), [[0, 1]]);
         assert_eq!(kept(0.9, &[vec![f32::NAN, 1.0, 3.0]]), [[1, 0, 0]]);
+    }
+
+    #[test]
+    fn the_limit_is_the_size_of_the_last_that_goes() {
+        assert_eq!(limit(0.5, &[vec![2.0, 1.0], vec![2.0, 2.0]]), (2.0, 1));
+        assert_eq!(limit(0.5, &[vec![4.0, 3.0, 1.0, 2.0]]), (2.0, 1));
+        assert_eq!(limit(0.0, &[vec![1.0]]), (0.0, 0));
     }
 
     #[test]
