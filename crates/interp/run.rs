@@ -117,9 +117,9 @@ impl Sitting<'_> {
     fn train(&mut self, stage: Stage, saved: Option<Saved>) -> Result<bool> {
         let plan = self.plan;
         let nothing: &[Steering] = &[];
-        let (priors, claims) = match stage {
-            Stage::Main => (plan.priors.as_slice(), plan.claims.as_slice()),
-            Stage::Twin => (nothing, [].as_slice()),
+        let (graph, priors, claims) = match stage {
+            Stage::Main => (&plan.graph, plan.priors.as_slice(), plan.claims.as_slice()),
+            Stage::Twin => (&plan.twin, nothing, [].as_slice()),
         };
         let meets = |net: &Network| -> interp_learn::Result<bool> {
             let measured = interp_audit::measure(net, claims).map_err(|e| LearnError::Observer(Box::new(e)))?;
@@ -139,7 +139,7 @@ impl Sitting<'_> {
             seed: plan.common.seed,
             workers: self.options.workers,
         };
-        let network = Network::new(plan.graph.clone(), plan.common.seed)?.to_device(&self.options.device)?;
+        let network = Network::new(graph.clone(), plan.common.seed)?.to_device(&self.options.device)?;
         let mut trainer = match saved {
             Some((state, tensors)) => Trainer::load(network, &task, state.snapshot, &tensors)?,
             None => Trainer::new(network, &task)?,

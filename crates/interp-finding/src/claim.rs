@@ -16,6 +16,8 @@ pub enum Quantity {
     ZeroInputs,
     /// Number of weights below zero, of all nodes together.
     NegativeWeights,
+    /// Number of thresholds below zero, of all nodes together.
+    NegativeThresholds,
 }
 
 impl Quantity {
@@ -26,6 +28,7 @@ impl Quantity {
             Self::ZeroFilters => format!("share of the filters of {nodes} that are all zero"),
             Self::ZeroInputs => format!("share of the input channels of {nodes} that are all zero"),
             Self::NegativeWeights => format!("number of negative weights in {nodes}"),
+            Self::NegativeThresholds => format!("number of negative thresholds in {nodes}"),
         }
     }
 
@@ -33,7 +36,7 @@ impl Quantity {
     pub fn show(self, value: f64) -> String {
         match self {
             Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs => percent(value),
-            Self::NegativeWeights => format!("{value:.0}"),
+            Self::NegativeWeights | Self::NegativeThresholds => format!("{value:.0}"),
         }
     }
 }
