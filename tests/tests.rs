@@ -8,6 +8,8 @@ mod cli;
 mod common;
 /// The same result whatever the threads, and after being killed.
 mod determinism;
+/// Thresholds changed after training.
+mod edit;
 /// Other people's networks give other people's numbers.
 mod parity;
 /// What a recipe comes to with its data.

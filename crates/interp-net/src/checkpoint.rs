@@ -45,6 +45,9 @@ pub struct Meta {
     pub epoch: usize,
     /// What the priors say is true of the network.
     pub claims: Vec<Claim>,
+    /// What was changed after training, in words, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<String>,
 }
 
 /// A file read: its network if the file knows it, and the tensors in any case.
@@ -67,6 +70,7 @@ impl Meta {
             recipe: String::new(),
             epoch: 0,
             claims: vec![],
+            edits: vec![],
         }
     }
 }

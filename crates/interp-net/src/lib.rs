@@ -27,11 +27,12 @@ mod params;
 mod receptive;
 pub mod sealed;
 mod tape;
+mod thresholds;
 pub mod zoo;
 
 pub use backward::{Grads, Want};
 pub use checkpoint::{Checkpoint, Meta, Normalization};
-pub use describe::{Row, describe, rows};
+pub use describe::{Row, aligned, describe, rows};
 pub use error::{NetError, Result};
 pub use forward::{Keep, Mode};
 pub use graph::{Graph, Node, NodeId};

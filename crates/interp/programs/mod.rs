@@ -3,6 +3,7 @@
 
 mod audit;
 mod checkpoint;
+mod edit;
 mod eval;
 mod list;
 mod predict;

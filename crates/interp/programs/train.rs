@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use interp_finding::Measured;
 
+use super::edit::Edit;
 use super::eval::Eval;
 use super::list::List;
 use super::predict::Predict;
@@ -42,6 +43,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Edit(Edit),
     Eval(Eval),
     Predict(Predict),
     Show(Show),
@@ -99,6 +101,7 @@ pub fn train(catalog: &Catalog) -> ExitCode {
     let cli = Cli::parse();
     exit(match cli.command {
         None => cli.train.run(catalog),
+        Some(Command::Edit(edit)) => edit.run(),
         Some(Command::Eval(eval)) => eval.run(catalog),
         Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),
