@@ -29,8 +29,8 @@ pub(super) struct Edit {
     /// after the dial
     #[arg(long = "threshold", value_name = "NODE[:CHANNEL]=VALUE", required_unless_present = "dial")]
     settings: Vec<Setting>,
-    /// Where to write the changed network
-    #[arg(long, value_name = "FILE", required_unless_present = "overwrite")]
+    /// Where to write the changed network; needed, unless the checkpoint itself is to be replaced
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Replace the file at --out, or without it the checkpoint itself
     #[arg(long)]
