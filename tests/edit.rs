@@ -59,6 +59,15 @@ fn thresholds_are_changed_in_a_new_file() {
     let (status, stdout, _) = run(program("interp-train", folder.path()).args(["show", "new"]));
     let said = "edited after training: thresholds times 2, features.1? = 0.5, features.2:3 = 0";
     assert!(status == 0 && stdout.contains(said) && stdout.contains("0.5000 (0.5000 to 0.5000)"), "{stdout}");
+    // Nothing is above a threshold that is as large as this.
+    let (status, _, stderr) = edit(folder.path(), &["new", "--out", "dead", "--threshold", "features.18=1e6"]);
+    assert_eq!(status, 0, "{stderr}");
+    let (status, stdout, _) =
+        run(program("interp-train", folder.path()).args(["eval", "dead", "--limit", "20", "--zeros", "--json"]));
+    let zeros = &serde_json::from_str::<Value>(&stdout).unwrap()["zeros"];
+    let shares: Vec<f64> = (0..5).map(|i| zeros[i]["share"].as_f64().unwrap()).collect();
+    assert!(status == 0 && zeros[4]["node"] == "features.18" && shares[4] == 1.0 && shares[0] < 1.0, "{stdout}");
+
     let (status, stdout, _) = run(program("interp-audit", folder.path()).args(["claims", "new"]));
     assert!(status == 0 && stdout.contains("negative thresholds"), "{stdout}");
 }

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
-use interp_net::{Checkpoint, Meta, Network, files, sealed};
+use interp_net::{Checkpoint, Keep, Meta, Network, files, sealed};
 use serde_json::json;
 
 use crate::compare::paired;
@@ -250,7 +250,7 @@ impl Sitting<'_> {
             let data = self.plan.data.examining();
             let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
             let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
-            Ok(evaluate(&there, info, loader.in_order(None), |batch, _| {
+            Ok(evaluate(&there, info, loader.in_order(None), &Keep::Output, |batch, _, _| {
                 done += batch.labels.len() as u64;
                 bar.set(done, all);
                 Ok(())

@@ -141,7 +141,7 @@ pub fn fit(
             recalibrate(&mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
         }
         let found = trace_span!("validation")
-            .in_scope(|| evaluate(&candidate, &info, validation.in_order(None), |_, _| Ok(())))?;
+            .in_scope(|| evaluate(&candidate, &info, validation.in_order(None), &Keep::Output, |_, _, _| Ok(())))?;
         if !found.loss.is_finite() {
             return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
         }
