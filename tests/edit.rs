@@ -110,6 +110,8 @@ fn edits_that_make_no_sense_are_explained() {
         expected.iter().for_each(|part| assert!(flat.contains(part), "`{part}` for {arguments:?} in:\n{stderr}"));
         assert!(!folder.path().join("new").exists());
     }
+    let (status, _, stderr) = edit(folder.path(), &["run/twin/model.safetensors", "--dial", "2", "--out", "new"]);
+    assert!(status == 2 && stderr.contains("no soft thresholds"), "the twin has ReLUs: {stderr}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub struct Meta {
     pub recipe: String,
     /// The epoch it is from, counted from 1 over all phases.
     pub epoch: usize,
-    /// What the priors say is true of the network.
+    /// What is claimed of the network.
     pub claims: Vec<Claim>,
     /// What was changed after training, in words, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -32,7 +32,8 @@ pub(super) struct Edit {
     /// Where to write the changed network; needed, unless the checkpoint itself is to be replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Replace the file at --out, or without it the checkpoint itself
+    /// Replace the file at --out, or without it the checkpoint itself; the summary and report of a run stay those of the
+    /// network before
     #[arg(long)]
     overwrite: bool,
     /// Print one JSON object
@@ -81,6 +82,9 @@ impl Edit {
         };
         let mut network = which.network(path, file, [32, 32])?.network;
         let before = thresholds_of(&network)?;
+        if before.is_empty() {
+            return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no soft thresholds".into() });
+        }
         self.change(&mut network)?;
         meta.edits.push(self.words());
         Checkpoint::write(&target, &network.params, &meta)?;
@@ -122,7 +126,9 @@ impl Edit {
                 |(before, after): (&OfNode, &OfNode)| json!({ "node": after.0, "before": before.1, "after": after.1 });
             let thresholds: Vec<_> = before.iter().zip(&after).map(one).collect();
             let checkpoint = target.display().to_string();
-            let object = json!({ "version": 1, "checkpoint": checkpoint, "thresholds": thresholds, "holds": holds, "claims": claims });
+            let object = json!({
+                "version": 1, "checkpoint": checkpoint, "thresholds": thresholds, "holds": holds, "claims": claims,
+            });
             print(&object.to_string())?;
         } else {
             print(&threshold_table(&[("before", &before), ("after", &after)]))?;
