@@ -135,6 +135,8 @@ fn errors_name_place_value_and_nearest_key() {
         ("depth = 8", "dpeth = 8", 1, &["depth, width, batch_norm, on_off, kind", "did you mean `depth`"]),
         ("depth = 8", "depth = 9", 9, &["`model.depth` must be one of [8, 11, 13, 16, 19], not 9"]),
         ("width = 0.125", "width = -1", 9, &["`model.width` must be above 0"]),
+        ("depth = 8", "threshold = -1", 13, &["`model.threshold` must be 0 or more, not -1"]),
+        ("depth = 8", "activation = \"soft_treshold\"", 14, &["did you mean `soft_threshold`"]),
         ("train = 160", "size = 8", 8, &["`data.size` must be 16 to 224, not 8"]),
         ("pad_crop = 2", "pad_crop = 32", 12, &["`augment.pad_crop` must be below 32, not 32"]),
         ("schedule = \"constant\"", "schedule = \"constnt\"", 12, &["did you mean `constant`"]),

@@ -10,6 +10,8 @@ mod common;
 mod compact;
 /// The same result whatever the threads, and after being killed.
 mod determinism;
+/// Thresholds changed after training.
+mod edit;
 /// Every prior on every architecture, and every pair of priors.
 mod matrix;
 /// Other people's networks give other people's numbers.

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use interp_data::{DataError, Divided, Info, Split, class_weights};
-use interp_finding::{Claim, nearest};
+use interp_finding::{Claim, Quantity, Relation, nearest};
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Steering};
-use interp_net::{Graph, Meta, Network, Normalization, describe};
+use interp_net::zoo::Architecture;
+use interp_net::{Graph, Meta, Network, Normalization, Op, describe};
 
 use crate::recipe::{Common, Recipe};
 use crate::{Error, Origin, Result};
@@ -24,9 +25,11 @@ pub struct Plan {
     info: Info,
     /// The network's structure, before any prior has prepared it.
     pub graph: Graph,
+    /// The structure of the black-box twin.
+    pub twin: Graph,
     /// The priors with what they act on.
     pub priors: Vec<Steering>,
-    /// What they claim.
+    /// What is claimed: by the network's structure, then by the priors.
     pub claims: Vec<Claim>,
     /// The recipe's other sections.
     pub common: Common,
@@ -55,8 +58,12 @@ impl Plan {
             return Err(origin.at_key("data", problem));
         }
         recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
-        let graph = recipe.model.object.graph([info.channels, info.height, info.width], info.classes.len());
-        let graph = graph.map_err(|e| origin.blame("model", e))?;
+        let graph = |model: &dyn Architecture| {
+            let graph = model.graph([info.channels, info.height, info.width], info.classes.len());
+            graph.map_err(|e| origin.blame("model", e))
+        };
+        let (model, plain) = (recipe.model.object.as_ref(), recipe.model.object.plain());
+        let (graph, twin) = (graph(model)?, graph(plain.as_deref().unwrap_or(model))?);
         let network = Network::new(graph.clone(), recipe.common.seed)?;
         let mut priors = vec![];
         for (i, prior) in recipe.priors.into_iter().enumerate() {
@@ -68,16 +75,18 @@ impl Plan {
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
         check_patterns(&recipe.common, &graph, &priors, &origin)?;
-        let claims = priors.iter().flat_map(|p| p.prior.claims(&p.scope)).collect();
+        let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
+        let claims = thresholds_claim(&graph).into_iter().chain(of_priors).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
         let data_hash = data.digest().to_owned();
-        Ok(Self { text, hash, data, data_hash, info, graph, priors, claims, common: recipe.common, class_weights })
+        let common = recipe.common;
+        Ok(Self { text, hash, data, data_hash, info, graph, twin, priors, claims, common, class_weights })
     }
 
-    /// Whether a twin is trained: without priors that steer it would be the same network.
+    /// Whether a twin is trained: without priors that steer it would be the same network, unless its structure is another.
     pub fn has_twin(&self) -> bool {
-        self.common.twin && self.priors.iter().any(|p| p.prior.steers())
+        self.common.twin && (self.priors.iter().any(|p| p.prior.steers()) || self.twin != self.graph)
     }
 
     /// What is said of the data in files and reports.
@@ -128,6 +137,14 @@ fn unopened(error: DataError, settings: &toml::Table, origin: &Origin) -> Error 
         DataError::Hub(_) => origin.at_key("data", format!("{error}, with --set data.path=DIR")),
         _ => origin.blame("data", error),
     }
+}
+
+/// What training makes true of every network with soft thresholds.
+fn thresholds_claim(graph: &Graph) -> Option<Claim> {
+    let has = graph.nodes().iter().filter(|node| matches!(node.op, Op::SoftThreshold { .. }));
+    let nodes: Vec<String> = has.map(|node| node.name.clone()).collect();
+    let (quantity, relation) = (Quantity::NegativeThresholds, Relation::AtMost);
+    (!nodes.is_empty()).then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound: 0.0 })
 }
 
 /// Patterns and names that are used only later in training are checked now.

@@ -27,8 +27,8 @@ pub struct Common {
     /// Decides all randomness of the networks and their training; a split that is cut has a seed of its own.
     #[serde(default)]
     pub seed: u64,
-    /// Whether the same network is trained without priors too, to compare with. A recipe without priors that
-    /// steer has no twin.
+    /// Whether the same network is trained without priors that steer and with ReLUs too, to compare with. Where that is the
+    /// network itself, there is no twin.
     #[serde(default = "yes")]
     pub twin: bool,
     /// How validation is cut from train.

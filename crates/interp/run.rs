@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
-use interp_net::{Checkpoint, Meta, Network, files, sealed};
+use interp_net::{Checkpoint, Keep, Meta, Network, files, sealed};
 use interp_report::number::show;
 use serde_json::json;
 
@@ -120,9 +120,9 @@ impl Sitting<'_> {
     fn train(&mut self, stage: Stage, saved: Option<Saved>) -> Result<bool> {
         let plan = self.plan;
         let nothing: &[Steering] = &[];
-        let (priors, claims) = match stage {
-            Stage::Main => (plan.priors.as_slice(), plan.claims.as_slice()),
-            Stage::Twin => (nothing, [].as_slice()),
+        let (graph, priors, claims) = match stage {
+            Stage::Main => (&plan.graph, plan.priors.as_slice(), plan.claims.as_slice()),
+            Stage::Twin => (&plan.twin, nothing, [].as_slice()),
         };
         let meets = |net: &Network| -> interp_learn::Result<bool> {
             let measured = interp_audit::measure(net, claims).map_err(|e| LearnError::Observer(Box::new(e)))?;
@@ -142,7 +142,7 @@ impl Sitting<'_> {
             seed: plan.common.seed,
             workers: self.options.workers,
         };
-        let network = Network::new(plan.graph.clone(), plan.common.seed)?.to_device(&self.options.device)?;
+        let network = Network::new(graph.clone(), plan.common.seed)?.to_device(&self.options.device)?;
         let mut trainer = match saved {
             Some((state, tensors)) => Trainer::load(network, &task, state.snapshot, &tensors)?,
             None => Trainer::new(network, &task)?,
@@ -260,7 +260,7 @@ impl Sitting<'_> {
             let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
             let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
             let mut confusion = Confusion::new(info.classes.len());
-            let found = evaluate(&there, info, loader.in_order(None), |batch, logits| {
+            let found = evaluate(&there, info, loader.in_order(None), &Keep::Output, |batch, _, logits| {
                 done += batch.labels.len() as u64;
                 bar.set(done, all);
                 Ok(confusion.add(&batch.labels, logits)?)

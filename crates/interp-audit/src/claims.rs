@@ -36,14 +36,8 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::ZeroGains => share(tensors(&[Role::Gain]), zeros),
         Quantity::ZeroFilters => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 0)),
         Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 1)),
-        Quantity::NegativeWeights => {
-            let all = tensors(&[Role::Weight, Role::Gain]);
-            // What is not a number is not known to be zero or above.
-            let below = |w: &&f64| **w < 0.0 || w.is_nan();
-            let counts = all.iter().map(|w| Ok(values(w)?.iter().filter(below).count()));
-            let count = counts.collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
-            Ok((!all.is_empty()).then_some(count as f64))
-        }
+        Quantity::NegativeWeights => negative(&tensors(&[Role::Weight, Role::Gain])),
+        Quantity::NegativeThresholds => negative(&tensors(&[Role::Threshold])),
         Quantity::FieldSize => {
             let size = |&id: &NodeId| Ok(net.receptive_field(id)?.size.into_iter().max().unwrap_or(0));
             let sizes = nodes.iter().map(size).collect::<Result<Vec<_>>>()?;
@@ -70,6 +64,14 @@ fn filter_similarity(weight: &Tensor) -> Result<f64> {
     }
     let pairs = rows.len() * rows.len().saturating_sub(1) / 2;
     Ok(sum / pairs.max(1) as f64)
+}
+
+/// How many values are below zero; what is not a number is not known to be zero or above.
+fn negative(tensors: &[&Tensor]) -> Result<Option<f64>> {
+    let below = |w: &&f64| **w < 0.0 || w.is_nan();
+    let counts = tensors.iter().map(|w| Ok(values(w)?.iter().filter(below).count()));
+    let count = counts.collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
+    Ok((!tensors.is_empty()).then_some(count as f64))
 }
 
 /// Share of what `holds` says of the parts of each tensor, over all tensors together.
@@ -161,6 +163,19 @@ mod tests {
         assert_eq!(value(&net, Quantity::FieldSize), Some(1.0));
         assert_eq!(value(&net, Quantity::FilterSimilarity), Some(0.0), "a filter of zeros is like no other");
         assert_eq!(quantity(&net, Quantity::ZeroWeights, &[2]).unwrap(), None, "a norm has no weights to count");
+        assert_eq!(value(&net, Quantity::NegativeThresholds), None);
+    }
+
+    #[test]
+    fn negative_thresholds_are_counted_and_what_is_no_number_too() {
+        let mut graph = Graph::new(4, 1, 1).unwrap();
+        graph.then("shrink", Op::SoftThreshold { initial: 0.1 }).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let count = |net: &Network| quantity(net, Quantity::NegativeThresholds, &[1]).unwrap();
+        assert_eq!(count(&net), Some(0.0));
+        let theta = Tensor::from_vec(vec![-0.1f32, 0.0, f32::NAN, 0.2], 4, &Device::Cpu).unwrap();
+        net.params.set(0, theta).unwrap();
+        assert_eq!(count(&net), Some(2.0));
     }
 
     // Weights that are zero are no gains, and a negative gain is not zero.

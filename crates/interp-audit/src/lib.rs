@@ -1,8 +1,10 @@
 //! Analyses of trained networks. They see a network, data and their own settings, never the training.
 
 mod claims;
+mod zeros;
 
 pub use claims::{measure, quantity};
+pub use zeros::Zeros;
 
 /// Why an analysis could not be done.
 #[derive(Debug, thiserror::Error)]

@@ -23,6 +23,8 @@ pub enum Quantity {
     FilterSimilarity,
     /// Rows or columns of the picture, the more of both, that a cell of a node sees: that of the node where it is most.
     FieldSize,
+    /// Number of thresholds below zero, of all nodes together.
+    NegativeThresholds,
 }
 
 impl Quantity {
@@ -36,6 +38,7 @@ impl Quantity {
             Self::NegativeWeights => format!("number of negative weights in {nodes}"),
             Self::FieldSize => format!("pixels in a row or column that a cell of {nodes} sees"),
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
+            Self::NegativeThresholds => format!("number of negative thresholds in {nodes}"),
         }
     }
 
@@ -43,7 +46,7 @@ impl Quantity {
     pub fn show(self, value: f64) -> String {
         match self {
             Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs | Self::ZeroGains => percent(value),
-            Self::NegativeWeights | Self::FieldSize => format!("{value:.0}"),
+            Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize => format!("{value:.0}"),
             Self::FilterSimilarity => format!("{value:.4}"),
         }
     }

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use interp_data::{Batch, Batches};
 use interp_net::ops::{Targets, cross_entropy};
-use interp_net::{Keep, Mode, Network};
+use interp_net::{Keep, Mode, Network, Tape};
 
 use crate::Result;
 
@@ -27,8 +27,8 @@ pub fn to_tensor(batch: &Batch, info: &interp_data::Info) -> Result<Tensor> {
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
 }
 
-/// Runs the network over all batches, where it lies: loss and accuracy, and `each` is handed every batch with its logits
-/// (N, K) on the CPU. On the CPU results do not depend on how pictures are batched: losses are summed one picture at a
+/// Runs the network over all batches, where it lies: loss and accuracy, and `each` is handed every batch with its pass, of
+/// which `keep` is kept, and its logits (N, K) on the CPU. On the CPU results do not depend on how pictures are batched: losses are summed one picture at a
 /// time.
 ///
 /// # Errors
@@ -37,18 +37,19 @@ pub fn evaluate(
     net: &Network,
     info: &interp_data::Info,
     batches: Batches,
-    mut each: impl FnMut(&Batch, &Tensor) -> Result<()>,
+    keep: &Keep,
+    mut each: impl FnMut(&Batch, &Tape, &Tensor) -> Result<()>,
 ) -> Result<Evaluation> {
     let (mut loss, mut correct) = (0.0, vec![]);
     for batch in batches {
         let batch = batch?;
-        let tape = net.forward(&to_tensor(&batch, info)?, Mode::Eval, &Keep::Output)?;
+        let tape = net.forward(&to_tensor(&batch, info)?, Mode::Eval, keep)?;
         let logits = &tape.output(&net.graph)?.to_device(&Device::Cpu)?;
         for (row, &label) in batch.labels.iter().enumerate() {
             loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
         }
         correct.extend(hits(logits, &batch.labels)?);
-        each(&batch, logits)?;
+        each(&batch, &tape, logits)?;
     }
     let count = correct.len().max(1) as f64;
     let accuracy = correct.iter().filter(|&&hit| hit).count() as f64 / count;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use interp_data::{Augment, Dataset, Info, Learning, Loader, Split};
-use interp_net::{Grads, Keep, Mode, Network, Params};
+use interp_net::{Grads, Keep, Mode, Network, Params, Role};
 use tracing::trace_span;
 
-use crate::prior::{Prior, Scope, State};
+use crate::prior::{Prior, Scope, State, change, project};
 use crate::trainer::Frame;
 use crate::{Evaluation, LearnError, Result, Train, Trainer, evaluate, to_tensor};
 
@@ -141,7 +141,7 @@ pub fn fit(
             recalibrate(&mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
         }
         let found = trace_span!("validation")
-            .in_scope(|| evaluate(&candidate, &info, validation.in_order(None), |_, _| Ok(())))?;
+            .in_scope(|| evaluate(&candidate, &info, validation.in_order(None), &Keep::Output, |_, _, _| Ok(())))?;
         if !found.loss.is_finite() {
             return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
         }
@@ -214,11 +214,20 @@ fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Re
 }
 
 impl Task<'_> {
-    /// Applies what all priors enforce.
+    /// Applies what holds of every network and what all priors enforce.
     pub(crate) fn enforce(&self, params: &mut Params, scopes: &[Scope], states: &[State]) -> Result<()> {
+        project_thresholds(params)?;
         self.priors.iter().zip(scopes).zip(states).try_for_each(|((p, scope), state)| {
             let _span = trace_span!("prior", name = p.name.as_str()).entered();
             p.prior.enforce(params, scope, state)
         })
     }
+}
+
+/// Thresholds are 0 or above: `max(theta, 0)`, the Euclidean projection. A softplus of a free parameter would need one
+/// more form of the parameter in files, never reach 0, where the activation is the identity, and move slowly near it.
+fn project_thresholds(params: &mut Params) -> Result<()> {
+    let is_threshold = |&position: &usize| params.list()[position].role == Role::Threshold;
+    let positions: Vec<usize> = (0..params.list().len()).filter(is_threshold).collect();
+    positions.into_iter().try_for_each(|position| change(params, position, project))
 }

@@ -662,3 +662,40 @@ fn a_prior_may_change_the_structure_and_others_find_their_nodes() {
     let again = Trainer::load(network(false), &task, snapshot, &tensors).unwrap();
     assert_eq!(values(&again.network.params), values(&trainer.network.params));
 }
+
+/// A soft threshold of 0.05 in place of the ReLU, small enough to be left in a step.
+fn shrinking() -> Network {
+    let mut graph = Graph::new(1, 4, 4).unwrap();
+    graph.then("conv", Op::conv(6, 3, 1, 1, true)).unwrap();
+    graph.then("shrink", Op::SoftThreshold { initial: 0.05 }).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    Network::new(graph, 5).unwrap()
+}
+
+// A step is linear in the learning rate: what a small one does says where a large one would end, but for the projection.
+#[test]
+fn thresholds_are_projected_to_zero_and_above() {
+    let at = position(&shrinking(), "shrink", Role::Threshold);
+    let first_step = |rate: f64| {
+        let settings = Train { phase: vec![phase(1, rate)], ..two_steps() };
+        let (path, _) = train(&settings, shrinking(), &[]);
+        (path[0][at].clone(), path[1][at].clone())
+    };
+    let (start, small) = first_step(1e-2);
+    let expected: Vec<f32> = start.iter().zip(&small).map(|(a, b)| (a + 400.0 * (b - a)).max(0.0)).collect();
+    let (_, large) = first_step(4.0);
+    close(&large, &expected, 1e-4);
+    let zeros = large.iter().filter(|theta| **theta == 0.0).count();
+    assert!(zeros > 0 && zeros < large.len(), "both sides are seen: {large:?}");
+}
+
+#[test]
+fn averaged_thresholds_are_projected_too() {
+    let mut net = shrinking();
+    let at = position(&net, "shrink", Role::Threshold);
+    net.params.set(at, Tensor::new(&[-0.5f32, 0.1, 0.2, 0.3, 0.4, 0.5], &Device::Cpu).unwrap()).unwrap();
+    let settings = Train { ema: 0.5, phase: vec![phase(2, 2.0)], ..two_steps() };
+    let (path, saved) = train(&settings, net, &[]);
+    assert!(path.iter().flat_map(|step| &step[at]).chain(&saved[at]).all(|&theta| theta >= 0.0));
+}

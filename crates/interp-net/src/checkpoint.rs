@@ -43,8 +43,11 @@ pub struct Meta {
     pub recipe: String,
     /// The epoch it is from, counted from 1 over all phases.
     pub epoch: usize,
-    /// What the priors say is true of the network.
+    /// What is claimed of the network.
     pub claims: Vec<Claim>,
+    /// What was changed after training, in words, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<String>,
 }
 
 /// A file read: its network if the file knows it, and the tensors in any case.
@@ -67,6 +70,7 @@ impl Meta {
             recipe: String::new(),
             epoch: 0,
             claims: vec![],
+            edits: vec![],
         }
     }
 }

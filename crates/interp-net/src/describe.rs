@@ -40,14 +40,13 @@ fn row(network: &Network, id: NodeId) -> Row {
 /// The layer table as aligned text, with totals.
 pub fn describe(network: &Network) -> String {
     let join = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-    let head = ["node", "operation", "output", "parameters", "multiply-adds", "receptive field"].map(str::to_owned);
-    let mut lines = vec![head];
+    let head = ["node", "operation", "output", "parameters", "multiply-adds", "receptive field"];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
     for r in rows(network) {
         let field = r.field.map_or("varies".into(), |field| join(&field));
-        let cells = [r.name, r.op, join(&r.shape), grouped(r.parameters), grouped(r.multiply_adds), field];
-        lines.push(cells);
+        lines.push(vec![r.name, r.op, join(&r.shape), grouped(r.parameters), grouped(r.multiply_adds), field]);
     }
-    let total = [
+    let total = vec![
         "total".into(),
         String::new(),
         String::new(),
@@ -56,11 +55,18 @@ pub fn describe(network: &Network) -> String {
         String::new(),
     ];
     lines.push(total);
-    let widths: Vec<usize> = (0..6).map(|c| lines.iter().map(|l| l[c].len()).max().unwrap_or(0)).collect();
-    let line = |cells: &[String; 6]| {
-        let padded = cells.iter().zip(&widths).enumerate().map(|(c, (cell, width))| match c {
-            0 | 1 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
+    aligned(&lines, 2)
+}
+
+/// A table as text: the first `left` columns begin below each other, the others end so. All lines have as many cells.
+pub fn aligned(lines: &[Vec<String>], left: usize) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |cells: &Vec<String>| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column < left {
+            true => format!("{cell:<width$}"),
+            false => format!("{cell:>width$}"),
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };

@@ -28,12 +28,13 @@ mod params;
 mod receptive;
 pub mod sealed;
 mod tape;
+mod thresholds;
 pub mod zoo;
 
 pub use backward::{Grads, Want};
 pub use checkpoint::{Checkpoint, Meta, Normalization};
 pub use compact::{Compact, Cut};
-pub use describe::{Row, describe, grouped, rows};
+pub use describe::{Row, aligned, describe, grouped, rows};
 pub use error::{NetError, Result};
 pub use forward::{Keep, Mode};
 pub use graph::{Graph, Node, NodeId};

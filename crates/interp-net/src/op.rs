@@ -63,7 +63,7 @@ pub enum Op {
     /// `max(x, 0)`, with derivative 0 at 0.
     Relu,
     /// `sign(x) max(|x| - theta, 0)` with a trained threshold per channel: numbers near zero become zero. Training
-    /// may move a threshold below zero; then numbers move away from zero.
+    /// keeps thresholds at 0 or above; one below, set by other means, moves numbers away from zero.
     SoftThreshold {
         /// First value of every threshold, finite.
         initial: f64,

@@ -84,8 +84,8 @@ fn hostile_headers_are_refused_without_memory() {
 
 #[test]
 fn graphs_round_trip() {
-    let graph =
-        zoo::ResNet { depth: 20, width: 0.25, shortcut: zoo::Shortcut::Projection }.graph([3, 32, 32], 7).unwrap();
+    let graph = zoo::ResNet { width: 0.25, shortcut: zoo::Shortcut::Projection, ..zoo::ResNet::default() };
+    let graph = graph.graph([3, 32, 32], 7).unwrap();
     for graph in [graph, decoder()] {
         let text = serde_json::to_string(&graph).unwrap();
         assert_eq!(serde_json::from_str::<Graph>(&text).unwrap(), graph);

@@ -208,6 +208,18 @@ mod tests {
         assert_eq!(list(&grads.theta), [3.0 - 5.0 - 7.0]);
     }
 
+    // Multiples of 1/8: differences are exact.
+    #[test]
+    fn two_numbers_never_move_apart() {
+        let x: Vec<f64> = (-24..=24).map(|i| f64::from(i) / 8.0).collect();
+        for theta in [0.0, 0.125, 1.0, 2.5] {
+            let y = list(&soft_threshold(&tensor64(&x, &[x.len(), 1]), &tensor64(&[theta], &[1])).unwrap());
+            for (i, j) in (0..x.len()).flat_map(|i| (0..i).map(move |j| (i, j))) {
+                assert!((y[i] - y[j]).abs() <= (x[i] - x[j]).abs(), "{} and {} at {theta}", x[i], x[j]);
+            }
+        }
+    }
+
     #[test]
     fn forward_is_the_definition() {
         for shape in SHAPES {

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use clap::Args;
+use interp_audit::Zeros;
 use interp_data::{Augment, Loader, Split, renormalized};
-use interp_learn::{Evaluation, evaluate};
+use interp_learn::{Evaluation, LearnError, evaluate};
+use interp_net::{Keep, aligned};
 use serde_json::json;
 
 use super::checkpoint::{Which, check_fit, open_for, split};
@@ -34,6 +36,9 @@ pub(super) struct Eval {
     /// Write the logits (N, K), labels (N) and the pictures' indices (N) to this safetensors file
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
+    /// Also the share of activations that are exactly zero, of every ReLU and soft threshold
+    #[arg(long)]
+    zeros: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -70,14 +75,19 @@ impl Eval {
         let began = Instant::now();
         let (mut rows, mut labels, mut indices) = (vec![], vec![], vec![]);
         let bar = screen.units("pictures");
-        let found =
-            evaluate(&loaded.network.to_device(&device)?, &info, loader.in_order(self.limit), |batch, logits| {
-                labels.extend_from_slice(&batch.labels);
-                indices.extend(batch.indices.iter().map(|&i| i as i64));
-                rows.push(logits.clone());
-                bar.set(labels.len() as u64, all as u64);
-                Ok(())
-            })?;
+        let network = loaded.network.to_device(&device)?;
+        let mut zeros = self.zeros.then(|| Zeros::new(&network));
+        let keep = zeros.as_ref().map_or(Keep::Output, Zeros::keep);
+        let found = evaluate(&network, &info, loader.in_order(self.limit), &keep, |batch, tape, logits| {
+            if let Some(zeros) = &mut zeros {
+                zeros.observe(&network, tape).map_err(|e| LearnError::Observer(Box::new(e)))?;
+            }
+            labels.extend_from_slice(&batch.labels);
+            indices.extend(batch.indices.iter().map(|&i| i as i64));
+            rows.push(logits.clone());
+            bar.set(labels.len() as u64, all as u64);
+            Ok(())
+        })?;
         drop(bar);
         let (count, seconds) = (labels.len(), began.elapsed().as_secs_f64());
         if let Some(path) = &self.logits {
@@ -89,18 +99,32 @@ impl Eval {
             ]);
             interp_net::sealed::write(path, &tensors, &json!({ "data": info.name, "split": self.split }))?;
         }
+        let shares = zeros.map(|zeros| zeros.shares());
         let (Evaluation { accuracy, loss, correct }, rate) = (found, count as f64 / seconds);
         print(&if self.json {
             let checkpoint = loaded.path.display().to_string();
-            let object = json!({
+            let mut object = json!({
                 "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.split, "count": count,
                 "accuracy": accuracy, "loss": loss, "images_per_second": rate,
             });
+            if let Some(shares) = &shares {
+                let one = |(node, share): &(String, f64)| json!({ "node": node, "share": share });
+                object["zeros"] = shares.iter().map(one).collect();
+            }
             object.to_string()
         } else {
             let right = correct.iter().filter(|&&right| right).count();
-            format!("accuracy {:.2} % ({right} of {count}), loss {loss:.4}, {rate:.0} images/s", 100.0 * accuracy)
+            let scores =
+                format!("accuracy {:.2} % ({right} of {count}), loss {loss:.4}, {rate:.0} images/s", 100.0 * accuracy);
+            [scores].into_iter().chain(shares.map(|shares| zeros_table(&shares))).collect::<Vec<_>>().join("\n")
         })?;
         Ok(Ending::Fine)
     }
+}
+
+/// A table: node, share of zeros.
+fn zeros_table(shares: &[(String, f64)]) -> String {
+    let lines = shares.iter().map(|(node, share)| vec![node.clone(), format!("{:.2} %", 100.0 * share)]);
+    let head = vec!["node".to_owned(), "zeros".to_owned()];
+    aligned(&[head].into_iter().chain(lines).collect::<Vec<_>>(), 1)
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod checkpoint;
 mod compact;
+mod edit;
 mod eval;
 mod list;
 mod predict;

@@ -8,6 +8,7 @@ use interp_net::describe;
 use interp_net::files::write_atomically;
 
 use super::checkpoint::{Which, open_data, split};
+use super::edit::{threshold_table, thresholds_of};
 use super::{Ending, print};
 use crate::progress::Screen;
 use crate::{Catalog, Result};
@@ -67,8 +68,15 @@ impl Show {
     fn layers(&self) -> Result<Ending> {
         let loaded = Which::of(PathBuf::from(&self.what), self.arch.clone()).load([32, 32])?;
         print(&describe(&loaded.network))?;
+        let thresholds = thresholds_of(&loaded.network)?;
+        if !thresholds.is_empty() {
+            print(&format!("\n{}", threshold_table(&[("thresholds", &thresholds)])))?;
+        }
         print(&match loaded.file.meta {
-            Some(meta) => format!("\ntrained on {}; by this recipe:\n\n{}", meta.data, meta.recipe),
+            Some(meta) => {
+                let edits: String = meta.edits.iter().map(|edit| format!("\nedited after training: {edit}")).collect();
+                format!("\ntrained on {}{edits}; by this recipe:\n\n{}", meta.data, meta.recipe)
+            }
             None => format!("\n{} does not say what it was trained on", loaded.path.display()),
         })?;
         Ok(Ending::Fine)

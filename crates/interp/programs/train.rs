@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use interp_finding::{Measured, nearest};
 
 use super::compact::Compact;
+use super::edit::Edit;
 use super::eval::Eval;
 use super::list::List;
 use super::predict::Predict;
@@ -46,6 +47,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Compact(Compact),
+    Edit(Edit),
     Eval(Eval),
     Predict(Predict),
     Show(Show),
@@ -125,6 +127,7 @@ pub fn train(catalog: &Catalog) -> ExitCode {
     exit(match cli.command {
         None => cli.train.run(catalog),
         Some(Command::Compact(compact)) => compact.run(),
+        Some(Command::Edit(edit)) => edit.run(),
         Some(Command::Eval(eval)) => eval.run(catalog),
         Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),

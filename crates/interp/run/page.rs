@@ -74,7 +74,7 @@ fn lead(summary: &Summary) -> String {
     let Some(twin) = &summary.twin else { return verdict };
     let difference = difference(twin);
     format!(
-        "On {} test pictures the network is right on {}, its twin without priors on {}: a difference of {}, with a 95 % \
+        "On {} test pictures the network is right on {}, its black-box twin on {}: a difference of {}, with a 95 % \
          interval from {}. {verdict}",
         number::show(summary.test.count as f64),
         percent(summary.test.accuracy),
@@ -139,13 +139,13 @@ fn against_twin(summary: &Summary) -> Finding {
         ),
         Some(_) => (
             "What interpretability costs",
-            "Accuracy of the network with its priors, and of the same network trained without them.",
+            "Accuracy of the network, and of its black-box twin: the same network without priors, with ReLUs.",
             "Interpretable network and twin",
             "Both were trained on the same pictures, in the same order, for as long, with the same learning rate, batch and \
-             schedule; the twin without priors. These settings are the recipe's: where they were chosen for the interpretable \
-             network, a twin with settings of its own can do better than this one. Each is the network of the epoch with the \
-             best validation accuracy among those that meet the claims, or the last where none does. One seed: the interval \
-             is over test pictures, not over trainings.",
+             schedule; the twin without priors and with ReLUs. These settings are the recipe's: where they were chosen for the \
+             interpretable network, a twin with settings of its own can do better than this one. Each is the network of the \
+             epoch with the best validation accuracy among those that meet the claims, or the last where none does. One seed: \
+             the interval is over test pictures, not over trainings.",
         ),
     };
     let table = Figure::Table {

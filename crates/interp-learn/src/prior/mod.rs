@@ -204,7 +204,25 @@ fn refuse_transposed(net: &Network, scope: &Scope) -> Result<(), Unfit> {
     })
 }
 
+/// `max(w, 0)`; what is not a number stays so, to be seen.
+pub(crate) fn project(w: &mut [f32]) {
+    w.iter_mut().filter(|w| **w <= 0.0).for_each(|w| *w = 0.0);
+}
+
 /// A share strictly between 0 and 1, or an error that names the key.
 fn share(key: &str, value: f64) -> Result<(), Unfit> {
     Unfit::unless(value > 0.0 && value < 1.0, key, format!("must be between 0 and 1, not {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projection() {
+        let mut w = [-1.0, 0.05, 0.0, -0.0, f32::NAN];
+        project(&mut w);
+        assert_eq!(w[..4], [0.0, 0.05, 0.0, 0.0]);
+        assert!(w[3].is_sign_positive() && w[4].is_nan());
+    }
 }

@@ -5,7 +5,7 @@ use interp_net::{Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Prior, Scope, State, change};
+use super::{Prior, Scope, State, change, project};
 use crate::Result;
 
 /// No weight of a convolution or linear map and no gain of a batch norm is below zero: after every
@@ -41,23 +41,5 @@ impl Prior for NonNegative {
             relation: Relation::AtMost,
             bound: 0.0,
         }]
-    }
-}
-
-/// `max(w, 0)`; what is not a number stays so, to be seen.
-fn project(w: &mut [f32]) {
-    w.iter_mut().filter(|w| **w <= 0.0).for_each(|w| *w = 0.0);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn projection() {
-        let mut w = [-1.0, 0.05, 0.0, -0.0, f32::NAN];
-        project(&mut w);
-        assert_eq!(w[..4], [0.0, 0.05, 0.0, 0.0]);
-        assert!(w[3].is_sign_positive() && w[4].is_nan());
     }
 }

@@ -1,5 +1,6 @@
 //! Architectures: settings from which a graph is made.
 
+mod activation;
 mod bagnet;
 mod resnet;
 mod vgg;
@@ -8,6 +9,7 @@ use interp_finding::{Entry, Unfit, nearest};
 
 use crate::{Graph, NetError, Result};
 
+pub use activation::Activation;
 pub use bagnet::BagNet;
 pub use resnet::{ResNet, Shortcut};
 pub use vgg::Vgg;
@@ -19,6 +21,12 @@ pub trait Architecture: Send + Sync {
     /// # Errors
     /// If the settings make no network for this input.
     fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph>;
+
+    /// The same without what is there for people to understand, its nodes called the same: what a black-box twin is made
+    /// of. `None` where that is this one.
+    fn plain(&self) -> Option<Box<dyn Architecture>> {
+        None
+    }
 }
 
 /// All architectures.

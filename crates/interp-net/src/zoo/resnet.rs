@@ -4,7 +4,7 @@ use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, check_width, scaled};
+use super::{Activation, Architecture, activation, check_width, scaled};
 use crate::{Graph, NodeId, Op, Result};
 
 /// Depths that exist.
@@ -32,11 +32,21 @@ pub struct ResNet {
     pub width: f64,
     /// What stands beside two convolutions where the shape changes.
     pub shortcut: Shortcut,
+    /// What stands in place of every ReLU, under its name.
+    pub activation: Activation,
+    /// First value of every threshold of the soft thresholds, 0 or more.
+    pub threshold: f64,
 }
 
 impl Default for ResNet {
     fn default() -> Self {
-        Self { depth: 20, width: 1.0, shortcut: Shortcut::Pad }
+        Self {
+            depth: 20,
+            width: 1.0,
+            shortcut: Shortcut::Pad,
+            activation: Activation::Relu,
+            threshold: activation::THRESHOLD,
+        }
     }
 }
 
@@ -52,9 +62,10 @@ impl ResNet {
     /// One block; gives its last node.
     fn block(&self, graph: &mut Graph, name: &str, input: NodeId, filters: usize, stride: usize) -> Result<NodeId> {
         let part = |suffix: &str| format!("{name}.{suffix}");
+        let activation = || self.activation.op(self.threshold);
         graph.add(part("conv1"), Op::conv3x3(filters, stride), &[input])?;
         graph.then(part("bn1"), Op::batch_norm())?;
-        graph.then(part("relu1"), Op::Relu)?;
+        graph.then(part("relu1"), activation()?)?;
         graph.then(part("conv2"), Op::conv3x3(filters, 1))?;
         let branch = graph.then(part("bn2"), Op::batch_norm())?;
         let same_shape = graph.shape(branch) == graph.shape(input);
@@ -69,7 +80,7 @@ impl ResNet {
             }
         };
         graph.add(part("add"), Op::Add, &[branch, beside])?;
-        graph.then(part("relu2"), Op::Relu)
+        graph.then(part("relu2"), activation()?)
     }
 }
 
@@ -82,7 +93,7 @@ impl Architecture for ResNet {
         let mut graph = Graph::new(channels, height, width)?;
         graph.then("conv1", Op::conv3x3(scaled(16, self.width), 1))?;
         graph.then("bn1", Op::batch_norm())?;
-        let mut last = graph.then("relu", Op::Relu)?;
+        let mut last = graph.then("relu", self.activation.op(self.threshold)?)?;
         for (stage, filters) in [16, 32, 64].into_iter().enumerate() {
             for block in 0..(self.depth - 2) / 6 {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
@@ -93,5 +104,10 @@ impl Architecture for ResNet {
         graph.add("avgpool", Op::GlobalAvgPool, &[last])?;
         graph.then("linear", Op::Linear { out_features: classes, bias: true })?;
         Ok(graph)
+    }
+
+    fn plain(&self) -> Option<Box<dyn Architecture>> {
+        let plain = Self { activation: Activation::Relu, ..self.clone() };
+        (plain != *self).then(|| Box::new(plain) as _)
     }
 }

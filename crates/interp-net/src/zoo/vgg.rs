@@ -4,7 +4,7 @@ use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, check_width, scaled};
+use super::{Activation, Architecture, activation, check_width, scaled};
 use crate::{Graph, NetError, Op, Result};
 
 /// Depths that exist.
@@ -25,11 +25,22 @@ pub struct Vgg {
     /// Whether the first convolution sees the picture and its negative, each a channel of its own: so that
     /// filters without negative weights can ask for what is not there.
     pub on_off: bool,
+    /// What stands in place of every ReLU, under its name.
+    pub activation: Activation,
+    /// First value of every threshold of the soft thresholds, 0 or more.
+    pub threshold: f64,
 }
 
 impl Default for Vgg {
     fn default() -> Self {
-        Self { depth: 11, width: 1.0, batch_norm: true, on_off: false }
+        Self {
+            depth: 11,
+            width: 1.0,
+            batch_norm: true,
+            on_off: false,
+            activation: Activation::Relu,
+            threshold: activation::THRESHOLD,
+        }
     }
 }
 
@@ -74,12 +85,17 @@ impl Architecture for Vgg {
                 if self.batch_norm {
                     graph.then(name(), Op::batch_norm())?;
                 }
-                graph.then(name(), Op::Relu)?;
+                graph.then(name(), self.activation.op(self.threshold)?)?;
             }
             graph.then(name(), Op::max_pool(2))?;
         }
         graph.then("avgpool", Op::GlobalAvgPool)?;
         graph.then("classifier", Op::Linear { out_features: classes, bias: true })?;
         Ok(graph)
+    }
+
+    fn plain(&self) -> Option<Box<dyn Architecture>> {
+        let plain = Self { activation: Activation::Relu, ..self.clone() };
+        (plain != *self).then(|| Box::new(plain) as _)
     }
 }

@@ -1,0 +1,236 @@
+//! `interp-train edit`: a trained network's thresholds, changed.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use interp_audit::measure;
+use interp_finding::Measured;
+use interp_net::{Checkpoint, Meta, Network, Node, NodeId, Op, aligned};
+use serde_json::json;
+
+use super::checkpoint::Which;
+use super::{Ending, print};
+use crate::{Error, Result};
+
+/// Change the soft thresholds of a trained network, and measure its claims again
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  interp-train edit checkpoints/soft_threshold_vgg --dial 1.5 --out stronger.safetensors\n  \
+    interp-train edit checkpoints/soft_threshold_vgg --threshold features.2=0.2 --threshold features.6:3=0 --out other.safetensors"
+)]
+pub(super) struct Edit {
+    /// A run folder, or a file of ours
+    checkpoint: PathBuf,
+    /// Multiply all thresholds with this, 0 or more; at 0 the activations change nothing
+    #[arg(long, value_name = "FACTOR", value_parser = at_least_zero)]
+    dial: Option<f64>,
+    /// Set the thresholds of the nodes that match a pattern, or of one channel (from 0) of them; may be repeated, and comes
+    /// after the dial
+    #[arg(long = "threshold", value_name = "NODE[:CHANNEL]=VALUE", required_unless_present = "dial")]
+    settings: Vec<Setting>,
+    /// Where to write the changed network; needed, unless the checkpoint itself is to be replaced
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace the file at --out, or without it the checkpoint itself; the summary and report of a run stay those of the
+    /// network before
+    #[arg(long)]
+    overwrite: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What thresholds are set to.
+#[derive(Clone, Debug, PartialEq)]
+struct Setting {
+    pattern: String,
+    channel: Option<usize>,
+    value: f64,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (target, value) = text.rsplit_once('=').ok_or("it is not of the form NODE=VALUE or NODE:CHANNEL=VALUE")?;
+        let value = at_least_zero(value)?;
+        let (pattern, channel) = match target.rsplit_once(':') {
+            Some((pattern, channel)) => {
+                let channel = channel.parse().map_err(|_| format!("`{channel}` is no channel, counted from 0"))?;
+                (pattern, Some(channel))
+            }
+            None => (target, None),
+        };
+        Ok(Self { pattern: pattern.to_owned(), channel, value })
+    }
+}
+
+fn at_least_zero(text: &str) -> std::result::Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| *value >= 0.0 && value.is_finite());
+    value.ok_or_else(|| format!("`{text}` is not a number from 0 on"))
+}
+
+impl Edit {
+    pub(super) fn run(&self) -> Result<Ending> {
+        let which = Which::of(self.checkpoint.clone(), None);
+        let (path, file) = which.read()?;
+        let target = self.target(&path)?;
+        let Some(mut meta) = file.meta.clone() else {
+            let problem = "a file of others: only files of ours say enough to be changed".into();
+            return Err(Error::Folder { path, problem });
+        };
+        let mut network = which.network(path, file, [32, 32])?.network;
+        let before = thresholds_of(&network)?;
+        if before.is_empty() {
+            return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no soft thresholds".into() });
+        }
+        self.change(&mut network)?;
+        meta.edits.push(self.words());
+        Checkpoint::write(&target, &network.params, &meta)?;
+        let (after, claims) = examine(&target, &meta)?;
+        self.report(&target, before, after, &claims)
+    }
+
+    /// The file to write.
+    fn target(&self, checkpoint: &Path) -> Result<PathBuf> {
+        let target = self.out.clone().unwrap_or_else(|| checkpoint.to_owned());
+        if target.exists() && !self.overwrite {
+            let problem = "is there already: choose another --out, or replace it by --overwrite".into();
+            return Err(Error::Folder { path: target, problem });
+        }
+        Ok(target)
+    }
+
+    /// First the dial, then each setting.
+    fn change(&self, network: &mut Network) -> Result<()> {
+        if let Some(dial) = self.dial {
+            for (node, thresholds) in network.thresholds()? {
+                let turned = thresholds.iter().map(|&theta| (dial * f64::from(theta)) as f32).collect();
+                network.set_thresholds(node, turned)?;
+            }
+        }
+        self.settings.iter().try_for_each(|setting| setting.apply(network))
+    }
+
+    /// What is changed, for the file.
+    fn words(&self) -> String {
+        let dial = self.dial.map(|dial| format!("thresholds times {dial}"));
+        dial.into_iter().chain(self.settings.iter().map(Setting::words)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn report(&self, target: &Path, before: Thresholds, after: Thresholds, claims: &[Measured]) -> Result<Ending> {
+        let holds = claims.iter().all(|claim| claim.holds);
+        if self.json {
+            let one =
+                |(before, after): (&OfNode, &OfNode)| json!({ "node": after.0, "before": before.1, "after": after.1 });
+            let thresholds: Vec<_> = before.iter().zip(&after).map(one).collect();
+            let checkpoint = target.display().to_string();
+            let object = json!({
+                "version": 1, "checkpoint": checkpoint, "thresholds": thresholds, "holds": holds, "claims": claims,
+            });
+            print(&object.to_string())?;
+        } else {
+            print(&threshold_table(&[("before", &before), ("after", &after)]))?;
+            claims.iter().try_for_each(|claim| print(&super::train::claim_line(claim)))?;
+            print(&format!("wrote {}", target.display()))?;
+        }
+        Ok(if holds { Ending::Fine } else { Ending::Failed })
+    }
+}
+
+impl Setting {
+    fn apply(&self, network: &mut Network) -> Result<()> {
+        let is_soft = |node: &Node| matches!(node.op, Op::SoftThreshold { .. });
+        let chosen = network.graph.select(std::slice::from_ref(&self.pattern), "soft threshold", is_soft)?;
+        for (node, mut thresholds) in network.thresholds()?.into_iter().filter(|(node, _)| chosen.contains(node)) {
+            self.set(&mut thresholds).map_err(|problem| named(network, node, &problem))?;
+            network.set_thresholds(node, thresholds)?;
+        }
+        Ok(())
+    }
+
+    fn set(&self, thresholds: &mut [f32]) -> std::result::Result<(), String> {
+        let (count, value) = (thresholds.len(), self.value as f32);
+        match self.channel {
+            None => thresholds.fill(value),
+            Some(channel) => {
+                let one = thresholds.get_mut(channel);
+                *one.ok_or_else(|| format!("there is no channel {channel}; it has {count}, counted from 0"))? = value;
+            }
+        }
+        Ok(())
+    }
+
+    fn words(&self) -> String {
+        let channel = self.channel.map(|channel| format!(":{channel}")).unwrap_or_default();
+        format!("{}{channel} = {}", self.pattern, self.value)
+    }
+}
+
+fn named(network: &Network, node: NodeId, problem: &str) -> Error {
+    Error::Usage(format!("--threshold: node `{}`: {problem}", network.graph.nodes()[node].name))
+}
+
+/// The thresholds and the claims of the file that was written.
+fn examine(path: &Path, meta: &Meta) -> Result<(Thresholds, Vec<Measured>)> {
+    let network = Checkpoint::read(path)?.network(path, None, [32, 32])?;
+    Ok((thresholds_of(&network)?, measure(&network, &meta.claims)?))
+}
+
+/// A node's name with its thresholds by channel.
+type OfNode = (String, Vec<f32>);
+/// Of all nodes that have thresholds, in the graph's order.
+pub(super) type Thresholds = Vec<OfNode>;
+
+/// The thresholds of a network by name.
+pub(super) fn thresholds_of(network: &Network) -> Result<Thresholds> {
+    let named = |(node, thresholds): (NodeId, Vec<f32>)| (network.graph.nodes()[node].name.clone(), thresholds);
+    Ok(network.thresholds()?.into_iter().map(named).collect())
+}
+
+/// A table: node, channels, and the thresholds under each heading.
+pub(super) fn threshold_table(columns: &[(&str, &Thresholds)]) -> String {
+    let head = ["node", "channels"].into_iter().chain(columns.iter().map(|(heading, _)| *heading));
+    let mut lines = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    let first = columns.first().map_or(&[][..], |(_, thresholds)| thresholds);
+    for (row, (name, thresholds)) in first.iter().enumerate() {
+        let cells = columns.iter().filter_map(|(_, all)| all.get(row)).map(|(_, thresholds)| spread(thresholds));
+        lines.push([name.clone(), thresholds.len().to_string()].into_iter().chain(cells).collect());
+    }
+    aligned(&lines, 1)
+}
+
+/// The mean of thresholds, with the least and the largest: `0.12 (0.05 to 0.31)`.
+fn spread(thresholds: &[f32]) -> String {
+    let mean = thresholds.iter().map(|&theta| f64::from(theta)).sum::<f64>() / thresholds.len().max(1) as f64;
+    let (least, largest) = thresholds.iter().fold((f32::INFINITY, 0f32), |(a, b), &t| (a.min(t), b.max(t)));
+    format!("{mean:.4} ({least:.4} to {largest:.4})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read() {
+        let read = |text: &str| text.parse::<Setting>();
+        let expected = |pattern: &str, channel, value| Ok(Setting { pattern: pattern.into(), channel, value });
+        assert_eq!(read("features.2=0.25"), expected("features.2", None, 0.25));
+        assert_eq!(read("layer?.*:3=0"), expected("layer?.*", Some(3), 0.0));
+        for wrong in
+            ["features.2", "features.2=-1", "features.2=nan", "features.2=inf", "features.2:x=1", "features.2="]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tables_show_mean_and_range() {
+        let (before, after) = (vec![("a".to_owned(), vec![0.0, 0.5])], vec![("a".to_owned(), vec![0.0, 1.0])]);
+        let table = threshold_table(&[("before", &before), ("after", &after)]);
+        let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["node", "channels", "before", "after"]);
+        assert_eq!(lines[1].join(" "), "a 2 0.2500 (0.0000 to 0.5000) 0.5000 (0.0000 to 1.0000)");
+    }
+}
