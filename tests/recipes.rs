@@ -132,7 +132,12 @@ fn errors_name_place_value_and_nearest_key() {
         ),
         ("[augment]", "[augmnt]", 2, &["augmnt", "did you mean `augment`"]),
         ("\"features.*\"", "\"feature.*\"", 10, &["`feature.*` matches no", "did you mean `features.*`"]),
-        ("depth = 8", "dpeth = 8", 1, &["depth, width, batch_norm, on_off, activation, threshold, kind", "did you mean `depth`"]),
+        (
+            "depth = 8",
+            "dpeth = 8",
+            1,
+            &["depth, width, batch_norm, on_off, activation, threshold, kind", "did you mean `depth`"],
+        ),
         ("depth = 8", "depth = 9", 9, &["`model.depth` must be one of [8, 11, 13, 16, 19], not 9"]),
         ("width = 0.125", "width = -1", 9, &["`model.width` must be above 0"]),
         ("depth = 8", "threshold = -1", 13, &["`model.threshold` must be 0 or more, not -1"]),

@@ -68,6 +68,15 @@ pub(crate) unsafe fn initialized<T>(slice: &mut [MaybeUninit<T>]) -> &mut [T] {
     unsafe { &mut *(std::ptr::from_mut(slice) as *mut [T]) }
 }
 
+/// Memory that holds numbers, as some to be written.
+///
+/// # Safety
+/// Nothing but numbers may be written to it.
+pub(crate) unsafe fn to_write<T: Real>(slice: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: `MaybeUninit<T>` has the layout of `T`, and the caller vouches for what is written.
+    unsafe { &mut *(std::ptr::from_mut(slice) as *mut [MaybeUninit<T>]) }
+}
+
 /// The four sizes of a tensor of logical shape (N, C, H, W).
 pub(crate) fn four(op: &'static str, what: &str, shape: &[usize]) -> Result<[usize; 4]> {
     shape.try_into().map_err(|_| wrong_shape(op, format!("{what} {shape:?}"), "four dimensions (N, C, H, W)"))

@@ -10,6 +10,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use crate::lanes::{Kernel, Lanes};
+use crate::memory::to_write;
 use crate::real::Real;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -118,8 +119,8 @@ pub(crate) struct Out<'a, T> {
 impl<'a, T: Real> Out<'a, T> {
     /// Into memory that holds numbers.
     pub(crate) fn over(numbers: &'a mut [T], rows: &'a [usize]) -> Self {
-        // SAFETY: the layout is that of `T`, and a product writes numbers only.
-        Self { numbers: unsafe { &mut *(std::ptr::from_mut(numbers) as *mut [MaybeUninit<T>]) }, rows }
+        // SAFETY: a product writes numbers only.
+        Self { numbers: unsafe { to_write(numbers) }, rows }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::pooled::Spread;
 use crate::lanes::{Kernel, Lanes};
+use crate::memory::to_write;
 use crate::real::Real;
 use crate::sums::{RUN, rows_per_chunk};
 use rayon::prelude::*;
@@ -64,8 +65,18 @@ pub(super) fn map_in_place<T: Real, F: Function<T, K, 1>, const K: usize>(
     values: &mut [T],
     constants: &[Vec<T>; K],
 ) {
+    let width = constants[0].len().max(1);
+    let chunk = (rows_per_chunk(width) * width).min(values.len());
     let constants = constants.each_ref().map(|c| &c[..]);
-    T::vectorize(Replace { function, values, constants });
+    T::with_buffer(chunk, |buffer| {
+        for values in values.chunks_mut(chunk.max(1)) {
+            let numbers = &mut buffer[..values.len()];
+            numbers.copy_from_slice(values);
+            let numbers = Numbers::new(&*numbers, &*numbers, constants);
+            // SAFETY: `Map` writes numbers only.
+            T::vectorize(Map { function, numbers, out: unsafe { to_write(values) } });
+        }
+    });
 }
 
 /// For every channel the sums of the function's results over a chunk: runs of pixels in `T`, over these in `f64`.
@@ -174,46 +185,6 @@ impl<T: Real, F: Function<T, K, 1>, const K: usize> Map<'_, T, F, K> {
             unsafe {
                 let [result] = self.numbers.of(lanes, self.function, pixel, channel);
                 lanes.store(self.out.as_mut_ptr().cast::<T>().add(pixel + channel), result);
-            }
-            channel += L::COUNT;
-        }
-    }
-}
-
-struct Replace<'a, T, F, const K: usize> {
-    function: F,
-    values: &'a mut [T],
-    constants: [&'a [T]; K],
-}
-
-impl<T: Real, F: Function<T, K, 1>, const K: usize> Kernel<T> for Replace<'_, T, F, K> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<T>>(mut self, lanes: L) {
-        let width = self.constants[0].len();
-        assert!(self.constants.iter().all(|c| c.len() == width), "constants of other channels");
-        assert!(self.values.len().is_multiple_of(width.max(1)), "no whole pixels");
-        let whole = width - width % L::COUNT;
-        for pixel in (0..self.values.len()).step_by(width.max(1)) {
-            self.channels(lanes, pixel, 0..whole);
-            self.channels(T::single(), pixel, whole..width);
-        }
-    }
-}
-
-impl<T: Real, F: Function<T, K, 1>, const K: usize> Replace<'_, T, F, K> {
-    /// Some channels of a pixel, a multiple of a vector.
-    #[inline(always)]
-    fn channels<L: Lanes<T>>(&mut self, lanes: L, pixel: usize, channels: Range<usize>) {
-        let mut channel = channels.start;
-        while channel < channels.end {
-            // SAFETY: the channels end with the pixel at the latest.
-            unsafe {
-                let at = self.values.as_mut_ptr().add(pixel + channel);
-                let x = lanes.load(at);
-                let [result] = self.function.of(lanes, of_channel(lanes, &self.constants, channel), x, x);
-                lanes.store(at, result);
             }
             channel += L::COUNT;
         }
