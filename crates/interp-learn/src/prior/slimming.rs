@@ -5,7 +5,7 @@ use interp_net::{Network, Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{self, Target, cubic, magnitudes, share_of_zeros, spare_largest};
+use super::target::{self, Target, cubic, magnitudes, spare_largest};
 use super::{Now, Prior, Scope, State, change, values};
 use crate::Result;
 
@@ -17,13 +17,13 @@ use crate::Result;
 /// of the picture, and the filter before it has no effect. Once zeros are held, their shifts are zero too, so that the
 /// channel is zero behind a ReLU. It is still there and still computed: `interp-train compact` cuts it out.
 ///
-/// With `target` the strength is not constant but controlled: see `prior/target.rs`. Gains all begin at 1, and what takes
-/// them to zero would take most of them there together, before the control sees the first; so no step makes more of them
-/// zero than the ramp asks for by then.
+/// With `target` the smallest gains are zero besides, as many as the cubic ramp of `prior/target.rs` asks for; what grows
+/// comes back until the ramp ends. The strength stays as it is: gains all begin at 1, and one that were controlled by the
+/// zeros would grow until the first of them, and take most gains down together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slimming {
-    /// Weight of the penalty, constant unless there is a target.
+    /// Weight of the penalty.
     pub strength: f64,
     /// Share of gains to make exactly zero, and to claim.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,12 +51,6 @@ impl Slimming {
     fn aim(&self) -> Target {
         Target { strength: self.strength, target: self.target, reached_at: self.reached_at }
     }
-
-    /// The largest threshold: with it, as many gains become zero as the ramp asks for by now.
-    fn most(&self, sizes: &[Vec<f32>], now: Now<'_>) -> f32 {
-        let most = |target| target::limit(cubic(target, now.progress / self.reached_at), sizes).0;
-        self.target.map_or(f32::INFINITY, most)
-    }
 }
 
 impl Prior for Slimming {
@@ -71,21 +65,24 @@ impl Prior for Slimming {
     }
 
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
-        self.aim().start(scope)
+        target::nothing_held(scope)
     }
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
         if target::is_held(state) {
             return Ok(());
         }
-        let aim = self.aim();
-        let most = self.most(&sizes(params, scope, now)?, now);
         for &position in &scope.positions {
-            let threshold = (now.rates[position] * aim.strength(state)) as f32;
-            change(params, position, |gains| shrink(gains, threshold.min(most)))?;
+            let threshold = (now.rates[position] * self.strength) as f32;
+            change(params, position, |gains| shrink(gains, threshold))?;
         }
-        let sizes = sizes(params, scope, now)?;
-        aim.control(scope, state, now, share_of_zeros(&sizes), || Ok(sizes))
+        let Some(share) = self.target.filter(|_| target::highest_rate(now, scope) > 0.0) else { return Ok(()) };
+        let ramp = now.progress / self.reached_at;
+        let kept = target::kept(cubic(share, ramp), &sizes(params, scope, now)?);
+        for (&position, kept) in scope.positions.iter().zip(&kept) {
+            change(params, position, |gains| target::mask(gains, kept))?;
+        }
+        if ramp >= 1.0 { target::hold(state, kept) } else { Ok(()) }
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {

@@ -209,12 +209,6 @@ pub(super) fn spare_largest(mut sizes: Vec<f32>) -> Vec<f32> {
     sizes
 }
 
-/// Share of the sizes that are zero.
-pub(super) fn share_of_zeros(sizes: &[Vec<f32>]) -> f64 {
-    let zeros = sizes.iter().flatten().filter(|size| **size == 0.0).count();
-    zeros as f64 / sizes.iter().map(Vec::len).sum::<usize>().max(1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
