@@ -423,10 +423,10 @@ fn hoyer_square_is_part_of_the_step_until_its_target_is_due() {
 fn slimming_leaves_a_gain_and_makes_the_other_channels_constant() {
     let net = network(true);
     let [gain, shift] = [Role::Gain, Role::Shift].map(|role| position(&net, "norm", role));
-    let slimming = Slimming { strength: 1e3, target: Some(0.8), ..Slimming::default() };
+    let slimming = Slimming { strength: 1e-3, target: Some(0.8), ..Slimming::default() };
     let settings = Train { phase: vec![phase(2, 0.1)], ..two_steps() };
     let (path, found) = trained(&settings, net.clone(), &[steering(&net, "slim", slimming, "norm")]);
-    // A strength that would take all to zero at once takes what the ramp asks for: of six gains, at 0.25 / 0.6 of the way
+    // A strength that takes none to zero by itself: what the ramp asks for, of six gains, at 0.25 / 0.6 of the way
     // 6 * 0.8 (1 - 0.583^3) = 3.8, at 0.5 / 0.6 of it 4.8, and at its end 4.8.
     let count: Vec<usize> = path.iter().map(|values| zeros(&values[gain])).collect();
     assert_eq!(count, [0, 4, 5, 5, 5]);
