@@ -125,6 +125,7 @@ impl Sweep<'_> {
             Op::SoftThreshold { .. } => self.soft_threshold(id, &grad),
             Op::BatchNorm { .. } => self.batch_norm(id, &grad, Then::Nothing),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
+            Op::Concat => self.concat(id, &grad),
             Op::Relu
             | Op::OnOff
             | Op::MaxPool { .. }
@@ -135,6 +136,21 @@ impl Sweep<'_> {
             | Op::UpsampleBilinear { .. }
             | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
+    }
+
+    /// To every input its channels.
+    fn concat(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let mut first = 0;
+        for &input in &network.graph.nodes()[id].inputs {
+            let channels = network.graph.shape(input)[0];
+            if self.needed[input] {
+                let part = network.named(id, ops::concat_backward(grad, first, channels))?;
+                self.flow(input, part)?;
+            }
+            first += channels;
+        }
+        Ok(())
     }
 
     /// Operations without parameters, with one input.

@@ -28,7 +28,7 @@ impl Network {
     /// Cuts out the channels that are zero for every image wherever a convolution or linear map reads them: those of which
     /// filters are zero, and those whose batch norm has gain zero and a shift that the ReLU after it takes away. Channels that
     /// are added to each other (residual sums) go together, when all of them are zero in the sum. One channel of each layer
-    /// stays. Not cut: what groups of channels or shortcuts without parameters see, the input and the output.
+    /// stays. Not cut: what groups of channels, joins and shortcuts without parameters see, the input and the output.
     ///
     /// # Errors
     /// Where parameters cannot be read or made.
@@ -97,8 +97,11 @@ fn spaces(net: &Network) -> Vec<usize> {
 
 /// Whether a node's channels are others than those of its inputs.
 fn makes_channels(op: &Op) -> bool {
-    use Op::{Conv2d, ConvTranspose2d, Input, Linear, OnOff, PadShortcut};
-    matches!(op, Input { .. } | Conv2d { .. } | ConvTranspose2d { .. } | Linear { .. } | OnOff | PadShortcut { .. })
+    use Op::{Concat, Conv2d, ConvTranspose2d, Input, Linear, OnOff, PadShortcut};
+    matches!(
+        op,
+        Input { .. } | Conv2d { .. } | ConvTranspose2d { .. } | Linear { .. } | OnOff | Concat | PadShortcut { .. }
+    )
 }
 
 /// Whether a node reads and makes channels one by one, so that each can be cut.
@@ -160,6 +163,7 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
                 let sum = |channel: usize| node.inputs.iter().map(|&input| constants[input][channel]).sum();
                 (0..channels).map(sum).collect()
             }
+            Op::Concat => node.inputs.iter().flat_map(|&input| constants[input].clone()).collect(),
             Op::Input { .. } | Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::OnOff | Op::PadShortcut { .. } => {
                 vec![None; channels]
             }

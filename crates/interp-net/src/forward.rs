@@ -244,6 +244,7 @@ impl Network {
                 }
                 Ok(sum)
             }
+            Op::Concat => ops::concat(inputs),
             Op::OnOff => ops::on_off(x),
             Op::PadShortcut { out_channels, stride } => ops::pad_shortcut(x, out_channels, stride),
         };

@@ -346,6 +346,15 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
             true => Ok(inputs[0].to_vec()),
             false => Err(format!("adds inputs of one shape, not {inputs:?}")),
         },
+        Op::Concat => {
+            let alike = |shape: &[usize]| shape.len() == inputs[0].len() && shape[1..] == inputs[0][1..];
+            if !inputs.iter().all(|shape| alike(shape)) {
+                return Err(format!("joins maps of one height and width, or vectors, not {inputs:?}"));
+            }
+            let mut shape = inputs[0].to_vec();
+            shape[0] = inputs.iter().fold(0, |sum: usize, shape| sum.saturating_add(shape[0]));
+            Ok(shape)
+        }
         &Op::PadShortcut { out_channels, stride } => {
             let (channels, [h, w]) = image()?;
             if stride == 0 || out_channels < channels || (out_channels - channels) % 2 != 0 {

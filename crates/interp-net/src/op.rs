@@ -117,6 +117,8 @@ pub enum Op {
     },
     /// Sum of its inputs, all of one shape.
     Add,
+    /// Channels of its inputs one after another: maps of one height and width, or vectors.
+    Concat,
     /// Every `stride`-th pixel, with zero channels added evenly before and after: the shortcut
     /// without parameters, option A of He et al. 2016 (arXiv 1512.03385, section 4.2).
     PadShortcut {
@@ -199,6 +201,7 @@ impl Op {
             Self::UpsampleBilinear { size: [h, w], .. } => format!("bilinear to {h}x{w}"),
             Self::Linear { .. } => "linear".into(),
             Self::Add => "add".into(),
+            Self::Concat => "concat".into(),
             Self::PadShortcut { stride, .. } => format!("pad shortcut /{stride}"),
         }
     }
@@ -252,7 +255,8 @@ impl Op {
             | Self::SoftThreshold { .. }
             | Self::OnOff
             | Self::GlobalAvgPool
-            | Self::Add => vec![],
+            | Self::Add
+            | Self::Concat => vec![],
         }
     }
 
@@ -260,7 +264,7 @@ impl Op {
     pub(crate) fn arity(&self) -> (usize, usize) {
         match self {
             Self::Input { .. } => (0, 0),
-            Self::Add => (2, usize::MAX),
+            Self::Add | Self::Concat => (2, usize::MAX),
             _ => (1, 1),
         }
     }

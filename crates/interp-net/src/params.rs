@@ -177,6 +177,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         Op::Input { .. }
         | Op::Relu
         | Op::OnOff
+        | Op::Concat
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::AdaptiveAvgPool { .. }

@@ -129,7 +129,13 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         }
         Op::GlobalAvgPool | Op::Linear { .. } => (0..inputs).collect(),
         Op::PadShortcut { stride, .. } => vec![cell * stride],
-        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::SoftThreshold { .. } | Op::OnOff | Op::Add => {
+        Op::Input { .. }
+        | Op::BatchNorm { .. }
+        | Op::Relu
+        | Op::SoftThreshold { .. }
+        | Op::OnOff
+        | Op::Add
+        | Op::Concat => {
             vec![cell]
         }
     }
@@ -160,9 +166,13 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         }
         Op::GlobalAvgPool | Op::Linear { .. } => (0, 0, whole()),
         Op::PadShortcut { stride, .. } => (stride, 0, 1),
-        Op::Input { .. } | Op::BatchNorm { .. } | Op::Relu | Op::SoftThreshold { .. } | Op::OnOff | Op::Add => {
-            (1, 0, 1)
-        }
+        Op::Input { .. }
+        | Op::BatchNorm { .. }
+        | Op::Relu
+        | Op::SoftThreshold { .. }
+        | Op::OnOff
+        | Op::Add
+        | Op::Concat => (1, 0, 1),
     };
     Some(Window { stride: stride as i64, padding: padding as i64, extent: extent as i64 })
 }

@@ -25,9 +25,11 @@ fn branched() -> Network {
     graph.then("grouped", grouped).unwrap();
     let branch = graph.then("bn2", Op::batch_norm()).unwrap();
     let beside = graph.add("beside", Op::PadShortcut { out_channels: 6, stride: 2 }, &[stem]).unwrap();
-    graph.add("sum", Op::Add, &[branch, beside, branch]).unwrap();
+    let sum = graph.add("sum", Op::Add, &[branch, beside, branch]).unwrap();
+    graph.add("joined", Op::Concat, &[beside, sum]).unwrap();
     graph.then("avg", Op::AvgPool { kernel: [2; 2], stride: [1; 2], padding: [1; 2] }).unwrap();
-    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    let mean = graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.add("twice", Op::Concat, &[mean, mean]).unwrap();
     graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }

@@ -19,6 +19,7 @@
 
 mod batch_norm;
 mod channels;
+mod concat;
 mod conv2d;
 mod conv_transpose2d;
 mod cross_entropy;
@@ -47,6 +48,7 @@ pub use batch_norm::{
     BatchNorm, BatchNormGrads, BatchNormed, Then, batch_norm_eval, batch_norm_eval_backward, batch_norm_train,
     batch_norm_train_backward,
 };
+pub use concat::{concat, concat_backward};
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
 pub use conv2d::{Conv2d, conv2d, conv2d_backward, conv2d_batch_norm_eval};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
