@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use interp::data::Augment;
+use interp::audit::Pictures;
+use interp::data::{Augment, Split};
 use interp::finding::{Measured, Quantity};
 use interp::learn::{Fitted, Flow, LearnError, Task, Trainer, fit};
 use interp::net::Network;
@@ -73,7 +74,8 @@ fn plan(text: &str) -> Option<Plan> {
 /// Trains two steps and measures the claims, where the recipe is not refused.
 fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
     let plan = plan(text)?;
-    let measure = |net: &Network| audit::measure(net, &plan.claims);
+    let pictures = Pictures { data: Arc::new(plan.data.learning()), split: Split::Validation, workers: 0 };
+    let measure = |net: &Network| audit::measure(net, &plan.claims, Some(&pictures));
     let meets = |net: &Network| {
         let measured = measure(net).map_err(|error| LearnError::Observer(Box::new(error)))?;
         Ok(measured.iter().all(|m| m.holds))

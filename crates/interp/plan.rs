@@ -1,8 +1,9 @@
 //! Plans: a recipe held against its data and its network, before the first step.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use interp_data::{DataError, Divided, Info, Split, class_weights};
+use interp_data::{DataError, Dataset, Divided, Info, Split, class_weights, renormalized};
 use interp_finding::{Claim, Quantity, Relation, nearest};
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Steering};
@@ -48,6 +49,7 @@ impl Plan {
         let origin = recipe.origin;
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
         let data = recipe.data.object.open(progress).map_err(|e| unopened(e, &recipe.data.settings, &origin))?;
+        let data = if recipe.model.object.sees_pixels() { as_pixels(data) } else { data };
         let info = data.info().clone();
         let data = Divided::new(data, &recipe.common.split).map_err(|e| origin.blame("split", e))?;
         let sizes = sizes(&data);
@@ -137,6 +139,12 @@ fn unopened(error: DataError, settings: &toml::Table, origin: &Origin) -> Error 
         DataError::Hub(_) => origin.at_key("data", format!("{error}, with --set data.path=DIR")),
         _ => origin.blame("data", error),
     }
+}
+
+/// The same pictures, normalized by nothing.
+fn as_pixels(data: Arc<dyn Dataset>) -> Arc<dyn Dataset> {
+    let channels = data.info().channels;
+    renormalized(data, &vec![0.0; channels], &vec![1.0; channels])
 }
 
 /// What training makes true of every network with soft thresholds.

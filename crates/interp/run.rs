@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
+use interp_audit::Pictures;
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
@@ -124,8 +125,11 @@ impl Sitting<'_> {
             Stage::Main => (&plan.graph, plan.priors.as_slice(), plan.claims.as_slice()),
             Stage::Twin => (&plan.twin, nothing, [].as_slice()),
         };
+        let (data, split, workers) = (Arc::new(plan.data.learning()), Split::Validation, self.options.workers);
+        let choosing = Pictures { data: data.clone(), split, workers };
         let meets = |net: &Network| -> interp_learn::Result<bool> {
-            let measured = interp_audit::measure(net, claims).map_err(|e| LearnError::Observer(Box::new(e)))?;
+            let measured =
+                interp_audit::measure(net, claims, Some(&choosing)).map_err(|e| LearnError::Observer(Box::new(e)))?;
             Ok(measured.iter().all(|m| m.holds))
         };
         let mut settings = plan.common.train.clone();
@@ -134,13 +138,13 @@ impl Sitting<'_> {
         }
         let task = Task {
             settings: &settings,
-            data: Arc::new(plan.data.learning()),
+            data,
             augment: plan.common.augment,
             priors,
             class_weights: plan.class_weights.as_deref(),
             meets: &meets,
             seed: plan.common.seed,
-            workers: self.options.workers,
+            workers,
         };
         let network = Network::new(graph.clone(), plan.common.seed)?.to_device(&self.options.device)?;
         let mut trainer = match saved {
@@ -268,7 +272,8 @@ impl Sitting<'_> {
             Ok((found, confusion))
         };
         let ((test, confusion), (validation, _)) = (on(Split::Test)?, on(Split::Validation)?);
-        let claims = interp_audit::measure(&network, &claims)?;
+        let pictures = Pictures { data: self.plan.data.examining(), split: Split::Test, workers: self.options.workers };
+        let claims = interp_audit::measure(&there, &claims, Some(&pictures))?;
         Ok(Examined { size: size(&network)?, test, confusion, validation, claims, epoch, network })
     }
 }

@@ -4,26 +4,37 @@ use candle_core::{DType, Tensor};
 use interp_net::finding::{Claim, Measured, Quantity};
 use interp_net::{Network, NodeId, Op, Role};
 
+use crate::pictures::{self, Pictures};
 use crate::{AuditError, Result};
 
-/// Measures each claim and holds it against its bound.
+/// Measures each claim and holds it against its bound; `pictures` are what claims about pictures are measured on.
 ///
 /// # Errors
-/// If a claim names a node that does not exist or has nothing to measure.
-pub fn measure(net: &Network, claims: &[Claim]) -> Result<Vec<Measured>> {
-    let one = |claim: &Claim| {
-        let wrong = |problem: String| AuditError::Claim { claim: claim.statement(), problem };
-        if claim.nodes.is_empty() {
-            return Err(wrong("it names no layers".into()));
-        }
-        let nodes = claim.nodes.iter().map(|name| Ok(net.graph.id(name)?)).collect::<Result<Vec<_>>>()?;
-        let value = quantity(net, claim.quantity, &nodes)?;
-        value.map(|value| claim.judge(value)).ok_or_else(|| wrong("these layers have no such parameters".into()))
+/// If a claim names a node that does not exist or has nothing to measure, or needs pictures and there are none.
+pub fn measure(net: &Network, claims: &[Claim], pictures: Option<&Pictures>) -> Result<Vec<Measured>> {
+    let wrong = |claim: &Claim, problem: &str| AuditError::Claim { claim: claim.statement(), problem: problem.into() };
+    let nodes = claims.iter().map(|claim| match claim.nodes.is_empty() {
+        true => Err(wrong(claim, "it names no layers")),
+        false => claim.nodes.iter().map(|name| Ok(net.graph.id(name)?)).collect::<Result<Vec<_>>>(),
+    });
+    let nodes = nodes.collect::<Result<Vec<_>>>()?;
+    let mut values = vec![None; claims.len()];
+    for ((claim, nodes), value) in claims.iter().zip(&nodes).zip(&mut values) {
+        *value = quantity(net, claim.quantity, nodes)?;
+    }
+    let on_pictures: Vec<usize> = (0..claims.len()).filter(|&i| claims[i].quantity.needs_pictures()).collect();
+    if let Some(&first) = on_pictures.first() {
+        let pictures = pictures.ok_or_else(|| wrong(&claims[first], "there are no pictures to measure it on"))?;
+        let wanted: Vec<_> = on_pictures.iter().map(|&i| (claims[i].quantity, nodes[i].clone())).collect();
+        on_pictures.iter().zip(pictures::values(net, pictures, &wanted)?).for_each(|(&i, value)| values[i] = value);
+    }
+    let judge = |(claim, value): (&Claim, Option<f64>)| {
+        value.map(|value| claim.judge(value)).ok_or_else(|| wrong(claim, "these layers have nothing of the kind"))
     };
-    claims.iter().map(one).collect()
+    claims.iter().zip(values).map(judge).collect()
 }
 
-/// The value of a quantity over nodes together; `None` where there is nothing to count.
+/// The value of a quantity over nodes together; `None` where there is nothing to count, or pictures are needed.
 ///
 /// # Errors
 /// Where parameters cannot be read.
@@ -38,6 +49,7 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 1)),
         Quantity::NegativeWeights => negative(&tensors(&[Role::Weight, Role::Gain])),
         Quantity::NegativeThresholds => negative(&tensors(&[Role::Threshold])),
+        Quantity::ZeroActivations => Ok(None),
         Quantity::FieldSize => {
             let size = |&id: &NodeId| Ok(net.receptive_field(id)?.size.into_iter().max().unwrap_or(0));
             let sizes = nodes.iter().map(size).collect::<Result<Vec<_>>>()?;
@@ -222,9 +234,9 @@ mod tests {
             bound: 0.75,
         };
         let net = network();
-        assert!(measure(&net, &[claim(&["conv"])]).unwrap()[0].holds);
+        assert!(measure(&net, &[claim(&["conv"])], None).unwrap()[0].holds);
         for nodes in [&["bn"] as &[&str], &[], &["cnov"]] {
-            assert!(measure(&net, &[claim(nodes)]).is_err(), "{nodes:?}");
+            assert!(measure(&net, &[claim(nodes)], None).is_err(), "{nodes:?}");
         }
     }
 }

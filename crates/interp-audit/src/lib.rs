@@ -1,9 +1,11 @@
 //! Analyses of trained networks. They see a network, data and their own settings, never the training.
 
 mod claims;
+mod pictures;
 mod zeros;
 
 pub use claims::{measure, quantity};
+pub use pictures::Pictures;
 pub use zeros::Zeros;
 
 /// Why an analysis could not be done.
@@ -13,6 +15,9 @@ pub enum AuditError {
     /// The network does not fit the question.
     #[error(transparent)]
     Net(#[from] interp_net::NetError),
+    /// Pictures cannot be had.
+    #[error(transparent)]
+    Data(#[from] interp_data::DataError),
     /// A tensor operation of candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -4,6 +4,7 @@ use candle_core::DType;
 use interp_net::{Keep, Network, NodeId, Op, Tape};
 
 use crate::Result;
+use crate::pictures::{Gauge, Sample};
 
 /// Counts the activations that are exactly zero, of every ReLU and soft threshold, over the passes that it is shown.
 #[derive(Clone, Debug)]
@@ -22,7 +23,13 @@ impl Zeros {
     pub fn new(net: &Network) -> Self {
         let counted = net.graph.nodes().iter().enumerate();
         let counted = counted.filter(|(_, node)| matches!(node.op, Op::Relu | Op::SoftThreshold { .. }));
-        Self(counted.map(|(node, n)| Count { node, name: n.name.clone(), zeros: 0, all: 0 }).collect())
+        Self::of(net, &counted.map(|(node, _)| node).collect::<Vec<_>>())
+    }
+
+    /// Nothing counted yet, for these nodes.
+    pub(crate) fn of(net: &Network, nodes: &[NodeId]) -> Self {
+        let count = |&node: &NodeId| Count { node, name: net.graph.nodes()[node].name.clone(), zeros: 0, all: 0 };
+        Self(nodes.iter().map(count).collect())
     }
 
     /// What a pass must keep to be counted.
@@ -47,6 +54,21 @@ impl Zeros {
     pub fn shares(&self) -> Vec<(String, f64)> {
         let counted = self.0.iter().filter(|count| count.all > 0);
         counted.map(|count| (count.name.clone(), count.zeros as f64 / count.all as f64)).collect()
+    }
+}
+
+impl Gauge for Zeros {
+    fn taps(&self) -> Vec<NodeId> {
+        self.0.iter().map(|count| count.node).collect()
+    }
+
+    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
+        Self::observe(self, net, sample.tape)
+    }
+
+    fn value(&self) -> Option<f64> {
+        let (zeros, all) = self.0.iter().fold((0, 0), |(zeros, all), count| (zeros + count.zeros, all + count.all));
+        (all > 0).then(|| zeros as f64 / all as f64)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is measured of a network's parameters. A closed list: the audit measures each of these
+/// What is measured of a network: of its parameters, or of what it does with pictures. A closed list: the audit measures each of these
 /// with code that training does not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +25,8 @@ pub enum Quantity {
     FieldSize,
     /// Number of thresholds below zero, of all nodes together.
     NegativeThresholds,
+    /// Share of the activations of all nodes together that are exactly zero, over pictures, in [0, 1].
+    ZeroActivations,
 }
 
 impl Quantity {
@@ -39,13 +41,21 @@ impl Quantity {
             Self::FieldSize => format!("pixels in a row or column that a cell of {nodes} sees"),
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
             Self::NegativeThresholds => format!("number of negative thresholds in {nodes}"),
+            Self::ZeroActivations => format!("share of the activations of {nodes} that are exactly zero"),
         }
+    }
+
+    /// Whether it is measured on pictures; else on the network's parameters and structure alone.
+    pub fn needs_pictures(self) -> bool {
+        matches!(self, Self::ZeroActivations)
     }
 
     /// The value as people read it: shares in percent, counts as integers.
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs | Self::ZeroGains => percent(value),
+            Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs | Self::ZeroGains | Self::ZeroActivations => {
+                percent(value)
+            }
             Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize => format!("{value:.0}"),
             Self::FilterSimilarity => format!("{value:.4}"),
         }

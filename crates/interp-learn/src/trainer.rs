@@ -148,7 +148,11 @@ impl Trainer {
         info: &Info,
     ) -> Result<Grads> {
         let x = to_tensor(batch, info)?;
-        let tape = self.network.forward(&x, Mode::Train { frozen: moment.frame.frozen.clone() }, &Keep::Backward)?;
+        let steered =
+            task.priors.iter().zip(&self.scopes).enumerate().filter(|(index, _)| moment.now(*index).is_some());
+        let taps = steered.flat_map(|(_, (p, scope))| p.prior.taps(&self.network, scope)).collect();
+        let mode = Mode::Train { frozen: moment.frame.frozen.clone() };
+        let tape = self.network.forward(&x, mode, &Keep::Backward(taps))?;
         let logits = tape.output(&self.network.graph)?;
         let targets = Targets::Classes(&batch.labels);
         let loss = trace_span!("loss")
@@ -159,7 +163,7 @@ impl Trainer {
         for (index, p) in task.priors.iter().enumerate() {
             let Some(now) = moment.now(index) else { continue };
             let _span = trace_span!("prior", name = p.name.as_str()).entered();
-            let step = Step { net: &self.network, tape: &tape, now };
+            let step = Step { net: &self.network, tape: &tape, batch, now };
             if let Some(term) = p.prior.penalty(&step, &self.scopes[index])? {
                 self.clock.penalty += term.value * batch.labels.len() as f64;
                 seeds.extend(term.nodes);

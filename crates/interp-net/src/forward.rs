@@ -34,8 +34,8 @@ impl Mode {
 pub enum Keep {
     /// All.
     All,
-    /// Those that a backward sweep reads.
-    Backward,
+    /// Those that a backward sweep reads, and those of these nodes.
+    Backward(Vec<NodeId>),
     /// None.
     Output,
     /// Those of the nodes whose names match one of these patterns.
@@ -50,7 +50,7 @@ impl Keep {
 
     /// Whether more is kept than activations.
     fn is_for_backward(&self) -> bool {
-        matches!(self, Self::All | Self::Backward)
+        matches!(self, Self::All | Self::Backward(_))
     }
 
     fn flags(&self, network: &Network) -> Result<Vec<bool>> {
@@ -60,7 +60,10 @@ impl Keep {
             Self::Nodes(patterns) => {
                 graph.select(patterns, "node", |_| true)?.into_iter().for_each(|id| keep[id] = true);
             }
-            Self::Backward => keep = graph.read_backward(),
+            Self::Backward(taps) => {
+                keep = graph.read_backward();
+                taps.iter().for_each(|&id| keep[id] = true);
+            }
             Self::All | Self::Output => {}
         }
         Ok(keep)

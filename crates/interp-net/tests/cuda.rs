@@ -16,7 +16,7 @@ fn waves(shape: &[usize], step: f32) -> Tensor {
 
 /// The output, and the gradients of all parameters and of the input.
 fn sweep(net: &Network, x: &Tensor, seed: &Tensor, mode: &Mode) -> Vec<Vec<f64>> {
-    let tape = net.forward(x, mode.clone(), &Keep::Backward).unwrap();
+    let tape = net.forward(x, mode.clone(), &Keep::Backward(vec![])).unwrap();
     let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
     let seed = seed.to_device(&net.device()).unwrap();
     let grads = net.backward(&tape, &[(net.graph.output(), seed)], &want).unwrap();

@@ -131,7 +131,7 @@ fn what_backward_reads_is_enough_and_gives_the_same_bits() {
     let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     let norm = net.graph.id("bn1").unwrap();
     for mode in modes() {
-        let [all, few] = [Keep::All, Keep::Backward].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
+        let [all, few] = [Keep::All, Keep::Backward(vec![])].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
         assert!(few.get(&net.graph, "bn1").is_err() && few.get(&net.graph, "pool").is_ok());
         assert_eq!(bits(all.output(&net.graph).unwrap()), bits(few.output(&net.graph).unwrap()));
         // With a seed between a batch norm and its ReLU too.
@@ -186,7 +186,7 @@ fn a_pooled_block_has_the_same_bits_whatever_is_kept() {
         let want = |nodes: &[usize]| Want { nodes: nodes.to_vec(), params: (0..net.params.list().len()).collect() };
         let seeds = [(net.graph.output(), waves(&[3, 3], 1.9))];
         let expected = net.backward(&all, &seeds, &want(&[0, relu, norm])).unwrap();
-        for keep in [Keep::Backward, Keep::nodes(["bn1", "relu2", "conv*", "pool*", "mean", "input"])] {
+        for keep in [Keep::Backward(vec![]), Keep::nodes(["bn1", "relu2", "conv*", "pool*", "mean", "input"])] {
             let few = net.forward(&x, mode.clone(), &keep).unwrap();
             assert!(few.get(&net.graph, "relu1").is_err() && few.get(&net.graph, "bn2").is_err());
             assert_eq!(bits(all.output(&net.graph).unwrap()), bits(few.output(&net.graph).unwrap()), "{mode:?}");
@@ -316,7 +316,7 @@ fn decoders_keep_what_backward_reads() {
     let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
     for mode in modes() {
-        let [all, few] = [Keep::All, Keep::Backward].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
+        let [all, few] = [Keep::All, Keep::Backward(vec![])].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
         assert!(few.get(&net.graph, "shrink").is_ok() && few.get(&net.graph, "edges").is_err());
         let seeds = [(net.graph.output(), waves(&[3, 3], 1.9))];
         let [a, b] = [&all, &few].map(|tape| net.backward(tape, &seeds, &want).unwrap());

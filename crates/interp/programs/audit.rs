@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
-use super::checkpoint::Which;
-use super::{Ending, exit, print};
+use super::checkpoint::{Which, measure_claims};
+use super::{Ending, Machine, exit, print};
+use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
 /// Audit a trained network
@@ -24,9 +25,14 @@ enum Analysis {
     Claims {
         /// A run folder, or a file of ours
         checkpoint: PathBuf,
+        /// NAME[:PATH], for claims about pictures; by default what the network was trained on
+        #[arg(long, value_name = "SPEC")]
+        data: Option<String>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        machine: Machine,
     },
 }
 
@@ -36,20 +42,24 @@ pub(super) fn command() -> clap::Command {
 }
 
 /// Runs `interp-audit` with the process's arguments.
-pub fn audit(_catalog: &Catalog) -> ExitCode {
+pub fn audit(catalog: &Catalog) -> ExitCode {
     match Cli::parse().analysis {
-        Analysis::Claims { checkpoint, json } => exit(claims(checkpoint, json)),
+        Analysis::Claims { checkpoint, data, json, machine } => {
+            exit(claims(checkpoint, data.as_deref(), json, &machine, catalog))
+        }
     }
 }
 
-fn claims(checkpoint: PathBuf, json: bool) -> Result<Ending> {
+fn claims(checkpoint: PathBuf, data: Option<&str>, json: bool, machine: &Machine, catalog: &Catalog) -> Result<Ending> {
+    let (device, workers) = machine.prepare()?;
     let which = Which::of(checkpoint, None);
     let (path, file) = which.read()?;
-    let Some(claims) = file.meta.as_ref().map(|meta| meta.claims.clone()) else {
+    if file.meta.is_none() {
         return Err(Error::Folder { path, problem: "a file of others; it makes no claims".into() });
-    };
-    let loaded = which.network(path, file, [32, 32])?;
-    let measured = interp_audit::measure(&loaded.network, &claims)?;
+    }
+    let mut loaded = which.network(path, file, [32, 32])?;
+    loaded.network = loaded.network.to_device(&device)?;
+    let measured = measure_claims(&loaded, data, catalog, workers, &Screen::new(json))?;
     let holds = measured.iter().all(|m| m.holds);
     if json {
         let checkpoint = loaded.path.display().to_string();

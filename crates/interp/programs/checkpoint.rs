@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use interp_data::{DataError, Dataset, Divided, Source, Split, split_spec};
+use interp_audit::Pictures;
+use interp_data::{DataError, Dataset, Divided, Source, Split, renormalized, split_spec};
+use interp_finding::Measured;
 use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::folder::{Folder, Stage};
@@ -132,6 +134,28 @@ pub(super) fn open_for(
         (_, Some(spec)) => open_data(spec, catalog, screen),
         (_, None) => Err(Error::Usage("the file does not say what data it was trained on: give --data".into())),
     }
+}
+
+/// The claims of a file measured afresh, on the test pictures of its own data or of `spec` where they are about pictures.
+pub(super) fn measure_claims(
+    loaded: &Loaded,
+    spec: Option<&str>,
+    catalog: &Catalog,
+    workers: usize,
+    screen: &Screen,
+) -> Result<Vec<Measured>> {
+    let meta = loaded.file.meta.as_ref();
+    let claims = meta.map_or(&[][..], |meta| meta.claims.as_slice());
+    let pictures = match (claims.iter().any(|claim| claim.quantity.needs_pictures()), &loaded.normalization) {
+        (true, Some(normalization)) => {
+            let data = open_for(&loaded.file, spec, catalog, screen)?;
+            check_fit(loaded, data.info())?;
+            let data = renormalized(data, &normalization.mean, &normalization.std);
+            Some(Pictures { data, split: Split::Test, workers })
+        }
+        _ => None,
+    };
+    Ok(interp_audit::measure(&loaded.network, claims, pictures.as_ref())?)
 }
 
 /// Opens the data of a SPEC, with a bar while it is made or read.

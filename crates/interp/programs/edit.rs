@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
-use interp_audit::measure;
 use interp_finding::Measured;
-use interp_net::{Checkpoint, Meta, Network, Node, NodeId, Op, aligned};
+use interp_net::{Checkpoint, Network, Node, NodeId, Op, aligned};
 use serde_json::json;
 
-use super::checkpoint::Which;
+use super::checkpoint::{Which, measure_claims};
 use super::{Ending, print};
-use crate::{Error, Result};
+use crate::progress::Screen;
+use crate::{Catalog, Error, Result};
 
 /// Change the soft thresholds of a trained network, and measure its claims again
 #[derive(Args, Debug)]
@@ -72,7 +72,7 @@ fn at_least_zero(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Edit {
-    pub(super) fn run(&self) -> Result<Ending> {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let which = Which::of(self.checkpoint.clone(), None);
         let (path, file) = which.read()?;
         let target = self.target(&path)?;
@@ -88,7 +88,9 @@ impl Edit {
         self.change(&mut network)?;
         meta.edits.push(self.words());
         Checkpoint::write(&target, &network.params, &meta)?;
-        let (after, claims) = examine(&target, &meta)?;
+        let written = Which::of(target.clone(), None).load([32, 32])?;
+        let after = thresholds_of(&written.network)?;
+        let claims = measure_claims(&written, None, catalog, 0, &Screen::new(self.json))?;
         self.report(&target, before, after, &claims)
     }
 
@@ -170,12 +172,6 @@ impl Setting {
 
 fn named(network: &Network, node: NodeId, problem: &str) -> Error {
     Error::Usage(format!("--threshold: node `{}`: {problem}", network.graph.nodes()[node].name))
-}
-
-/// The thresholds and the claims of the file that was written.
-fn examine(path: &Path, meta: &Meta) -> Result<(Thresholds, Vec<Measured>)> {
-    let network = Checkpoint::read(path)?.network(path, None, [32, 32])?;
-    Ok((thresholds_of(&network)?, measure(&network, &meta.claims)?))
 }
 
 /// A node's name with its thresholds by channel.

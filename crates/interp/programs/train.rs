@@ -127,7 +127,7 @@ pub fn train(catalog: &Catalog) -> ExitCode {
     exit(match cli.command {
         None => cli.train.run(catalog),
         Some(Command::Compact(compact)) => compact.run(),
-        Some(Command::Edit(edit)) => edit.run(),
+        Some(Command::Edit(edit)) => edit.run(catalog),
         Some(Command::Eval(eval)) => eval.run(catalog),
         Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),

@@ -16,6 +16,7 @@ mod target;
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
+use interp_data::Batch;
 use interp_net::finding::{Claim, Entry, Unfit};
 use interp_net::{Network, NodeId, Op, Params, Role, Tape};
 
@@ -105,8 +106,10 @@ pub struct Now<'a> {
 pub struct Step<'a> {
     /// The network.
     pub net: &'a Network,
-    /// Its activations, as far as a backward sweep reads them.
+    /// Its activations, as far as a backward sweep reads them, and those of the prior's [taps](Prior::taps).
     pub tape: &'a Tape,
+    /// The pictures that it was run on.
+    pub batch: &'a Batch,
     /// Where training stands.
     pub now: Now<'a>,
 }
@@ -149,6 +152,11 @@ pub trait Prior: Send + Sync {
     /// If the prior does not fit the network.
     fn prepare(&self, _net: &mut Network, _scope: &Scope) -> Result<State> {
         Ok(State::default())
+    }
+
+    /// The nodes whose activations [`Prior::penalty`] reads.
+    fn taps(&self, _net: &Network, _scope: &Scope) -> Vec<NodeId> {
+        vec![]
     }
 
     /// What is added to the loss: steering through gradients.

@@ -22,6 +22,12 @@ pub trait Architecture: Send + Sync {
     /// If the settings make no network for this input.
     fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph>;
 
+    /// Whether the network is to see pixel values in [0, 1] as they are, because its explanations are about them; else they
+    /// are normalized by the data's mean and deviation.
+    fn sees_pixels(&self) -> bool {
+        false
+    }
+
     /// The same without what is there for people to understand, its nodes called the same: what a black-box twin is made
     /// of. `None` where that is this one.
     fn plain(&self) -> Option<Box<dyn Architecture>> {

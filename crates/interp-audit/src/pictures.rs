@@ -1,0 +1,137 @@
+//! Quantities that are measured on pictures.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use interp_data::{Augment, Batch, Dataset, Loader, Split};
+use interp_net::finding::Quantity;
+use interp_net::{Keep, Mode, Network, NodeId, Tape};
+
+use crate::Result;
+use crate::zeros::Zeros;
+
+/// The pictures that quantities are measured on.
+#[derive(Clone)]
+pub struct Pictures {
+    /// The data set, normalized as the network wants it.
+    pub data: Arc<dyn Dataset>,
+    /// The split.
+    pub split: Split,
+    /// Threads that read pictures; results do not depend on it.
+    pub workers: usize,
+}
+
+/// Some pictures with what the network makes of them.
+pub(crate) struct Sample<'a> {
+    pub(crate) tape: &'a Tape,
+}
+
+/// What gathers a quantity's value, one sample after another.
+pub(crate) trait Gauge {
+    /// The nodes whose activations it reads.
+    fn taps(&self) -> Vec<NodeId>;
+
+    /// Takes a sample into account.
+    ///
+    /// # Errors
+    /// If an activation is not as it should be.
+    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()>;
+
+    /// The value over all samples; `None` where there was nothing to measure.
+    fn value(&self) -> Option<f64>;
+}
+
+/// The gauge of a quantity over nodes; `None` for what is measured without pictures.
+fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn Gauge>> {
+    match quantity {
+        Quantity::ZeroActivations => Some(Box::new(Zeros::of(net, nodes))),
+        _ => None,
+    }
+}
+
+/// The values of quantities, each over its nodes, by one pass over the pictures.
+pub(crate) fn values(
+    net: &Network,
+    pictures: &Pictures,
+    wanted: &[(Quantity, Vec<NodeId>)],
+) -> Result<Vec<Option<f64>>> {
+    let mut gauges: Vec<_> = wanted.iter().map(|(quantity, nodes)| gauge(net, *quantity, nodes)).collect();
+    let taps: Vec<NodeId> = gauges.iter().flatten().flat_map(|gauge| gauge.taps()).collect();
+    let keep = Keep::nodes(taps.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
+    let loader = Loader::new(pictures.data.clone(), pictures.split, BATCH, pictures.workers, Augment::default(), 0)?;
+    for batch in loader.in_order(None) {
+        let tape = net.forward(&images(net, batch?)?, Mode::Eval, &keep)?;
+        let sample = Sample { tape: &tape };
+        gauges.iter_mut().flatten().try_for_each(|gauge| gauge.observe(net, &sample))?;
+    }
+    Ok(gauges.iter().map(|gauge| gauge.as_ref()?.value()).collect())
+}
+
+/// Pictures that go through the network at a time.
+const BATCH: usize = 256;
+
+/// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.
+fn images(net: &Network, batch: Batch) -> Result<Tensor> {
+    let shape = net.graph.shape(0); // (C, H, W)
+    let shape = (batch.labels.len(), shape[1], shape[2], shape[0]);
+    Ok(Tensor::from_vec(batch.images, shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
+}
+
+#[cfg(test)]
+mod tests {
+    use interp_data::Info;
+    use interp_net::finding::{Claim, Relation};
+    use interp_net::{Graph, Op};
+
+    use super::*;
+    use crate::measure;
+
+    /// Pictures of one row and two gray pixels: (-1, 1), (-1, 0), (-1, -1) and so on.
+    struct Rows(Info);
+
+    impl Dataset for Rows {
+        fn info(&self) -> &Info {
+            &self.0
+        }
+
+        fn len(&self, split: Split) -> usize {
+            if split == Split::Test { 3 } else { 0 }
+        }
+
+        fn label(&self, _: Split, _: usize) -> u32 {
+            0
+        }
+
+        fn image(&self, _: Split, index: usize, out: &mut [f32]) -> interp_data::Result<()> {
+            out.copy_from_slice(&[-1.0, 1.0 - index as f32]);
+            Ok(())
+        }
+    }
+
+    fn rows() -> Pictures {
+        let (mean, std) = (vec![0.0], vec![1.0]);
+        let info =
+            Info { name: "rows".into(), classes: vec!["one".into()], channels: 1, height: 1, width: 2, mean, std };
+        Pictures { data: Arc::new(Rows(info)), split: Split::Test, workers: 0 }
+    }
+
+    // Of six pixels one is above zero. The second ReLU sees no more, and both count alike.
+    #[test]
+    fn zero_activations_over_pictures_by_hand() {
+        let mut graph = Graph::new(1, 1, 2).unwrap();
+        graph.then("relu", Op::Relu).unwrap();
+        graph.then("again", Op::Relu).unwrap();
+        let net = Network::new(graph, 0).unwrap();
+        let claim = |nodes: &[&str]| Claim {
+            quantity: Quantity::ZeroActivations,
+            nodes: nodes.iter().map(|&name| name.to_owned()).collect(),
+            scope: "all".into(),
+            relation: Relation::AtLeast,
+            bound: 0.8,
+        };
+        let found = measure(&net, &[claim(&["relu"]), claim(&["input", "again"])], Some(&rows())).unwrap();
+        assert_eq!(found.iter().map(|m| m.value).collect::<Vec<_>>(), [5.0 / 6.0, 6.0 / 12.0]);
+        assert_eq!(found.iter().map(|m| m.holds).collect::<Vec<_>>(), [true, false]);
+        assert!(measure(&net, &[claim(&["relu"])], None).unwrap_err().to_string().contains("no pictures"));
+    }
+}
