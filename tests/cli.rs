@@ -460,3 +460,34 @@ fn a_full_disk_ends_with_a_message_and_loses_nothing() {
     assert_eq!(resumed.0, 0, "{}", resumed.2);
     assert!(model.unwrap() == expected, "gone on with, it ends as if nothing had happened");
 }
+
+#[test]
+fn a_bench_keeps_what_is_finished_and_writes_its_table() {
+    let folder = folder(TINY);
+    let bench = |seeds: &str| {
+        let arguments =
+            ["recipe.toml", "--seeds", seeds, "--out", "cells", "--markdown", "page.md", "--json", "--quiet"];
+        let (status, stdout, stderr) = run(program("interp-bench", folder.path()).args(arguments));
+        assert_eq!(status, 0, "{stderr}");
+        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["rows"][0].clone()
+    };
+    let models = || {
+        let cells = fs::read_dir(folder.path().join("cells")).unwrap();
+        let model =
+            |cell: fs::DirEntry| fs::metadata(cell.path().join("model.safetensors")).unwrap().modified().unwrap();
+        cells.map(|cell| model(cell.unwrap())).max().unwrap()
+    };
+    let one = bench("0");
+    let last = models();
+    assert_eq!((one["seeds"].as_u64(), one["holds"].as_u64()), (Some(1), Some(1)));
+    assert!(one["accuracy"]["deviation"].is_null());
+    let again = bench("0");
+    assert_eq!((&again["accuracy"], &again["tax"]), (&one["accuracy"], &one["tax"]));
+    assert_eq!(models(), last, "what was finished was trained again");
+    let two = bench("0,1");
+    assert_eq!(two["claims"][0]["shown"].as_array().unwrap().len(), 2);
+    assert!(models() > last && two["accuracy"]["deviation"].is_number());
+    let page = fs::read_to_string(folder.path().join("page.md")).unwrap();
+    assert_eq!(page.matches("`tiny`").count(), 1);
+    fails(folder.path(), "interp-bench", &["nowhere.toml"], &["nowhere.toml"]);
+}

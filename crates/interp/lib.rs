@@ -15,6 +15,7 @@ pub use interp_ops as ops;
 pub use interp_report as report;
 
 mod allocator;
+pub mod bench;
 pub mod catalog;
 pub mod compare;
 mod error;

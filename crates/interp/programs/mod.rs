@@ -2,6 +2,7 @@
 //! in a `main` of three lines.
 
 mod audit;
+mod bench;
 mod checkpoint;
 mod compact;
 mod edit;
@@ -19,6 +20,7 @@ use interp_ops::Arithmetic;
 use miette::MietteHandlerOpts;
 
 pub use audit::audit;
+pub use bench::bench;
 pub use train::train;
 
 use crate::progress::tell;

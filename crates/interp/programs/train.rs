@@ -114,7 +114,7 @@ fn arguments() -> Cli {
 
 /// The command of ours whose name is most like `word`.
 fn like(word: &str) -> Option<String> {
-    let programs = [Cli::command(), super::audit::command()];
+    let programs = [Cli::command(), super::audit::command(), super::bench::command()];
     let commands = programs.iter().flat_map(|program| program.get_subcommands().map(move |c| (c.get_name(), program)));
     let commands: Vec<_> = commands.collect();
     let near = nearest(word, commands.iter().map(|(name, _)| *name))?;
@@ -150,7 +150,7 @@ fn completions(shell: clap_complete::Shell) -> Result<Ending> {
 }
 
 /// Set by the first Ctrl-C.
-static STOP: AtomicBool = AtomicBool::new(false);
+pub(super) static STOP: AtomicBool = AtomicBool::new(false);
 
 impl Train {
     fn start(&self) -> Start {
@@ -206,7 +206,7 @@ impl Train {
 }
 
 /// The first Ctrl-C asks to stop at the next step, the second ends the program at once.
-fn stop_on_interrupt() {
+pub(super) fn stop_on_interrupt() {
     // A handler that cannot be set leaves the system's: the state of the last epoch stays.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {

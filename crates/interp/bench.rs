@@ -1,0 +1,209 @@
+//! Recipes over several seeds, side by side.
+
+use interp_finding::Measured;
+use serde::Serialize;
+
+use crate::summary::Summary;
+
+/// A recipe's runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Name of the recipe.
+    pub name: String,
+    /// Name of the data set.
+    pub data: String,
+    /// How many runs there are: one for each seed.
+    pub seeds: usize,
+    /// In how many of them every claim holds.
+    pub holds: usize,
+    /// The claims, each with what was measured in every run.
+    pub claims: Vec<Claimed>,
+    /// Test accuracy of the network in percent.
+    pub accuracy: Spread,
+    /// Test accuracy of its twin in percent, where there is one.
+    pub twin: Option<Spread>,
+    /// Accuracy of the twin minus that of the network, in points, seed by seed: what the claims cost.
+    pub tax: Option<Spread>,
+    /// Trained parameters that are not zero, as a share of the twin's or else of the network's own, in percent.
+    pub nonzero: Spread,
+    /// Seconds of a run: training and testing of the network and its twin.
+    pub seconds: Spread,
+}
+
+/// A claim over several runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claimed {
+    /// In words.
+    pub statement: String,
+    /// What was measured in each run, as people read it.
+    pub shown: Vec<String>,
+}
+
+/// Mean and standard deviation over seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation of one run, with n - 1; not there for a single run.
+    pub deviation: Option<f64>,
+}
+
+impl Spread {
+    /// Of numbers, at least one.
+    fn of(values: &[f64]) -> Self {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        Self { mean, deviation: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()) }
+    }
+
+    /// As people read it.
+    fn show(&self, digits: usize) -> String {
+        let deviation = self.deviation.map(|d| format!(" ± {d:.digits$}")).unwrap_or_default();
+        format!("{:.digits$}{deviation}", self.mean)
+    }
+}
+
+impl Row {
+    /// Of the runs of one recipe, one for each seed; `None` where there are none.
+    pub fn of(runs: &[Summary]) -> Option<Self> {
+        let first = runs.first()?;
+        let spread = |value: &dyn Fn(&Summary) -> f64| Spread::of(&runs.iter().map(value).collect::<Vec<_>>());
+        let with_twin: Option<Vec<(&Summary, f64)>> =
+            runs.iter().map(|run| Some((run, 100.0 * run.twin.as_ref()?.test.accuracy))).collect();
+        let of_twin = |value: &dyn Fn(&(&Summary, f64)) -> f64| {
+            with_twin.as_ref().map(|runs| Spread::of(&runs.iter().map(value).collect::<Vec<_>>()))
+        };
+        let nonzero = |run: &Summary| {
+            let all = run.twin.as_ref().map_or(run.size.parameters, |twin| twin.size.parameters);
+            100.0 * run.size.nonzero as f64 / all as f64
+        };
+        Some(Self {
+            name: first.name.clone(),
+            data: first.data.clone(),
+            seeds: runs.len(),
+            holds: runs.iter().filter(|run| run.claims.iter().all(|claim| claim.holds)).count(),
+            claims: (0..first.claims.len()).map(|index| claimed(runs, index)).collect(),
+            accuracy: spread(&|run| 100.0 * run.test.accuracy),
+            twin: of_twin(&|(_, twin)| *twin),
+            tax: of_twin(&|(run, twin)| twin - 100.0 * run.test.accuracy),
+            nonzero: spread(&nonzero),
+            seconds: spread(&|run| run.seconds),
+        })
+    }
+
+    /// Whether every claim holds in every run.
+    pub fn all_hold(&self) -> bool {
+        self.holds == self.seeds
+    }
+
+    /// The cells of its line in a table. What was claimed and is not so is struck out.
+    fn cells(&self) -> [String; 7] {
+        let claims: Vec<String> =
+            self.claims.iter().map(|claim| format!("{}: {}", claim.statement, claim.shown.join(", "))).collect();
+        let held = if self.claims.is_empty() { "–".into() } else { format!("{} of {}", self.holds, self.seeds) };
+        let optional = |spread: &Option<Spread>| spread.map_or("–".into(), |spread| spread.show(2));
+        let cells = [
+            claims.join("<br>"),
+            held,
+            self.accuracy.show(2),
+            optional(&self.twin),
+            optional(&self.tax),
+            self.nonzero.show(1),
+            self.seconds.show(0),
+        ];
+        if self.all_hold() { cells } else { cells.map(|cell| format!("~~{cell}~~")) }
+    }
+}
+
+/// The claim at `index` of every run.
+fn claimed(runs: &[Summary], index: usize) -> Claimed {
+    let of_runs: Vec<&Measured> = runs.iter().filter_map(|run| run.claims.get(index)).collect();
+    let statement = of_runs.first().map(|claim| claim.statement.clone()).unwrap_or_default();
+    Claimed { statement, shown: of_runs.iter().map(|claim| claim.shown.clone()).collect() }
+}
+
+/// The headings of the table.
+const HEADINGS: [&str; 9] = [
+    "recipe",
+    "data",
+    "claims, and what was measured for each seed",
+    "held",
+    "accuracy, %",
+    "its twin's, %",
+    "tax, points",
+    "parameters not zero, %",
+    "seconds",
+];
+
+/// The table in Markdown.
+pub fn markdown(rows: &[Row]) -> String {
+    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
+    let head = line(&HEADINGS.map(str::to_owned));
+    let rule = format!("|{}", "---|".repeat(HEADINGS.len()));
+    let body = rows.iter().map(|row| {
+        let first = [format!("`{}`", row.name), row.data.clone()];
+        line(&first.into_iter().chain(row.cells()).collect::<Vec<_>>())
+    });
+    [head, rule].into_iter().chain(body).collect::<Vec<_>>().join("\n")
+}
+
+/// What stands around the table in a file.
+const MARKS: [&str; 2] = ["<!-- table: written by interp-bench -->\n", "<!-- end of table -->"];
+
+/// A page with its table replaced, or with the table at its end where it has none yet.
+pub fn with_table(page: &str, table: &str) -> String {
+    let [begin, end] = MARKS;
+    let marked = format!("{begin}\n{table}\n\n{end}");
+    let place = page.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+    match place {
+        Some((before, after)) => format!("{before}{marked}{after}"),
+        None => format!("{page}\n{marked}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Of 1, 2, 4: mean 7/3, variance ((4/3)^2 + (1/3)^2 + (5/3)^2) / 2 = 7/3.
+    #[test]
+    fn mean_and_deviation_by_hand() {
+        let found = Spread::of(&[1.0, 2.0, 4.0]);
+        assert!((found.mean - 7.0 / 3.0).abs() < 1e-12);
+        assert!((found.deviation.unwrap().powi(2) - 7.0 / 3.0).abs() < 1e-12);
+        assert_eq!(Spread::of(&[2.0]), Spread { mean: 2.0, deviation: None });
+        assert_eq!((found.show(2), Spread::of(&[2.0]).show(1)), ("2.33 ± 1.53".into(), "2.0".into()));
+    }
+
+    #[test]
+    fn a_failed_row_is_struck_out() {
+        let one = Spread::of(&[98.0]);
+        let claims = vec![Claimed { statement: "zeros ≥ 90 %".into(), shown: vec!["89 %".into()] }];
+        let row = |holds| Row {
+            name: "a".into(),
+            data: "concepts".into(),
+            seeds: 1,
+            holds,
+            claims: claims.clone(),
+            accuracy: one,
+            twin: None,
+            tax: None,
+            nonzero: one,
+            seconds: one,
+        };
+        let table = markdown(&[row(1), row(0)]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[2].contains("| zeros ≥ 90 %: 89 % | 1 of 1 | 98.00 |"));
+        assert!(lines[3].contains("| ~~zeros ≥ 90 %: 89 %~~ | ~~0 of 1~~ | ~~98.00~~ |"));
+    }
+
+    #[test]
+    fn a_table_replaces_the_one_before_and_nothing_else() {
+        let first = with_table("# Page\n", "| one |");
+        let second = with_table(&format!("{first}After.\n"), "| two |");
+        assert!(second.starts_with("# Page\n") && second.ends_with("After.\n"));
+        assert!(second.contains("| two |") && !second.contains("| one |"));
+    }
+}
