@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub enum Stage {
     /// The interpretable one.
     Main,
-    /// The twin without priors and with ReLUs.
+    /// The black-box twin.
     Twin,
 }
 

@@ -33,8 +33,3 @@ pub use allocator::{Allocator, keep_freed_memory};
 pub use catalog::Catalog;
 pub use error::{Error, Result};
 pub use origin::Origin;
-
-/// The example of `CONTRIBUTING.md`, as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../../CONTRIBUTING.md")]
-struct Contributing;

@@ -27,8 +27,9 @@ pub struct Common {
     /// Decides all randomness of the networks and their training; a split that is cut has a seed of its own.
     #[serde(default)]
     pub seed: u64,
-    /// Whether the same network is trained without priors that steer and with ReLUs too, to compare with. Where that is the
-    /// network itself, there is no twin.
+    /// Whether a black-box twin is trained too, to compare with: the same network without priors that steer and without what
+    /// its architecture has for people to understand (ReLUs for soft thresholds, 3x3 for 1x1 convolutions of a BagNet). Where
+    /// that is the network itself, there is no twin.
     #[serde(default = "yes")]
     pub twin: bool,
     /// How validation is cut from train.

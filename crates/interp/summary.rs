@@ -29,7 +29,7 @@ pub struct Summary {
     pub size: Size,
     /// The claims, measured on the saved file.
     pub claims: Vec<Measured>,
-    /// The same network trained without priors and with ReLUs, if one was.
+    /// Its black-box twin, if one was trained.
     pub twin: Option<Twin>,
     /// What makes the results doubtful, a sentence each; usually none.
     pub warnings: Vec<String>,
@@ -59,7 +59,7 @@ pub struct Size {
     pub multiply_adds: usize,
 }
 
-/// The network trained without priors and with ReLUs.
+/// The black-box twin: the same network without priors, of a plain architecture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Twin {
     /// Results on the test split, of the saved file.

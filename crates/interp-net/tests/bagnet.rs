@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor};
 use interp_net::zoo::{Architecture, BagNet};
-use interp_net::{Keep, Mode, Network};
+use interp_net::{Graph, Keep, Mode, Network};
 
 fn network(field: usize) -> Network {
     let graph = BagNet { field, width: 0.5 }.graph([3, 40, 36], 5).unwrap();
@@ -59,6 +59,19 @@ fn pixels_beyond_a_patch_do_not_touch_its_votes() {
             assert!(before != after);
         }
     }
+}
+
+/// The black-box twin has the same nodes, and a field of more than twice a patch.
+#[test]
+fn the_plain_network_sees_beyond_a_patch() {
+    let settings = BagNet { field: 17, width: 0.25 };
+    let graph = settings.plain().unwrap().graph([3, 64, 64], 5).unwrap();
+    let names = |graph: &Graph| graph.nodes().iter().map(|node| node.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&graph), names(&settings.graph([3, 64, 64], 5).unwrap()));
+    let plain = Network::new(graph, 0).unwrap();
+    // 3 + 2 and then, from stage to stage with jumps 1, 2, 4 and 8, twice the jump and twice the next.
+    let field = plain.receptive_field(plain.graph.id("evidence").unwrap()).unwrap();
+    assert_eq!(field.size, [3 + 2 + (2 + 4) + (4 + 8) + (8 + 16); 2]);
 }
 
 #[test]

@@ -139,10 +139,10 @@ fn against_twin(summary: &Summary) -> Finding {
         ),
         Some(_) => (
             "What interpretability costs",
-            "Accuracy of the network, and of its black-box twin: the same network without priors, with ReLUs.",
+            "Accuracy of the network, and of its black-box twin: the same network without priors, of a plain architecture.",
             "Interpretable network and twin",
             "Both were trained on the same pictures, in the same order, for as long, with the same learning rate, batch and \
-             schedule; the twin without priors and with ReLUs. These settings are the recipe's: where they were chosen for the \
+             schedule; the twin without priors and of a plain architecture. These settings are the recipe's: where they were chosen for the \
              interpretable network, a twin with settings of its own can do better than this one. Each is the network of the \
              epoch with the best validation accuracy among those that meet the claims, or the last where none does. One seed: \
              the interval is over test pictures, not over trainings.",

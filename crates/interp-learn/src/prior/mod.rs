@@ -195,8 +195,11 @@ pub(crate) fn values(params: &Params, position: usize) -> Result<Vec<f32>> {
     Ok(params.list()[position].value.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }
 
-/// Changes the parameter at `position` in place.
-pub(crate) fn change(params: &mut Params, position: usize, change: impl FnOnce(&mut [f32])) -> Result<()> {
+/// Changes the parameter at `position` in place, row by row as it lies in memory.
+///
+/// # Errors
+/// If it cannot be read or set.
+pub fn change(params: &mut Params, position: usize, change: impl FnOnce(&mut [f32])) -> Result<()> {
     let dims = params.list()[position].value.dims().to_vec();
     let mut values = values(params, position)?;
     change(&mut values);

@@ -45,10 +45,9 @@ impl BagNet {
             other => Err(Unfit::new("field", format!("must be 5, 9, 17 or 33, not {other}")).into()),
         }
     }
-}
 
-impl Architecture for BagNet {
-    fn graph(&self, [channels, height, width]: [usize; 3], classes: usize) -> Result<Graph> {
+    /// The graph with square kernels of this size after the 3x3 convolution of each stage.
+    fn graph_with(&self, kernel: usize, [channels, height, width]: [usize; 3], classes: usize) -> Result<Graph> {
         let stages = self.stages()?;
         if height.min(width) < self.field {
             let problem = format!("patches of {} pixels do not fit into {height}x{width}", self.field);
@@ -61,7 +60,7 @@ impl Architecture for BagNet {
         for (stage, filters) in [32, 64, 128, 256, 512].into_iter().take(stages).enumerate() {
             let filters = scaled(filters, self.width);
             let stride = if stage == 0 { 1 } else { 2 };
-            for conv in [Op::conv3x3(filters, stride), Op::conv(filters, 1, 1, 0, false)] {
+            for conv in [Op::conv3x3(filters, stride), Op::conv(filters, kernel, 1, kernel / 2, false)] {
                 graph.then(name(), conv)?;
                 graph.then(name(), Op::batch_norm())?;
                 graph.then(name(), Op::Relu)?;
@@ -70,5 +69,24 @@ impl Architecture for BagNet {
         graph.then("evidence", Op::conv(classes, 1, 1, 0, true))?;
         graph.then("mean", Op::GlobalAvgPool)?;
         Ok(graph)
+    }
+}
+
+impl Architecture for BagNet {
+    fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph> {
+        self.graph_with(1, input, classes)
+    }
+
+    fn plain(&self) -> Option<Box<dyn Architecture>> {
+        Some(Box::new(Whole(self.clone())))
+    }
+}
+
+/// A BagNet with 3x3 convolutions in place of the 1x1: cells see far beyond a patch.
+struct Whole(BagNet);
+
+impl Architecture for Whole {
+    fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph> {
+        self.0.graph_with(3, input, classes)
     }
 }
