@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use interp_finding::random::stream;
 
 use crate::random::shuffle;
-use crate::{Augment, DataError, Dataset, Normalize, Result, Split};
+use crate::{Augment, DataError, Dataset, Info, Normalize, Result, Split};
 
 /// How many finished batches each worker may have waiting.
 const AHEAD: usize = 2;
@@ -22,6 +22,9 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// N indices of the pictures in their split.
     pub indices: Vec<usize>,
+    /// The share of each pixel (N, H, W) that belongs to the object, where [asked for](Loader::with_masks), changed as the pictures
+    /// are: 0 where they show what came in from outside, or was cut out.
+    pub masks: Option<Vec<f32>>,
 }
 
 /// Makes the batches of one split of a data set.
@@ -35,6 +38,7 @@ pub struct Loader {
     workers: usize,
     augment: Augment,
     seed: u64,
+    masks: bool,
 }
 
 impl Loader {
@@ -55,7 +59,12 @@ impl Loader {
             return Err(DataError::Settings("a batch must have at least one picture".into()));
         }
         augment.check(dataset.info())?;
-        Ok(Self { dataset, split, batch, workers, augment, seed })
+        Ok(Self { dataset, split, batch, workers, augment, seed, masks: false })
+    }
+
+    /// The same with masks of the objects in every batch. The data set must know where they are.
+    pub fn with_masks(self) -> Self {
+        Self { masks: true, ..self }
     }
 
     /// Number of batches in an epoch: full ones only, or one of all pictures where there are too few for
@@ -88,6 +97,7 @@ impl Loader {
             normalize: Normalize::new(self.dataset.info()),
             augment: epoch.map(|epoch| (self.augment, self.seed, epoch)),
             order,
+            masks: self.masks,
             stop: AtomicBool::new(false),
         };
         Batches::start(Arc::new(job), self.workers, first_step)
@@ -103,6 +113,7 @@ struct Job {
     /// Augmentation with its seed and epoch.
     augment: Option<(Augment, u64, u64)>,
     order: Vec<usize>,
+    masks: bool,
     stop: AtomicBool,
 }
 
@@ -121,7 +132,23 @@ impl Job {
         }
         self.normalize.apply(&mut images);
         let labels = indices.iter().map(|&index| self.dataset.label(self.split, index)).collect();
-        Ok(Batch { images, labels, indices })
+        let masks = self.masks.then(|| indices.iter().map(|&index| self.mask(index)).collect::<Result<Vec<_>>>());
+        let masks = masks.transpose()?.map(|masks| masks.concat());
+        Ok(Batch { images, labels, indices, masks })
+    }
+
+    /// Where the object of a picture is, in a picture of one channel that is changed as the picture is.
+    fn mask(&self, index: usize) -> Result<Vec<f32>> {
+        let info = self.dataset.info();
+        let unknown =
+            || DataError::Settings(format!("{} does not know where the objects of its pictures are", info.name));
+        let object = self.dataset.truth(self.split, index)?.ok_or_else(unknown)?.object;
+        let mask: Vec<f32> = object.coverage.iter().map(|&share| f32::from(share) / 255.0).collect();
+        let Some((augment, seed, epoch)) = &self.augment else { return Ok(mask) };
+        let info = Info { channels: 1, mean: vec![0.0], std: vec![1.0], ..info.clone() };
+        let mut out = vec![0.0; mask.len()];
+        augment.apply(&info, &mut Augment::stream(*seed, *epoch, index), &mask, &mut out);
+        Ok(out)
     }
 
     fn picture(&self, index: usize, scratch: &mut [f32], out: &mut [f32]) -> Result<()> {

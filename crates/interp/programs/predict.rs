@@ -51,7 +51,7 @@ impl Predict {
         for path in &self.images {
             let mut images = interp_data::read_picture(path, channels, [height, width], border)?;
             Normalize::new(&info).apply(&mut images);
-            let x = to_tensor(&Batch { images, labels: vec![0], indices: vec![0] }, &info)?;
+            let x = to_tensor(&Batch { images, labels: vec![0], indices: vec![0], masks: None }, &info)?;
             let tape = network.forward(&x, Mode::Eval, &Keep::Output)?;
             let logits = tape.output(&network.graph)?.flatten_all()?.to_vec1::<f32>()?;
             let mut ranked: Vec<(usize, f64)> = softmax(&logits).into_iter().enumerate().collect();

@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::Info;
+use crate::{Info, Mask, Truth};
 
 /// Pictures of 8 x 8 pixels, each filled with its index; one can be broken, all can be slow.
 struct Numbers {
@@ -49,6 +49,14 @@ impl Dataset for Numbers {
             Some(broken) if broken == index => Err(DataError::Settings("broken picture".into())),
             _ => Ok(()),
         }
+    }
+
+    /// The object is the lower left pixel, and half of the one above it; none is known beyond picture 30.
+    fn truth(&self, _: Split, index: usize) -> Result<Option<Truth>> {
+        let mut coverage = vec![0; 64];
+        (coverage[56], coverage[48]) = (255, 51);
+        let object = Mask { height: 8, width: 8, coverage };
+        Ok((index < 30).then(|| Truth { factors: vec![], object, concepts: vec![] }))
     }
 }
 
@@ -148,6 +156,36 @@ fn augmentation_differs_between_epochs_and_pictures_only() {
     };
     assert_eq!(picture(0, 4), picture(0, 4));
     assert!((0..4).any(|epoch| picture(epoch, 4) != picture(4, 4)));
+}
+
+// The object's pixel has the numbers 168, 169, 170 beyond a thousand times the index, wherever it has gone.
+#[test]
+fn masks_go_where_their_pictures_go() {
+    let loader = loader(Numbers::new(30), 10, 2).with_masks();
+    let (mut places, mut seen) = (std::collections::BTreeSet::new(), 0);
+    for batch in all(loader.epoch(0, 0)).iter().chain(&all(loader.epoch(1, 0))) {
+        let masks = batch.masks.as_ref().unwrap();
+        for (i, &index) in batch.indices.iter().enumerate() {
+            let (mask, picture) = (&masks[i * 64..][..64], &batch.images[i * 192..][..192]);
+            let shown = |pixel: usize| (0..64).find(|at| picture[3 * at] == (index * 1000 + 3 * pixel) as f32);
+            for (pixel, share) in [(56, 1.0), (48, 0.2)] {
+                let covered = mask.iter().position(|&m| m == share);
+                assert_eq!(covered, shown(pixel), "picture {index}");
+                places.extend(covered);
+                seen += usize::from(covered.is_some());
+            }
+        }
+    }
+    assert!(seen > 20 && places.len() > 8, "{seen} at {places:?}");
+    let plain = all(loader.in_order(None));
+    assert_eq!(plain[2].masks.as_ref().unwrap()[9 * 64..][56], 1.0);
+}
+
+#[test]
+fn masks_cost_nothing_unless_asked_for_and_must_then_be_known() {
+    assert!(all(loader(Numbers::new(40), 10, 2).in_order(None)).iter().all(|batch| batch.masks.is_none()));
+    let error = loader(Numbers::new(40), 40, 0).with_masks().in_order(None).next().unwrap().unwrap_err();
+    assert!(error.to_string().contains("numbers does not know where"), "{error}");
 }
 
 #[test]
