@@ -17,6 +17,7 @@
 //!   device results are the same on every run, to rounding those of the CPU, and to rounding the same in any batch.
 //! - An empty batch gives empty results where a result exists; a mean over nothing is an error.
 
+pub mod banks;
 mod batch_norm;
 mod channels;
 mod concat;

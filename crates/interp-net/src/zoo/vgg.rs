@@ -20,6 +20,8 @@ pub struct Vgg {
     pub depth: usize,
     /// What the number of filters of every layer is multiplied with.
     pub width: f64,
+    /// Height and width of the first convolution's filters in pixels, odd; the others have 3.
+    pub first_kernel: usize,
     /// Whether a batch norm follows every convolution; without, convolutions have biases.
     pub batch_norm: bool,
     /// Whether the first convolution sees the picture and its negative, each a channel of its own: so that
@@ -36,6 +38,7 @@ impl Default for Vgg {
         Self {
             depth: 11,
             width: 1.0,
+            first_kernel: 3,
             batch_norm: true,
             on_off: false,
             activation: Activation::Relu,
@@ -73,6 +76,9 @@ impl Architecture for Vgg {
             return Err(NetError::Architecture(problem));
         }
         check_width(self.width)?;
+        let mut side = self.first_kernel;
+        let usable = side % 2 == 1 && side < 32;
+        Unfit::unless(usable, "first_kernel", format!("must be odd and below 32, not {side}"))?;
         let mut graph = Graph::new(channels, height, width)?;
         if self.on_off {
             graph.then("on_off", Op::OnOff)?;
@@ -81,7 +87,8 @@ impl Architecture for Vgg {
         let mut name = || format!("features.{}", next.next().unwrap_or(0));
         for (count, filters) in self.blocks()?.into_iter().zip([64, 128, 256, 512, 512]) {
             for _ in 0..count {
-                graph.then(name(), Op::conv(scaled(filters, self.width), 3, 1, 1, !self.batch_norm))?;
+                graph.then(name(), Op::conv(scaled(filters, self.width), side, 1, side / 2, !self.batch_norm))?;
+                side = 3;
                 if self.batch_norm {
                     graph.then(name(), Op::batch_norm())?;
                 }
