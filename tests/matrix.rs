@@ -97,7 +97,7 @@ fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
 }
 
 /// What is approached over a training; two steps are too few.
-const APPROACHED: [Quantity; 1] = [Quantity::FilterSimilarity];
+const APPROACHED: [Quantity; 2] = [Quantity::FilterSimilarity, Quantity::EvidenceInside];
 
 fn assert_all_hold(measured: &[(Quantity, Measured)], what: &str) {
     for (quantity, claim) in measured {
@@ -140,4 +140,20 @@ fn every_pair_of_priors_keeps_its_claims_or_is_refused() {
 fn slimming_without_batch_norms_is_refused_with_its_place() {
     let model = example("kind = \"vgg\"\ndepth = 8\nwidth = 0.125\nbatch_norm = false\n");
     assert!(two_steps(&recipe(&model, &[everywhere("slim", "kind = \"slimming\"\n")])).is_none());
+}
+
+/// A bank sets the first filters: what else would steer them is refused, and what leaves them out goes with it.
+#[test]
+fn what_a_bank_sets_nothing_else_steers() {
+    let model = small("kind = \"vgg\"\ndepth = 8\n");
+    let bank = everywhere("bank", "kind = \"bank\"\nbank = \"opponent\"\n");
+    let magnitude = |nodes: &str| {
+        let mut prior = everywhere("magnitude", "kind = \"magnitude\"\ntarget = 0.5\n");
+        prior.insert("nodes".into(), vec![nodes].into());
+        prior
+    };
+    assert!(two_steps(&recipe(&model, &[magnitude("features.*"), bank.clone()])).is_none());
+    let measured = two_steps(&recipe(&model, &[magnitude("features.[1-9]*"), bank])).unwrap();
+    assert_eq!(measured.len(), 2);
+    assert_all_hold(&measured, "magnitude beyond a bank");
 }

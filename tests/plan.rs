@@ -7,12 +7,16 @@ use interp::recipe::Recipe;
 
 use crate::common::{folder, on_pictures, write_pictures};
 
-/// The plan of the recipe in `folder` over its pictures, with overrides.
 fn plan(folder: &Path, sets: &[&str]) -> Plan {
+    planned(folder, sets).unwrap()
+}
+
+/// The plan of the recipe in `folder` over its pictures, with overrides.
+fn planned(folder: &Path, sets: &[&str]) -> Result<Plan, String> {
     let mut overrides: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     overrides.push(format!("data.path={}", folder.join("pictures").display()));
-    let recipe = Recipe::read(&folder.join("recipe.toml"), &overrides, &Catalog::default()).unwrap();
-    Plan::new(recipe, &|_, _| {}).unwrap()
+    let recipe = Recipe::read(&folder.join("recipe.toml"), &overrides, &Catalog::default());
+    Plan::new(recipe.map_err(|e| e.to_string())?, &|_, _| {}).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -47,4 +51,13 @@ fn balanced_classes_weigh_inversely_to_their_number_in_train() {
     let expected = [(cats + dogs) / (2.0 * cats), (cats + dogs) / (2.0 * dogs)];
     let found = plan.class_weights.unwrap();
     assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}, not {expected:?}");
+}
+
+#[test]
+fn attention_wants_data_that_knows_where_objects_are() {
+    let folder = folder(&on_pictures());
+    write_pictures(folder.path(), &[("cat", 12), ("dog", 12)]);
+    let attention = "prior=[{kind=\"attention\", nodes=[\"*\"], target=0.5}]";
+    let error = planned(folder.path(), &["model={kind=\"resnet\", depth=20}", attention]).err().unwrap();
+    assert!(error.contains("where objects are"), "{error}");
 }

@@ -70,12 +70,17 @@ impl Plan {
         let mut priors = vec![];
         for (i, prior) in recipe.priors.into_iter().enumerate() {
             let key = format!("prior.{i}");
-            let scope = Scope::new(&network, &prior.nodes, prior.part.object.roles());
+            let scope = Scope::of_prior(&network, &prior.nodes, prior.part.object.as_ref());
             let scope = scope.map_err(|e| origin.blame(&format!("{key}.nodes"), e))?;
             let fits = prior.part.object.check(&network, &scope);
             fits.map_err(|e| origin.blame(&key, LearnError::from(e)))?;
+            if prior.part.object.needs_masks() && !knows_objects(&data).map_err(|e| origin.blame("data", e))? {
+                let message = format!("prior `{}` needs to know where objects are; {} does not", prior.name, info.name);
+                return Err(origin.at_key(&key, message));
+            }
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
+        check_overlaps(&priors, &origin)?;
         check_patterns(&recipe.common, &graph, &priors, &origin)?;
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
         let claims = thresholds_claim(&graph).into_iter().chain(of_priors).collect();
@@ -155,6 +160,22 @@ fn thresholds_claim(graph: &Graph) -> Option<Claim> {
     (!nodes.is_empty()).then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound: 0.0 })
 }
 
+/// Refuses a prior that would steer parameters which another one sets.
+fn check_overlaps(priors: &[Steering], origin: &Origin) -> Result<()> {
+    for one in priors.iter().filter(|p| p.prior.decides_weights()) {
+        let is_shared = |other: &Steering| other.scope.positions.iter().any(|p| one.scope.positions.contains(p));
+        let other = |other: &Steering| other.name != one.name && other.prior.steers() && is_shared(other);
+        if let Some(i) = priors.iter().position(other) {
+            let message = format!(
+                "prior `{}` cannot steer the weights of {}, which prior `{}` sets: let its `nodes` leave them out",
+                priors[i].name, one.scope.label, one.name
+            );
+            return Err(origin.at_key(&format!("prior.{i}.nodes"), message));
+        }
+    }
+    Ok(())
+}
+
 /// Patterns and names that are used only later in training are checked now.
 fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &Origin) -> Result<()> {
     let select = |patterns: &[String], key: &str| {
@@ -187,6 +208,11 @@ fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &
         }
     }
     Ok(())
+}
+
+/// Whether the data has masks of its objects.
+fn knows_objects(data: &Divided) -> interp_data::Result<bool> {
+    Ok(data.learning().truth(Split::Train, 0)?.is_some())
 }
 
 /// Pictures in train, validation and test.

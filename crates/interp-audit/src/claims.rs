@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 use interp_net::finding::{Claim, Measured, Quantity};
 use interp_net::{Network, NodeId, Op, Role};
 
+use crate::bank::along_bank;
 use crate::pictures::{self, Pictures};
 use crate::{AuditError, Result};
 
@@ -49,7 +50,8 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 1)),
         Quantity::NegativeWeights => negative(&tensors(&[Role::Weight, Role::Gain])),
         Quantity::NegativeThresholds => negative(&tensors(&[Role::Threshold])),
-        Quantity::ZeroActivations => Ok(None),
+        Quantity::AlongBank(bank) => along_bank(bank, &by_output(net, nodes)?),
+        Quantity::ZeroActivations | Quantity::EvidenceInside => Ok(None),
         Quantity::FieldSize => {
             let size = |&id: &NodeId| Ok(net.receptive_field(id)?.size.into_iter().max().unwrap_or(0));
             let sizes = nodes.iter().map(size).collect::<Result<Vec<_>>>()?;

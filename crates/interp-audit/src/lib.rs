@@ -1,6 +1,8 @@
 //! Analyses of trained networks. They see a network, data and their own settings, never the training.
 
+mod bank;
 mod claims;
+mod evidence;
 mod pictures;
 mod zeros;
 
@@ -18,6 +20,9 @@ pub enum AuditError {
     /// Pictures cannot be had.
     #[error(transparent)]
     Data(#[from] interp_data::DataError),
+    /// An operation outside the network failed.
+    #[error(transparent)]
+    Op(#[from] interp_net::ops::OpError),
     /// A tensor operation of candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -32,4 +37,4 @@ pub enum AuditError {
 }
 
 /// Result with an [`AuditError`].
-pub type Result<T> = std::result::Result<T, AuditError>;
+pub type Result<T, E = AuditError> = std::result::Result<T, E>;

@@ -8,6 +8,7 @@ use interp_net::finding::Quantity;
 use interp_net::{Keep, Mode, Network, NodeId, Tape};
 
 use crate::Result;
+use crate::evidence::Evidence;
 use crate::zeros::Zeros;
 
 /// The pictures that quantities are measured on.
@@ -24,12 +25,18 @@ pub struct Pictures {
 /// Some pictures with what the network makes of them.
 pub(crate) struct Sample<'a> {
     pub(crate) tape: &'a Tape,
+    pub(crate) batch: &'a Batch,
 }
 
 /// What gathers a quantity's value, one sample after another.
 pub(crate) trait Gauge {
     /// The nodes whose activations it reads.
     fn taps(&self) -> Vec<NodeId>;
+
+    /// Whether it must know where the objects of pictures are.
+    fn needs_masks(&self) -> bool {
+        false
+    }
 
     /// Takes a sample into account.
     ///
@@ -45,6 +52,7 @@ pub(crate) trait Gauge {
 fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn Gauge>> {
     match quantity {
         Quantity::ZeroActivations => Some(Box::new(Zeros::of(net, nodes))),
+        Quantity::EvidenceInside => Some(Box::new(Evidence::of(net, nodes))),
         _ => None,
     }
 }
@@ -59,9 +67,11 @@ pub(crate) fn values(
     let taps: Vec<NodeId> = gauges.iter().flatten().flat_map(|gauge| gauge.taps()).collect();
     let keep = Keep::nodes(taps.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
     let loader = Loader::new(pictures.data.clone(), pictures.split, BATCH, pictures.workers, Augment::default(), 0)?;
+    let loader = if gauges.iter().flatten().any(|gauge| gauge.needs_masks()) { loader.with_masks() } else { loader };
     for batch in loader.in_order(None) {
-        let tape = net.forward(&images(net, batch?)?, Mode::Eval, &keep)?;
-        let sample = Sample { tape: &tape };
+        let batch = batch?;
+        let tape = net.forward(&images(net, &batch)?, Mode::Eval, &keep)?;
+        let sample = Sample { tape: &tape, batch: &batch };
         gauges.iter_mut().flatten().try_for_each(|gauge| gauge.observe(net, &sample))?;
     }
     Ok(gauges.iter().map(|gauge| gauge.as_ref()?.value()).collect())
@@ -71,10 +81,10 @@ pub(crate) fn values(
 const BATCH: usize = 256;
 
 /// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.
-fn images(net: &Network, batch: Batch) -> Result<Tensor> {
+fn images(net: &Network, batch: &Batch) -> Result<Tensor> {
     let shape = net.graph.shape(0); // (C, H, W)
     let shape = (batch.labels.len(), shape[1], shape[2], shape[0]);
-    Ok(Tensor::from_vec(batch.images, shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
+    Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
 }
 
 #[cfg(test)]

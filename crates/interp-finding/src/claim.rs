@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Bank;
+
 /// What is measured of a network: of its parameters, or of what it does with pictures. A closed list: the audit measures each of these
 /// with code that training does not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,11 @@ pub enum Quantity {
     NegativeThresholds,
     /// Share of the activations of all nodes together that are exactly zero, over pictures, in [0, 1].
     ZeroActivations,
+    /// Mean over the filters that a bank has something for of the share of their squared weights that lies along it, in [0, 1].
+    AlongBank(Bank),
+    /// Mean over pictures of the share of the positive evidence for their class, in the maps that a layer reads it from, that lies
+    /// in cells that show some of the object, in [0, 1].
+    EvidenceInside,
 }
 
 impl Quantity {
@@ -42,20 +49,28 @@ impl Quantity {
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
             Self::NegativeThresholds => format!("number of negative thresholds in {nodes}"),
             Self::ZeroActivations => format!("share of the activations of {nodes} that are exactly zero"),
+            Self::AlongBank(bank) => format!("share of a filter of {nodes} that lies along {}", bank.words()),
+            Self::EvidenceInside => {
+                format!("share of the evidence for the class, as {nodes} sees it, that lies in the object")
+            }
         }
     }
 
     /// Whether it is measured on pictures; else on the network's parameters and structure alone.
     pub fn needs_pictures(self) -> bool {
-        matches!(self, Self::ZeroActivations)
+        matches!(self, Self::ZeroActivations | Self::EvidenceInside)
     }
 
     /// The value as people read it: shares in percent, counts as integers.
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::ZeroWeights | Self::ZeroFilters | Self::ZeroInputs | Self::ZeroGains | Self::ZeroActivations => {
-                percent(value)
-            }
+            Self::ZeroWeights
+            | Self::ZeroFilters
+            | Self::ZeroInputs
+            | Self::ZeroGains
+            | Self::ZeroActivations
+            | Self::AlongBank(_)
+            | Self::EvidenceInside => percent(value),
             Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize => format!("{value:.0}"),
             Self::FilterSimilarity => format!("{value:.4}"),
         }

@@ -9,12 +9,14 @@
 //!
 //! This crate uses no other part of the project, and no tensors.
 
+mod bank;
 mod claim;
 mod entry;
 mod finding;
 pub mod random;
 mod unfit;
 
+pub use bank::Bank;
 pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
 pub use finding::{Better, Figure, Finding, Number, Series};

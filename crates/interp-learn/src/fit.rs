@@ -108,6 +108,7 @@ pub fn fit(
     let data: Arc<dyn Dataset> = task.data.clone();
     let settings = task.settings;
     let train = Loader::new(data.clone(), Split::Train, settings.batch, task.workers, task.augment, task.seed)?;
+    let train = if task.priors.iter().any(|p| p.prior.needs_masks()) { train.with_masks() } else { train };
     let validation = Loader::new(data, Split::Validation, 256, task.workers, Augment::default(), task.seed)?;
     let steps = train.steps().div_ceil(settings.accumulate);
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
 use interp_learn::prior::{
-    GroupLasso, Grouping, Hoyer, L1, Magnitude, NonNegative, Prior, Scope, Slimming, State, Step, Term,
+    FilterBank, GroupLasso, Grouping, Hoyer, L1, Magnitude, NonNegative, Prior, Scope, Slimming, State, Step, Term,
 };
 use interp_learn::{
     AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
 };
-use interp_net::finding::Claim;
+use interp_net::finding::{Bank, Claim};
 use interp_net::{Graph, Keep, Mode, Network, Node, Op, Params, Role};
 
 /// Pictures of one channel, each a wave of its own; three classes.
@@ -193,6 +193,35 @@ fn the_average_is_exponential() {
         })
         .collect();
     close(&last.concat(), &expected, 1e-7);
+}
+
+/// A bank holds in averaged parameters, and in phases that it does not steer too; what is frozen starts from it.
+#[test]
+fn a_bank_of_filters_holds_on_every_way() {
+    let on = |settings: &Train| {
+        let net = network(true);
+        let bank = steering(&net, "bank", FilterBank { bank: Bank::Gaussian, target: 1.0 }, "conv");
+        train(settings, net, &[bank])
+    };
+    let wanted = interp_net::ops::banks::gaussian_derivatives(1, 3).unwrap().flatten_from(1).unwrap();
+    let wanted = wanted.to_vec2::<f64>().unwrap();
+    let cosines = |filters: &[f32]| {
+        let cosine = |(w, filter): (&[f32], &Vec<f64>)| {
+            let dot: f64 = w.iter().zip(filter).map(|(&w, f)| f64::from(w) * f).sum();
+            dot / norm(w)
+        };
+        filters.chunks_exact(9).zip(&wanted).map(cosine).collect::<Vec<_>>()
+    };
+    let without = Phase { priors: Some(vec![]), ..phase(1, 0.1) };
+    let frozen = Phase { freeze: vec!["conv".into()], ..phase(1, 0.1) };
+    for settings in [
+        Train { ema: 0.75, ..two_steps() },
+        Train { phase: vec![phase(1, 0.1), without], ..two_steps() },
+        Train { phase: vec![frozen], ..two_steps() },
+    ] {
+        let (path, last) = on(&settings);
+        assert!(path.iter().chain([&last]).all(|all| cosines(&all[0]).iter().all(|c| (c - 1.0).abs() < 1e-6)));
+    }
 }
 
 #[test]

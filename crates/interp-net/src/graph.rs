@@ -243,6 +243,20 @@ impl Graph {
         }
     }
 
+    /// The maps in which the layer `id` finds evidence for classes, cell by cell: it is the last, a linear map, and reads their means over
+    /// positions, or a 1x1 convolution that reads them, and the means of what it makes are the output. `None` for other layers.
+    pub fn evidence_maps(&self, id: NodeId) -> Option<NodeId> {
+        let is_mean = |id: NodeId| self.nodes[id].op == Op::GlobalAvgPool;
+        let (last, input) = (self.output(), *self.nodes[id].inputs.first()?);
+        match self.nodes[id].op {
+            Op::Linear { .. } if id == last && is_mean(input) => self.nodes[input].inputs.first().copied(),
+            Op::Conv2d { kernel: [1, 1], stride: [1, 1], padding: [0, 0], groups: 1, .. } => {
+                (is_mean(last) && self.nodes[last].inputs == [id]).then_some(input)
+            }
+            _ => None,
+        }
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|node| node.name.as_str())
     }

@@ -3,6 +3,8 @@
 //! One more prior is one file here: a settings struct (its documentation: equation, unit, source), an
 //! `impl Prior`, and a line in [`ENTRIES`].
 
+mod attention;
+mod bank;
 mod bounded_field;
 mod group_lasso;
 mod hoyer;
@@ -22,6 +24,8 @@ use interp_net::{Network, NodeId, Op, Params, Role, Tape};
 
 use crate::Result;
 
+pub use attention::Attention;
+pub use bank::FilterBank;
 pub use bounded_field::BoundedField;
 pub use group_lasso::{GroupLasso, Grouping};
 pub use hoyer::Hoyer;
@@ -41,6 +45,8 @@ pub const ENTRIES: &[&Entry<dyn Prior>] = &[
     &non_negative::ENTRY,
     &orthogonal::ENTRY,
     &bounded_field::ENTRY,
+    &bank::ENTRY,
+    &attention::ENTRY,
 ];
 
 /// Where a prior applies.
@@ -62,8 +68,20 @@ impl Scope {
     /// # Errors
     /// If there is no pattern, or one matches no such node.
     pub fn new(net: &Network, patterns: &[String], roles: &[Role]) -> Result<Self> {
+        Self::select(net, patterns, roles, |_| true)
+    }
+
+    /// The nodes that match one of `patterns` and that `prior` can act on.
+    ///
+    /// # Errors
+    /// As [`Scope::new`].
+    pub fn of_prior(net: &Network, patterns: &[String], prior: &dyn Prior) -> Result<Self> {
+        Self::select(net, patterns, prior.roles(), |id| prior.acts_on(net, id))
+    }
+
+    fn select(net: &Network, patterns: &[String], roles: &[Role], fits: impl Fn(NodeId) -> bool) -> Result<Self> {
         Unfit::unless(!patterns.is_empty(), "nodes", "needs at least one pattern")?;
-        let has = |id: NodeId| roles.iter().any(|&role| net.params.find(id, role).is_some());
+        let has = |id: NodeId| fits(id) && roles.iter().any(|&role| net.params.find(id, role).is_some());
         let nodes =
             net.graph.select(patterns, "layer that this prior can act on", |n| net.graph.id(&n.name).is_ok_and(has))?;
         Ok(Self::of(net, patterns.join(", "), nodes, roles))
@@ -132,6 +150,11 @@ pub trait Prior: Send + Sync {
         &[Role::Weight]
     }
 
+    /// Whether it can act on a node that has such a parameter.
+    fn acts_on(&self, _net: &Network, _id: NodeId) -> bool {
+        true
+    }
+
     /// Says which of its settings is out of range, or cannot be had of this network.
     ///
     /// # Errors
@@ -143,6 +166,16 @@ pub trait Prior: Send + Sync {
     /// Whether training goes another way with it; a claim about what is so anyway does not steer.
     fn steers(&self) -> bool {
         true
+    }
+
+    /// Whether it sets its parameters itself, so that no other prior can steer the same ones.
+    fn decides_weights(&self) -> bool {
+        false
+    }
+
+    /// Whether its penalty reads where the objects of pictures are, so that batches must have masks.
+    fn needs_masks(&self) -> bool {
+        false
     }
 
     /// Makes a new network ready, before the first step, and gives the state to start from. It may change the
