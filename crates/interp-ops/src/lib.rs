@@ -5,7 +5,7 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Soft thresholds, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
+//! - Soft thresholds, k winners, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
 //!   runs where its tensors lie, and its results lie there too.
@@ -29,6 +29,7 @@ mod cuda;
 mod device;
 mod elementwise;
 mod error;
+mod k_winners;
 mod lanes;
 mod linear;
 mod memory;
@@ -38,6 +39,7 @@ mod pool;
 mod product;
 mod real;
 mod resample;
+mod sizes;
 mod soft_threshold;
 mod sums;
 #[cfg(test)]
@@ -56,6 +58,7 @@ pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
 pub use device::{Arithmetic, device, is_out_of_memory};
 pub use elementwise::{add, channels_last, relu, relu_backward};
 pub use error::{OpError, Result};
+pub use k_winners::k_winners;
 pub use linear::{linear, linear_backward};
 pub use on_off::{on_off, on_off_backward};
 pub use pad_shortcut::{pad_shortcut, pad_shortcut_backward};
@@ -63,6 +66,7 @@ pub use pool::{
     MaxPooled, Pool2d, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, adaptive_window, avg_pool2d,
     avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
+pub use sizes::{Sizes, sizes};
 pub use soft_threshold::{SoftThresholdGrads, soft_threshold, soft_threshold_backward};
 pub use update::{Rule, Update, Updated, sum_of_squares, update};
 pub use upsample::{Interpolation, upsample2d, upsample2d_backward};
