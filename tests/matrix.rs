@@ -97,7 +97,8 @@ fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
 }
 
 /// What is approached over a training; two steps are too few.
-const APPROACHED: [Quantity; 2] = [Quantity::FilterSimilarity, Quantity::EvidenceInside];
+const APPROACHED: [Quantity; 4] =
+    [Quantity::FilterSimilarity, Quantity::EvidenceInside, Quantity::ChannelCorrelation, Quantity::ZeroActivations];
 
 fn assert_all_hold(measured: &[(Quantity, Measured)], what: &str) {
     for (quantity, claim) in measured {
@@ -133,6 +134,16 @@ fn every_pair_of_priors_keeps_its_claims_or_is_refused() {
                 assert_all_hold(&measured, &format!("{} and then {}", first.name, second.name));
             }
         }
+    }
+}
+
+#[test]
+fn no_more_channels_win_than_said() {
+    for kind in ["vgg", "resnet"] {
+        let model = example(&format!("kind = \"{kind}\"\nwidth = 0.25\nactivation = \"k_winners\"\nwinners = 3\n"));
+        let measured = two_steps(&recipe(&model, &[])).unwrap();
+        let (quantity, claim) = &measured[0];
+        assert_eq!((*quantity, claim.value, claim.bound), (Quantity::ActiveChannels, 3.0, 3.0), "{kind}");
     }
 }
 

@@ -136,7 +136,10 @@ fn errors_name_place_value_and_nearest_key() {
             "depth = 8",
             "dpeth = 8",
             1,
-            &["depth, width, first_kernel, batch_norm, on_off, activation, threshold, kind", "did you mean `depth`"],
+            &[
+                "depth, width, first_kernel, batch_norm, on_off, activation, threshold, winners, kind",
+                "did you mean `depth`",
+            ],
         ),
         ("depth = 8", "depth = 9", 9, &["`model.depth` must be one of [8, 11, 13, 16, 19], not 9"]),
         ("width = 0.125", "width = -1", 9, &["`model.width` must be above 0"]),

@@ -8,7 +8,7 @@ use interp_finding::{Claim, Quantity, Relation, nearest};
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Steering};
 use interp_net::zoo::Architecture;
-use interp_net::{Graph, Meta, Network, Normalization, Op, describe};
+use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe};
 
 use crate::recipe::{Common, Recipe};
 use crate::{Error, Origin, Result};
@@ -83,7 +83,8 @@ impl Plan {
         check_overlaps(&priors, &origin)?;
         check_patterns(&recipe.common, &graph, &priors, &origin)?;
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
-        let claims = thresholds_claim(&graph).into_iter().chain(of_priors).collect();
+        let of_graph = thresholds_claim(&graph).into_iter().chain(winners_claim(&graph));
+        let claims = of_graph.chain(of_priors).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
         let data_hash = data.digest().to_owned();
@@ -174,6 +175,18 @@ fn check_overlaps(priors: &[Steering], origin: &Origin) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is true of every network with k winners.
+fn winners_claim(graph: &Graph) -> Option<Claim> {
+    let winners = |node: &Node| match node.op {
+        Op::KWinners { count } => Some((node.name.clone(), count)),
+        _ => None,
+    };
+    let (nodes, counts): (Vec<_>, Vec<_>) = graph.nodes().iter().filter_map(winners).unzip();
+    let (quantity, relation) = (Quantity::ActiveChannels, Relation::AtMost);
+    let bound = *counts.iter().max()? as f64;
+    Some(Claim { quantity, nodes, scope: "the network".into(), relation, bound })
 }
 
 /// Patterns and names that are used only later in training are checked now.

@@ -51,7 +51,10 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::NegativeWeights => negative(&tensors(&[Role::Weight, Role::Gain])),
         Quantity::NegativeThresholds => negative(&tensors(&[Role::Threshold])),
         Quantity::AlongBank(bank) => along_bank(bank, &by_output(net, nodes)?),
-        Quantity::ZeroActivations | Quantity::EvidenceInside => Ok(None),
+        Quantity::ZeroActivations
+        | Quantity::EvidenceInside
+        | Quantity::ActiveChannels
+        | Quantity::ChannelCorrelation => Ok(None),
         Quantity::FieldSize => {
             let size = |&id: &NodeId| Ok(net.receptive_field(id)?.size.into_iter().max().unwrap_or(0));
             let sizes = nodes.iter().map(size).collect::<Result<Vec<_>>>()?;

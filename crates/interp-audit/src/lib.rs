@@ -1,6 +1,7 @@
 //! Analyses of trained networks. They see a network, data and their own settings, never the training.
 
 mod bank;
+mod channels;
 mod claims;
 mod evidence;
 mod pictures;

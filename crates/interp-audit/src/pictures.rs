@@ -8,6 +8,7 @@ use interp_net::finding::Quantity;
 use interp_net::{Keep, Mode, Network, NodeId, Tape};
 
 use crate::Result;
+use crate::channels::{ActiveChannels, Correlation};
 use crate::evidence::Evidence;
 use crate::zeros::Zeros;
 
@@ -53,6 +54,8 @@ fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn 
     match quantity {
         Quantity::ZeroActivations => Some(Box::new(Zeros::of(net, nodes))),
         Quantity::EvidenceInside => Some(Box::new(Evidence::of(net, nodes))),
+        Quantity::ActiveChannels => Some(Box::new(ActiveChannels::of(nodes))),
+        Quantity::ChannelCorrelation => Some(Box::new(Correlation::of(nodes))),
         _ => None,
     }
 }

@@ -1,12 +1,12 @@
 //! How many activations are exactly zero.
 
 use candle_core::DType;
-use interp_net::{Keep, Network, NodeId, Op, Tape};
+use interp_net::{Keep, Network, NodeId, Tape};
 
 use crate::Result;
 use crate::pictures::{Gauge, Sample};
 
-/// Counts the activations that are exactly zero, of every ReLU and soft threshold, over the passes that it is shown.
+/// Counts the activations that are exactly zero, of every activation function, over the passes that it is shown.
 #[derive(Clone, Debug)]
 pub struct Zeros(Vec<Count>);
 
@@ -22,7 +22,7 @@ impl Zeros {
     /// Nothing counted yet.
     pub fn new(net: &Network) -> Self {
         let counted = net.graph.nodes().iter().enumerate();
-        let counted = counted.filter(|(_, node)| matches!(node.op, Op::Relu | Op::SoftThreshold { .. }));
+        let counted = counted.filter(|(_, node)| node.op.is_activation());
         Self::of(net, &counted.map(|(node, _)| node).collect::<Vec<_>>())
     }
 
@@ -75,7 +75,7 @@ impl Gauge for Zeros {
 #[cfg(test)]
 mod tests {
     use candle_core::{Device, Tensor};
-    use interp_net::{Graph, Mode};
+    use interp_net::{Graph, Mode, Op};
 
     use super::*;
 

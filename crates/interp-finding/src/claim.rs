@@ -34,6 +34,11 @@ pub enum Quantity {
     /// Mean over pictures of the share of the positive evidence for their class, in the maps that a layer reads it from, that lies
     /// in cells that show some of the object, in [0, 1].
     EvidenceInside,
+    /// Most channels that are other than zero at one position of a node, over pictures.
+    ActiveChannels,
+    /// Mean squared correlation between two channels of a node over positions of pictures, in [0, 1]: that of the node where
+    /// it is highest.
+    ChannelCorrelation,
 }
 
 impl Quantity {
@@ -53,12 +58,14 @@ impl Quantity {
             Self::EvidenceInside => {
                 format!("share of the evidence for the class, as {nodes} sees it, that lies in the object")
             }
+            Self::ActiveChannels => format!("channels other than zero at a position of {nodes}"),
+            Self::ChannelCorrelation => format!("mean squared correlation between channels of a layer of {nodes}"),
         }
     }
 
     /// Whether it is measured on pictures; else on the network's parameters and structure alone.
     pub fn needs_pictures(self) -> bool {
-        matches!(self, Self::ZeroActivations | Self::EvidenceInside)
+        matches!(self, Self::ZeroActivations | Self::EvidenceInside | Self::ActiveChannels | Self::ChannelCorrelation)
     }
 
     /// The value as people read it: shares in percent, counts as integers.
@@ -71,8 +78,10 @@ impl Quantity {
             | Self::ZeroActivations
             | Self::AlongBank(_)
             | Self::EvidenceInside => percent(value),
-            Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize => format!("{value:.0}"),
-            Self::FilterSimilarity => format!("{value:.4}"),
+            Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize | Self::ActiveChannels => {
+                format!("{value:.0}")
+            }
+            Self::FilterSimilarity | Self::ChannelCorrelation => format!("{value:.4}"),
         }
     }
 }

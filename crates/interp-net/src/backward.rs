@@ -127,6 +127,7 @@ impl Sweep<'_> {
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Concat => self.concat(id, &grad),
             Op::Relu
+            | Op::KWinners { .. }
             | Op::OnOff
             | Op::MaxPool { .. }
             | Op::AvgPool { .. }
@@ -181,7 +182,7 @@ impl Sweep<'_> {
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
             (Op::OnOff, _) => ops::on_off_backward(grad),
             (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
-            (Op::Relu, _) => ops::relu_backward(&self.again(id)?, grad),
+            (Op::Relu | Op::KWinners { .. }, _) => ops::relu_backward(&self.again(id)?, grad),
             _ => return Err(NetError::NotKept(node.name.clone())),
         };
         let below = self.network.named(id, result)?;

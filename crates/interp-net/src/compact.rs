@@ -144,6 +144,8 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
             Op::BatchNorm { eps, .. } => of_norm(net, id, eps, first)?,
             // What is not a number stays so, and is not zero.
             Op::Relu => first.iter().map(|c| c.map(|value| if value <= 0.0 { 0.0 } else { value })).collect(),
+            // What is above zero may win or not.
+            Op::KWinners { .. } => first.iter().map(|c| c.filter(|value| *value <= 0.0).map(|_| 0.0)).collect(),
             Op::SoftThreshold { .. } => {
                 let thresholds = numbers(net, id, Role::Threshold)?;
                 let shrink = |value: f64, threshold: &f64| match value {

@@ -229,6 +229,7 @@ impl Network {
             Op::BatchNorm { .. } => return self.batch_norm(&Fused::alone(id), x, mode),
             Op::Relu => ops::relu(x),
             Op::SoftThreshold { .. } => ops::soft_threshold(x, param(Role::Threshold)?),
+            Op::KWinners { count } => ops::k_winners(x, count),
             Op::MaxPool { kernel, stride, padding } => {
                 let pooled = self.named(id, ops::max_pool2d(x, &Op::pool_geometry(kernel, stride, padding)))?;
                 return Ok((pooled.output, Saved::Argmax(pooled.argmax)));

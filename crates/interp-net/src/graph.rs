@@ -202,6 +202,13 @@ impl Graph {
         }
     }
 
+    /// The batch norm that reads the node `id`, if nobody else does.
+    pub fn norm_after(&self, id: NodeId) -> Option<NodeId> {
+        let user = (id + 1..self.nodes.len()).find(|&user| self.nodes[user].inputs.contains(&id))?;
+        let is_norm = matches!(self.nodes[user].op, Op::BatchNorm { .. });
+        (is_norm && self.used_only_by(user) == Some(id)).then_some(user)
+    }
+
     /// The first input of the node `id`, if nobody else uses it.
     fn used_only_by(&self, id: NodeId) -> Option<NodeId> {
         let input = *self.nodes[id].inputs.first()?;
@@ -210,7 +217,7 @@ impl Graph {
     }
 
     /// Which activations a backward sweep reads: the inputs of convolutions, linear maps and batch norms, the outputs
-    /// of soft thresholds, and those of ReLUs that follow no batch norm alone.
+    /// of soft thresholds and k winners, and those of ReLUs that follow no batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
@@ -218,7 +225,7 @@ impl Graph {
                 Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => {
                     read[node.inputs[0]] = true;
                 }
-                Op::SoftThreshold { .. } => read[id] = true,
+                Op::SoftThreshold { .. } | Op::KWinners { .. } => read[id] = true,
                 Op::Relu => read[id] |= self.fused(id).is_none(),
                 _ => {}
             }
@@ -351,6 +358,8 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
         &(Op::AdaptiveAvgPool { size } | Op::UpsampleNearest { size } | Op::UpsampleBilinear { size, .. }) => {
             resized(size)
         }
+        Op::KWinners { count: 0 } => Err("somebody must win".into()),
+        Op::KWinners { .. } => Ok(inputs[0].to_vec()),
         Op::OnOff => image().map(|(channels, [h, w])| vec![2 * channels, h, w]),
         Op::Relu => Ok(inputs[0].to_vec()),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),

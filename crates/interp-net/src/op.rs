@@ -68,6 +68,11 @@ pub enum Op {
         /// First value of every threshold, finite.
         initial: f64,
     },
+    /// `max(x, 0)` for the largest channels at every position, 0 for the others: of equal ones the first.
+    KWinners {
+        /// Channels that are not 0, at most.
+        count: usize,
+    },
     /// The input and its negative, channel after channel: what is there and what is not, for layers without
     /// negative weights.
     OnOff,
@@ -170,6 +175,11 @@ impl Op {
         Self::MaxPool { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
     }
 
+    /// Whether it is what a neuron does with its input: what priors on activations act on, and zeros are counted of.
+    pub fn is_activation(&self) -> bool {
+        matches!(self, Self::Relu | Self::SoftThreshold { .. } | Self::KWinners { .. })
+    }
+
     /// What a batch norm adds to the variance; 0 for other operations.
     pub(crate) fn eps(&self) -> f64 {
         match self {
@@ -192,6 +202,7 @@ impl Op {
             Self::BatchNorm { .. } => "batch norm".into(),
             Self::Relu => "relu".into(),
             Self::SoftThreshold { .. } => "soft threshold".into(),
+            Self::KWinners { count } => format!("{count} winners"),
             Self::OnOff => "on and off".into(),
             Self::MaxPool { kernel, stride, .. } => window("max pool", kernel, stride),
             Self::AvgPool { kernel, stride, .. } => window("avg pool", kernel, stride),
@@ -248,6 +259,7 @@ impl Op {
                 [kernel, stride, padding].concat()
             }
             Self::Linear { out_features, .. } => vec![out_features],
+            Self::KWinners { count } => vec![count],
             Self::PadShortcut { out_channels, stride } => vec![out_channels, stride],
             Self::Input { .. }
             | Self::BatchNorm { .. }

@@ -176,6 +176,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         Op::SoftThreshold { .. } => vec![(Role::Threshold, vec![input[0]])],
         Op::Input { .. }
         | Op::Relu
+        | Op::KWinners { .. }
         | Op::OnOff
         | Op::Concat
         | Op::MaxPool { .. }

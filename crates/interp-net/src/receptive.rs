@@ -133,6 +133,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         | Op::BatchNorm { .. }
         | Op::Relu
         | Op::SoftThreshold { .. }
+        | Op::KWinners { .. }
         | Op::OnOff
         | Op::Add
         | Op::Concat => {
@@ -170,6 +171,7 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         | Op::BatchNorm { .. }
         | Op::Relu
         | Op::SoftThreshold { .. }
+        | Op::KWinners { .. }
         | Op::OnOff
         | Op::Add
         | Op::Concat => (1, 0, 1),

@@ -50,6 +50,7 @@ fn decoder() -> Network {
     let spread = graph.add("spread", up(4, [3, 2], [2, 2], 2, true), &[code]).unwrap();
     let corners = graph.then("corners", Op::UpsampleBilinear { size: [9, 8], align_corners: true }).unwrap();
     graph.add("sum", Op::Add, &[nearest, edges, corners, 1]).unwrap();
+    graph.then("winners", Op::KWinners { count: 2 }).unwrap();
     graph.then("all", up(3, [2, 2], [1, 2], 1, false)).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
     graph.then("shrink features", Op::SoftThreshold { initial: 0.01 }).unwrap();
@@ -365,6 +366,7 @@ fn decoders_that_do_not_fit_are_refused() {
         (Op::UpsampleBilinear { size: [70_000, 2], align_corners: true }, "65536"),
         (Op::SoftThreshold { initial: f64::NAN }, "NaN"),
         (Op::SoftThreshold { initial: 1e300 }, "threshold"),
+        (Op::KWinners { count: 0 }, "must win"),
     ] {
         let mut graph = Graph::new(4, 5, 4).unwrap();
         let error = graph.then("it", op).unwrap_err().to_string();

@@ -18,22 +18,29 @@ pub enum Activation {
     // stays, because without it networks learn less: VGG-8 after 5 epochs on 3000 pictures of `concepts`, seeds 1 to 3, is
     // right on 67.7, 65.6 and 68.7 % of test with shift and gain trained, on 66.6, 60.5 and 67.9 % with both fixed.
     SoftThreshold,
+    /// `max(x, 0)` for the largest channels at every position, `winners` of them; 0 for the others.
+    KWinners,
 }
 
 /// What a threshold starts from: a tenth of a standard deviation of what a batch norm gives.
 pub(super) const THRESHOLD: f64 = 0.1;
 
+/// Channels that are not 0 at a position.
+pub(super) const WINNERS: usize = 8;
+
 impl Activation {
-    /// The operation, with `threshold` as the first value of every threshold.
+    /// The operation, with `threshold` as the first value of every threshold, or this many `winners`.
     ///
     /// # Errors
-    /// If the threshold is below 0 or not finite.
-    pub(super) fn op(self, threshold: f64) -> Result<Op, Unfit> {
+    /// If the threshold is below 0 or not finite, or there are no winners.
+    pub(super) fn op(self, threshold: f64, winners: usize) -> Result<Op, Unfit> {
         let usable = threshold >= 0.0 && (threshold as f32).is_finite();
         Unfit::unless(usable, "threshold", format!("must be 0 or more, not {threshold}"))?;
+        Unfit::unless(winners > 0, "winners", "must be 1 or more, not 0")?;
         Ok(match self {
             Self::Relu => Op::Relu,
             Self::SoftThreshold => Op::SoftThreshold { initial: threshold },
+            Self::KWinners => Op::KWinners { count: winners },
         })
     }
 }

@@ -36,6 +36,8 @@ pub struct ResNet {
     pub activation: Activation,
     /// First value of every threshold of the soft thresholds, 0 or more.
     pub threshold: f64,
+    /// Channels that are not 0 at a position, at most, where the activation is `k_winners`.
+    pub winners: usize,
 }
 
 impl Default for ResNet {
@@ -46,6 +48,7 @@ impl Default for ResNet {
             shortcut: Shortcut::Pad,
             activation: Activation::Relu,
             threshold: activation::THRESHOLD,
+            winners: activation::WINNERS,
         }
     }
 }
@@ -62,7 +65,7 @@ impl ResNet {
     /// One block; gives its last node.
     fn block(&self, graph: &mut Graph, name: &str, input: NodeId, filters: usize, stride: usize) -> Result<NodeId> {
         let part = |suffix: &str| format!("{name}.{suffix}");
-        let activation = || self.activation.op(self.threshold);
+        let activation = || self.activation.op(self.threshold, self.winners);
         graph.add(part("conv1"), Op::conv3x3(filters, stride), &[input])?;
         graph.then(part("bn1"), Op::batch_norm())?;
         graph.then(part("relu1"), activation()?)?;
@@ -93,7 +96,7 @@ impl Architecture for ResNet {
         let mut graph = Graph::new(channels, height, width)?;
         graph.then("conv1", Op::conv3x3(scaled(16, self.width), 1))?;
         graph.then("bn1", Op::batch_norm())?;
-        let mut last = graph.then("relu", self.activation.op(self.threshold)?)?;
+        let mut last = graph.then("relu", self.activation.op(self.threshold, self.winners)?)?;
         for (stage, filters) in [16, 32, 64].into_iter().enumerate() {
             for block in 0..(self.depth - 2) / 6 {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };

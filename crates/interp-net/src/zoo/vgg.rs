@@ -31,6 +31,8 @@ pub struct Vgg {
     pub activation: Activation,
     /// First value of every threshold of the soft thresholds, 0 or more.
     pub threshold: f64,
+    /// Channels that are not 0 at a position, at most, where the activation is `k_winners`.
+    pub winners: usize,
 }
 
 impl Default for Vgg {
@@ -43,6 +45,7 @@ impl Default for Vgg {
             on_off: false,
             activation: Activation::Relu,
             threshold: activation::THRESHOLD,
+            winners: activation::WINNERS,
         }
     }
 }
@@ -92,7 +95,7 @@ impl Architecture for Vgg {
                 if self.batch_norm {
                     graph.then(name(), Op::batch_norm())?;
                 }
-                graph.then(name(), self.activation.op(self.threshold)?)?;
+                graph.then(name(), self.activation.op(self.threshold, self.winners)?)?;
             }
             graph.then(name(), Op::max_pool(2))?;
         }

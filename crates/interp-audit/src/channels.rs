@@ -1,0 +1,173 @@
+//! What the channels of a layer have to do with each other, over pictures.
+
+use candle_core::{DType, Device, Tensor};
+use interp_net::{Network, NodeId};
+
+use crate::Result;
+use crate::pictures::{Gauge, Sample};
+
+/// The most channels that are other than zero at one position of a node.
+pub(crate) struct ActiveChannels {
+    nodes: Vec<NodeId>,
+    most: Option<f64>,
+}
+
+impl ActiveChannels {
+    /// Nothing seen yet.
+    pub(crate) fn of(nodes: &[NodeId]) -> Self {
+        Self { nodes: nodes.to_vec(), most: None }
+    }
+}
+
+impl Gauge for ActiveChannels {
+    fn taps(&self) -> Vec<NodeId> {
+        self.nodes.clone()
+    }
+
+    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
+        for &node in &self.nodes {
+            // What is not a number is not zero.
+            let active = sample.tape.at(&net.graph, node)?.ne(0.0)?.to_dtype(DType::F32)?.sum(1)?; // (N, C, ...) -> (N, ...)
+            let most = active.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+            self.most = Some(self.most.unwrap_or(0.0).max(f64::from(most)));
+        }
+        Ok(())
+    }
+
+    fn value(&self) -> Option<f64> {
+        self.most
+    }
+}
+
+/// Positions of a picture that correlations are taken over, at most: those of a picture are alike, and there are many pictures.
+const POSITIONS: usize = 16;
+
+/// The mean squared correlation between two channels of a node, of the node where it is highest.
+pub(crate) struct Correlation(Vec<Moments>);
+
+/// Sums over positions of pictures.
+struct Moments {
+    node: NodeId,
+    count: f64,
+    /// (1, C): of the channels.
+    sum: Option<Tensor>,
+    /// (C, C): of their products.
+    products: Option<Tensor>,
+}
+
+impl Correlation {
+    /// Nothing seen yet.
+    pub(crate) fn of(nodes: &[NodeId]) -> Self {
+        Self(nodes.iter().map(|&node| Moments { node, count: 0.0, sum: None, products: None }).collect())
+    }
+}
+
+impl Moments {
+    fn add(&mut self, activation: &Tensor) -> Result<()> {
+        let rows = samples(activation)?;
+        let with = |more: Tensor, have: &Option<Tensor>| have.as_ref().map_or(Ok(more.clone()), |have| have + &more);
+        self.count += rows.dim(0)? as f64;
+        self.sum = Some(with(rows.sum_keepdim(0)?, &self.sum)?);
+        self.products = Some(with(rows.t()?.matmul(&rows)?, &self.products)?);
+        Ok(())
+    }
+
+    /// The mean over all pairs of channels; one that never changes is like no other. What is not a number makes it so.
+    fn mean(&self) -> Result<Option<f64>> {
+        let (Some(sum), Some(products)) = (&self.sum, &self.products) else { return Ok(None) };
+        let mean = sum.flatten_all()?.to_vec1::<f64>()?.iter().map(|sum| sum / self.count).collect::<Vec<_>>();
+        let products = products.to_vec2::<f64>()?;
+        let covariance = |i: usize, j: usize| products[i][j] / self.count - mean[i] * mean[j];
+        let constant = |i: usize| covariance(i, i) <= 1e-12 * products[i][i] / self.count;
+        let changing: Vec<usize> = (0..mean.len()).filter(|&i| !constant(i)).collect();
+        let squared = |i: usize, j: usize| covariance(i, j).powi(2) / (covariance(i, i) * covariance(j, j));
+        let pairs = changing.iter().enumerate().flat_map(|(at, &i)| changing[at + 1..].iter().map(move |&j| (i, j)));
+        let all = mean.len() * mean.len().saturating_sub(1) / 2;
+        Ok(Some(pairs.map(|(i, j)| squared(i, j)).sum::<f64>() / all.max(1) as f64))
+    }
+}
+
+/// Channels (rows, C) at positions spread evenly over each picture, in f64.
+fn samples(activation: &Tensor) -> Result<Tensor> {
+    let flat = match activation.rank() {
+        2 => activation.unsqueeze(2)?,    // (N, C) -> (N, C, 1)
+        _ => activation.flatten_from(2)?, // (N, C, H, W) -> (N, C, H W)
+    };
+    let (pictures, channels, positions) = flat.dims3()?;
+    let count = positions.min(POSITIONS);
+    let chosen: Vec<u32> = (0..count).map(|i| ((2 * i + 1) * positions / (2 * count)) as u32).collect();
+    let chosen = flat.contiguous()?.index_select(&Tensor::new(chosen, &Device::Cpu)?, 2)?;
+    Ok(chosen.transpose(1, 2)?.reshape((pictures * count, channels))?.to_dtype(DType::F64)?) // (N, C, P) -> (N P, C)
+}
+
+impl Gauge for Correlation {
+    fn taps(&self) -> Vec<NodeId> {
+        self.0.iter().map(|moments| moments.node).collect()
+    }
+
+    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
+        self.0.iter_mut().try_for_each(|moments| moments.add(sample.tape.at(&net.graph, moments.node)?))
+    }
+
+    fn value(&self) -> Option<f64> {
+        let means = self.0.iter().filter_map(|moments| moments.mean().ok()?);
+        // What is not a number, of either sign, is the highest.
+        means.reduce(|a, b| if a.is_nan() || a > b { a } else { b })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use interp_net::{Graph, Keep, Mode, Op};
+
+    use super::*;
+
+    // At the first position two of three channels, at the second one.
+    #[test]
+    fn active_channels_by_hand() {
+        let mut graph = Graph::new(3, 1, 2).unwrap();
+        let relu = graph.then("relu", Op::Relu).unwrap();
+        let net = Network::new(graph, 0).unwrap();
+        let mut gauge = ActiveChannels::of(&[relu]);
+        assert_eq!(gauge.value(), None);
+        let x = Tensor::from_vec(vec![1f32, -1.0, 2.0, 3.0, -1.0, 0.0], (1, 3, 1, 2), &Device::Cpu).unwrap();
+        for x in [x.clone(), x.neg().unwrap()] {
+            let tape = net.forward(&x, Mode::Eval, &Keep::All).unwrap();
+            gauge.observe(&net, &Sample { tape: &tape }).unwrap();
+        }
+        assert_eq!(gauge.value(), Some(2.0));
+    }
+
+    fn mean(columns: &[Vec<f64>]) -> f64 {
+        let flat: Vec<f64> =
+            (0..columns[0].len()).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+        let rows = Tensor::from_vec(flat, (columns[0].len(), columns.len()), &Device::Cpu).unwrap();
+        let mut gauge = Correlation::of(&[0]);
+        gauge.0[0].add(&rows).unwrap();
+        gauge.value().unwrap()
+    }
+
+    // adhoc b.9: (1, 1) and (-1, -1) are correlated to the full; scale and shift do not matter.
+    #[test]
+    fn correlation_by_hand() {
+        assert_eq!(mean(&[vec![1.0, -1.0], vec![1.0, -1.0]]), 1.0);
+        assert!((mean(&[vec![1.0, -1.0], vec![5.0, 11.0]]) - 1.0).abs() < 1e-12);
+        // Correlations of 0, 1/sqrt 2 and 1/sqrt 2; a channel that never changes adds three pairs of 0.
+        let [a, b] = [vec![1.0, 1.0, -1.0, -1.0], vec![1.0, -1.0, 1.0, -1.0]];
+        let c = a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<_>>();
+        assert!((mean(&[a.clone(), b.clone(), c.clone()]) - 1.0 / 3.0).abs() < 1e-12);
+        assert!((mean(&[a.clone(), b, c, vec![0.3; 4]]) - 1.0 / 6.0).abs() < 1e-12);
+        assert!(mean(&[a, vec![f64::NAN, 1.0, 2.0, 3.0]]).is_nan());
+    }
+
+    #[test]
+    fn samples_are_positions_of_every_picture() {
+        let values: Vec<f32> = (0..2 * 3 * 64).map(|i| i as f32).collect();
+        let maps = Tensor::from_vec(values, (2, 3, 8, 8), &Device::Cpu).unwrap();
+        let rows = samples(&maps).unwrap().to_vec2::<f64>().unwrap();
+        assert_eq!(rows.len(), 32);
+        assert_eq!((rows[0].as_slice(), rows[16].as_slice()), (&[2.0, 66.0, 130.0][..], &[194.0, 258.0, 322.0][..]));
+        let vectors = Tensor::from_vec(vec![1f32, 2.0, 3.0, 4.0], (2, 2), &Device::Cpu).unwrap();
+        assert_eq!(samples(&vectors).unwrap().to_vec2::<f64>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+    }
+}
