@@ -128,9 +128,8 @@ pub fn fit(
             let grads = trainer.gradients(task, &moment, &batch, &info);
             sum.add(&grads.map_err(|e| e.with_batch(batch.labels.len()))?, &trainer.network.params)?;
             if sum.batches == settings.accumulate || trainer.clock.batch == train.steps() {
-                let stepped = trainer.step(task, &moment, &sum.grads, sum.batches);
-                stepped.map_err(|e| e.with_batch(settings.batch))?;
-                sum = Sum::default();
+                let mean = std::mem::take(&mut sum).mean()?;
+                trainer.step(task, &moment, mean).map_err(|e| e.with_batch(settings.batch))?;
                 let event = Event::Step { of: steps, rate: rate(step) };
                 if trace_span!("show and save").in_scope(|| observe(&event, trainer))? == Flow::Stop {
                     return Ok(Fitted::Stopped);
@@ -175,6 +174,13 @@ impl Sum {
         }
         self.batches += 1;
         Ok(())
+    }
+
+    /// The mean over the batches.
+    fn mean(self) -> Result<Vec<Option<Tensor>>> {
+        let share = 1.0 / self.batches as f64;
+        let mean = |sum: Tensor| if self.batches > 1 { sum * share } else { Ok(sum) };
+        Ok(self.grads.into_iter().map(|sum| sum.map(mean).transpose()).collect::<candle_core::Result<_>>()?)
     }
 }
 

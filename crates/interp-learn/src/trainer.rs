@@ -122,7 +122,7 @@ impl Trainer {
         let mut states = vec![];
         for p in task.priors {
             let scope = p.scope.within(&network, p.prior.roles())?;
-            states.push(p.prior.prepare(&mut network, &scope)?);
+            states.push(State { seed: task.seed, ..p.prior.prepare(&mut network, &scope)? });
         }
         let scopes = task.priors.iter().map(|p| p.scope.within(&network, p.prior.roles())).collect::<Result<_>>()?;
         let per_param = task.settings.optimizer.buffers().len();
@@ -139,7 +139,15 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// One batch: forward, loss, penalties, backward. Gives the gradients.
+    /// Makes of the trained parameters those that a pass is run with; `noisy` says of each prior whether with noise.
+    fn realize(&self, task: &Task<'_>, params: &mut Params, noisy: impl Fn(usize) -> bool) -> Result<()> {
+        for (index, p) in task.priors.iter().enumerate() {
+            p.prior.realize(params, &self.scopes[index], &self.states[index], noisy(index))?;
+        }
+        Ok(())
+    }
+
+    /// One batch: forward, loss, penalties, backward. Gives the gradients with respect to what the pass was run with.
     pub(crate) fn gradients(
         &mut self,
         task: &Task<'_>,
@@ -148,30 +156,32 @@ impl Trainer {
         info: &Info,
     ) -> Result<Grads> {
         let x = to_tensor(batch, info)?;
+        let mut network = self.network.clone();
+        self.realize(task, &mut network.params, |index| moment.now(index).is_some())?;
         let steered =
             task.priors.iter().zip(&self.scopes).enumerate().filter(|(index, _)| moment.now(*index).is_some());
-        let taps = steered.flat_map(|(_, (p, scope))| p.prior.taps(&self.network, scope)).collect();
+        let taps = steered.flat_map(|(_, (p, scope))| p.prior.taps(&network, scope)).collect();
         let mode = Mode::Train { frozen: moment.frame.frozen.clone() };
-        let tape = self.network.forward(&x, mode, &Keep::Backward(taps))?;
-        let logits = tape.output(&self.network.graph)?;
+        let tape = network.forward(&x, mode, &Keep::Backward(taps))?;
+        let logits = tape.output(&network.graph)?;
         let targets = Targets::Classes(&batch.labels);
         let loss = trace_span!("loss")
             .in_scope(|| cross_entropy(logits, targets, task.settings.label_smoothing, task.class_weights))?;
         self.note(batch, loss.loss, &hits(logits, &batch.labels)?)?;
-        let mut seeds = vec![(self.network.graph.output(), loss.grad)];
+        let mut seeds = vec![(network.graph.output(), loss.grad)];
         let mut extra = vec![];
         for (index, p) in task.priors.iter().enumerate() {
             let Some(now) = moment.now(index) else { continue };
             let _span = trace_span!("prior", name = p.name.as_str()).entered();
-            let step = Step { net: &self.network, tape: &tape, batch, now };
-            if let Some(term) = p.prior.penalty(&step, &self.scopes[index])? {
+            let step = Step { net: &network, tape: &tape, batch, now };
+            if let Some(term) = p.prior.penalty(&step, &self.scopes[index], &mut self.states[index])? {
                 self.clock.penalty += term.value * batch.labels.len() as f64;
                 seeds.extend(term.nodes);
                 extra.extend(term.params);
             }
         }
         let want = Want { nodes: vec![], params: moment.trained().collect() };
-        let mut grads = self.network.backward(&tape, &seeds, &want)?;
+        let mut grads = network.backward(&tape, &seeds, &want)?;
         for (position, more) in extra {
             grads.add_param(position, &more)?;
         }
@@ -192,22 +202,21 @@ impl Trainer {
         Ok(())
     }
 
-    /// One optimizer step with gradients summed over `batches`, then the priors, then the average.
-    pub(crate) fn step(
-        &mut self,
-        task: &Task<'_>,
-        moment: &Moment<'_>,
-        grads: &[Option<Tensor>],
-        batches: usize,
-    ) -> Result<()> {
+    /// One optimizer step, then the priors, then the average.
+    pub(crate) fn step(&mut self, task: &Task<'_>, moment: &Moment<'_>, grads: Vec<Option<Tensor>>) -> Result<()> {
+        let grads = self.chained(task, moment, grads)?;
+        let before = self.network.params.clone();
         let update = trace_span!("update").entered();
         let grads: Vec<(usize, &Tensor)> = moment.trained().filter_map(|p| Some((p, grads[p].as_ref()?))).collect();
         grads.iter().for_each(|&(position, _)| self.counts[position] += 1);
         match self.network.device().is_cpu() {
-            true => self.update(task.settings, moment, &grads, batches)?,
-            false => self.update_on_device(task.settings, moment, &grads, batches)?,
+            true => self.update(task.settings, moment, &grads)?,
+            false => self.update_on_device(task.settings, moment, &grads)?,
         }
         drop(update);
+        for (index, p) in task.priors.iter().enumerate().filter(|(index, _)| moment.now(*index).is_some()) {
+            p.prior.after_update(&mut self.network.params, &before, &self.scopes[index])?;
+        }
         // Before as well: what is about to be projected must not be measured as it is.
         task.enforce(&mut self.network.params, &self.scopes, &self.states)?;
         for (index, (p, state)) in task.priors.iter().zip(&mut self.states).enumerate() {
@@ -220,20 +229,35 @@ impl Trainer {
         self.average(task.settings.ema)
     }
 
-    /// The optimizer's step, in place.
-    fn update(
+    /// Shows the gradients to the priors, and gives those with respect to what is stepped.
+    fn chained(
         &mut self,
-        settings: &Train,
+        task: &Task<'_>,
         moment: &Moment<'_>,
-        grads: &[(usize, &Tensor)],
-        batches: usize,
-    ) -> Result<()> {
+        mut grads: Vec<Option<Tensor>>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let mut factors = vec![];
+        for (index, (p, state)) in task.priors.iter().zip(&mut self.states).enumerate() {
+            let _span = trace_span!("prior", name = p.name.as_str()).entered();
+            let (params, scope) = (&self.network.params, &self.scopes[index]);
+            factors.extend(p.prior.before_step(params, &grads, scope, state, moment.now(index))?);
+        }
+        for (position, factor) in factors {
+            if let Some(grad) = &mut grads[position] {
+                *grad = grad.broadcast_mul(&factor)?;
+            }
+        }
+        Ok(grads)
+    }
+
+    /// The optimizer's step, in place.
+    fn update(&mut self, settings: &Train, moment: &Moment<'_>, grads: &[(usize, &Tensor)]) -> Result<()> {
         let mut flat: Vec<(usize, Vec<f32>)> = vec![];
         for &(position, grad) in grads {
             flat.push((position, grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?));
         }
         let square = || flat.iter().flat_map(|(_, g)| g).map(|&g| f64::from(g) * f64::from(g)).sum();
-        let scale = scale(batches, settings.clip, || Ok(square()))?;
+        let scale = scale(settings.clip, || Ok(square()))?;
         for (position, mut grad) in flat {
             if scale != 1.0 {
                 grad.iter_mut().for_each(|g| *g *= scale);
@@ -248,15 +272,9 @@ impl Trainer {
     }
 
     /// The optimizer's step where the parameters lie on a device.
-    fn update_on_device(
-        &mut self,
-        settings: &Train,
-        moment: &Moment<'_>,
-        grads: &[(usize, &Tensor)],
-        batches: usize,
-    ) -> Result<()> {
+    fn update_on_device(&mut self, settings: &Train, moment: &Moment<'_>, grads: &[(usize, &Tensor)]) -> Result<()> {
         let tensors: Vec<&Tensor> = grads.iter().map(|(_, grad)| *grad).collect();
-        let scale = scale(batches, settings.clip, || Ok(ops::sum_of_squares(&tensors)?))?;
+        let scale = scale(settings.clip, || Ok(ops::sum_of_squares(&tensors)?))?;
         let part = |&(position, grad): &(usize, _)| Update {
             value: &self.network.params.list()[position].value,
             grad,
@@ -286,7 +304,7 @@ impl Trainer {
     }
 
     /// The network that would be saved now: as trained, or of averaged parameters, zero where training has
-    /// an exact zero, and with what priors enforce applied again. Its batch-norm statistics are then to be
+    /// an exact zero, with what priors enforce applied again, and as a pass without noise is run with it. Its batch-norm statistics are then to be
     /// measured anew.
     pub(crate) fn candidate(&self, task: &Task<'_>) -> Result<Network> {
         let mut network = self.network.clone();
@@ -296,6 +314,7 @@ impl Trainer {
             })?;
         }
         task.enforce(&mut network.params, &self.scopes, &self.states)?;
+        self.realize(task, &mut network.params, |_| false)?;
         Ok(network)
     }
 
@@ -320,15 +339,12 @@ impl Trainer {
     }
 }
 
-/// What gradients are multiplied with: the mean over batches, and clipping of the norm of all together, whose `square` is
-/// asked for where it is needed.
-fn scale(batches: usize, clip: f64, square: impl FnOnce() -> Result<f64>) -> Result<f32> {
-    let mean = 1.0 / batches as f64;
+/// What gradients are multiplied with to clip the norm of all together, whose `square` is asked for where it is needed.
+fn scale(clip: f64, square: impl FnOnce() -> Result<f64>) -> Result<f32> {
     if clip == 0.0 {
-        return Ok(mean as f32);
+        return Ok(1.0);
     }
-    let norm = square()?.sqrt() * mean;
-    Ok((mean * (clip / norm.max(clip))) as f32)
+    Ok((clip / square()?.sqrt().max(clip)) as f32)
 }
 
 impl Frame {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
 use interp_learn::prior::{
-    FilterBank, GroupLasso, Grouping, Hoyer, L1, Magnitude, NonNegative, Prior, Scope, Slimming, State, Step, Term,
+    Activity, By, Decorrelated, FilterBank, GroupLasso, Grouping, Hoyer, L0, L1, Magnitude, NonNegative, Prior, Scope,
+    Slimming, State, Step, Term,
 };
 use interp_learn::{
     AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
@@ -376,6 +377,85 @@ fn non_negative_weights_are_so_at_every_step_and_in_the_average() {
     assert!(positions.iter().any(|&p| zeros(&last[p]) > 0), "some would be negative");
 }
 
+// dw/drho = 1 - e^-w: plain gradient descent of rate r in rho, w = softplus(rho), from the same gradient.
+#[test]
+fn softplus_takes_its_steps_in_rho() {
+    let net = network(false);
+    let conv = position(&net, "conv", Role::Weight);
+    let signs = || NonNegative { by: By::Softplus };
+    let (path, _) = train(&two_steps(), net.clone(), &[steering(&net, "signs", signs(), "conv")]);
+    let mut positive = net.clone();
+    let first = Tensor::from_slice(&path[0][conv], net.params.list()[conv].value.dims(), &Device::Cpu).unwrap();
+    positive.params.set(conv, first).unwrap();
+    let (free, _) = train(&two_steps(), positive, &[]);
+    let expected = |(&w, &stepped): (&f32, &f32)| {
+        let (w, gradient) = (f64::from(w), (f64::from(w) - f64::from(stepped)) / 0.1);
+        let rho = (w.exp() - 1.0).ln() - 0.1 * gradient * (1.0 - (-w).exp());
+        (1.0 + rho.exp()).ln() as f32
+    };
+    close(&path[1][conv], &free[0][conv].iter().zip(&free[1][conv]).map(expected).collect::<Vec<_>>(), 1e-6);
+    assert!(norm(&moved(&path[0][conv..=conv], &path[1][conv..=conv])) > 1e-4);
+    let settings = Train { ema: 0.5, phase: vec![phase(20, 0.5)], ..two_steps() };
+    let (path, last) = train(&settings, net.clone(), &[steering(&net, "signs", signs(), "conv")]);
+    assert!(path.iter().chain([&last]).all(|values| values[conv].iter().all(|&w| w > 0.0)));
+}
+
+#[test]
+fn l0_shuts_half_of_the_filters_and_training_goes_on_without_gates() {
+    let net = network(true);
+    let conv = position(&net, "conv", Role::Weight);
+    let settings = Train { phase: vec![phase(40, 0.1)], ..two_steps() };
+    let l0 = L0 { target: 0.5, reached_at: 0.5 };
+    let (path, _) = train(&settings, net.clone(), &[steering(&net, "few", l0, "conv")]);
+    let zero_filters = |values: &[f32]| values.chunks(9).filter(|filter| zeros(filter) == 9).count();
+    let count: Vec<usize> = path.iter().map(|values| zero_filters(&values[conv])).collect();
+    assert!(count[..40].iter().all(|&zeros| zeros == 0) && count[40..].iter().all(|&zeros| zeros == 3), "{count:?}");
+    let gain = position(&net, "norm", Role::Gain);
+    assert_eq!((zeros(&path[80][gain]), zeros(&path[80][gain + 1])), (3, 3));
+    assert!(path[41][conv] != path[80][conv]);
+}
+
+#[test]
+fn activations_become_zero_and_channels_uncorrelated() {
+    let net = network(true);
+    let settings = Train { phase: vec![phase(60, 0.2)], ..two_steps() };
+    let last = |priors: &[Steering]| {
+        let (path, mut net) = trained(&settings, net.clone(), priors);
+        for (position, values) in path.last().unwrap().iter().enumerate() {
+            let dims = net.params.list()[position].value.dims().to_vec();
+            net.params.set(position, Tensor::from_slice(values, dims, &Device::Cpu).unwrap()).unwrap();
+        }
+        net
+    };
+    let numbers = |net: &Network| {
+        let tape = net.forward(&pictures(), Mode::Eval, &Keep::All).unwrap();
+        let of = |name: &str| tape.get(&net.graph, name).unwrap().transpose(0, 1).unwrap().flatten_from(1).unwrap();
+        let relu = of("relu").flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (zeros(&relu) as f64 / relu.len() as f64, mean_squared_correlation(&of("conv").to_vec2::<f32>().unwrap()))
+    };
+    let (zeros_before, correlation_before) = numbers(&last(&[]));
+    let activity = Activity { target: 0.9, reached_at: 0.5 };
+    let (zeros_after, _) = numbers(&last(&[steering(&net, "few", activity, "relu")]));
+    assert!(zeros_before < 0.7 && zeros_after >= 0.9, "{zeros_before}, {zeros_after}");
+    let decorrelated = Decorrelated { target: 0.5 * correlation_before };
+    let (_, correlation_after) = numbers(&last(&[steering(&net, "apart", decorrelated, "conv")]));
+    assert!(correlation_after <= 0.5 * correlation_before, "{correlation_before}, {correlation_after}");
+}
+
+/// Of rows, the mean over pairs.
+fn mean_squared_correlation(channels: &[Vec<f32>]) -> f64 {
+    let centered = |channel: &Vec<f32>| {
+        let mean = channel.iter().map(|&v| f64::from(v)).sum::<f64>() / channel.len() as f64;
+        channel.iter().map(|&v| f64::from(v) - mean).collect::<Vec<_>>()
+    };
+    let centered: Vec<Vec<f64>> = channels.iter().map(centered).collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let pairs = (0..centered.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let squares =
+        pairs.map(|(i, j)| (&centered[i], &centered[j])).map(|(a, b)| dot(a, b).powi(2) / (dot(a, a) * dot(b, b)));
+    squares.sum::<f64>() / (channels.len() * (channels.len() - 1) / 2) as f64
+}
+
 /// A network with projected weights, and these weights after a step without priors.
 fn step_from_projected(settings: &Train) -> (Network, Vec<f32>) {
     let mut net = network(false);
@@ -517,7 +597,7 @@ fn without_a_claim_nothing_is_chosen_before_a_prior_has_done_its_work() {
     assert_eq!(epoch, best(3), "{scores:?}");
 }
 
-/// Everything that has a state: average, held zeros, groups of zeros, buffers of either optimizer.
+/// Everything that has a state: average, held zeros, groups of zeros, noisy gates, buffers of either optimizer.
 #[test]
 fn saved_and_loaded_after_any_step_training_ends_the_same() {
     for optimizer in [Optimizer::Sgd(Sgd::default()), Optimizer::AdamW(AdamW::default())] {
@@ -537,11 +617,17 @@ fn saved_and_loaded_after_any_step_training_ends_the_same() {
             let l1 = L1 { target: Some(0.5), reached_at: 0.7, ..L1::default() };
             let gains = Slimming { target: Some(0.5), reached_at: 0.6, ..Slimming::default() };
             let magnitude = Magnitude { target: 0.3, per_layer: true, reached_at: 0.4 };
+            let gates = L0 { target: 0.5, reached_at: 0.8 };
+            let signs = NonNegative { by: By::Softplus };
             [
                 steering(&net, "groups", groups, "conv"),
                 steering(&net, "l1", l1, "head"),
                 steering(&net, "gains", gains, "norm"),
                 steering(&net, "magnitude", magnitude, "*"),
+                steering(&net, "gates", gates, "conv"),
+                steering(&net, "signs", signs, "head"),
+                steering(&net, "activity", Activity { target: 0.8, reached_at: 0.6 }, "relu"),
+                steering(&net, "apart", Decorrelated { target: 0.1 }, "conv"),
             ]
         };
         let (path, whole) = train(&settings, network(true), &priors());
@@ -576,7 +662,7 @@ struct Penalty {
 }
 
 impl Prior for Penalty {
-    fn penalty(&self, step: &Step<'_>, scope: &Scope) -> interp_learn::Result<Option<Term>> {
+    fn penalty(&self, step: &Step<'_>, scope: &Scope, _state: &mut State) -> interp_learn::Result<Option<Term>> {
         let mut term = Term { value: 1.0, ..Term::default() };
         for &position in &scope.positions {
             term.params.push((position, (&step.net.params.list()[position].value * self.decay)?));
@@ -611,16 +697,20 @@ fn penalties_reach_weights_and_activations() {
     close(&lifted[1][bias], &expected, 1e-7);
 }
 
-#[test]
-fn statistics_are_measured_anew_for_averaged_weights() {
-    let settings = Train { batch: 40, ema: 0.5, phase: vec![phase(3, 0.3)], ..two_steps() };
-    let (path, net) = trained(&settings, network(true), &[]);
+/// The pictures to train on, normalized.
+fn pictures() -> Tensor {
     let data = Waves::divided().examining();
     let mut pictures = vec![0.0; 40 * 16];
     pictures.chunks_mut(16).enumerate().for_each(|(i, out)| data.image(Split::Train, i, out).unwrap());
     pictures.iter_mut().for_each(|value| *value = (*value - 0.5) / 0.25);
-    let x = Tensor::from_vec(pictures, (40, 1, 4, 4), &Device::Cpu).unwrap();
-    let tape = net.forward(&x, Mode::Eval, &Keep::All).unwrap();
+    Tensor::from_vec(pictures, (40, 1, 4, 4), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn statistics_are_measured_anew_for_averaged_weights() {
+    let settings = Train { batch: 40, ema: 0.5, phase: vec![phase(3, 0.3)], ..two_steps() };
+    let (path, net) = trained(&settings, network(true), &[]);
+    let tape = net.forward(&pictures(), Mode::Eval, &Keep::All).unwrap();
     let seen = tape.at(&net.graph, net.graph.id("conv").unwrap()).unwrap();
     let channels = seen.transpose(0, 1).unwrap().flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
     let moments = |values: &Vec<f32>| {

@@ -9,7 +9,7 @@ use interp_net::{Field, Network, NodeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Prior, Scope, Step, Term, share, values};
+use super::{Prior, Scope, State, Step, Term, share, values};
 use crate::Result;
 
 /// Adds `strength` times the mean over pictures of the share of evidence outside the object,
@@ -69,7 +69,7 @@ impl Prior for Attention {
         scope.nodes.iter().filter_map(|&id| net.graph.evidence_maps(id)).collect()
     }
 
-    fn penalty(&self, step: &Step<'_>, scope: &Scope) -> Result<Option<Term>> {
+    fn penalty(&self, step: &Step<'_>, scope: &Scope, _state: &mut State) -> Result<Option<Term>> {
         let unknown = || DataError::Settings("batches must have the masks of their objects".into());
         let masks = step.batch.masks.as_ref().ok_or_else(unknown)?;
         let mut term = Term::default();
@@ -313,7 +313,7 @@ mod tests {
                 let keep = Keep::Backward(prior.taps(net, &scope));
                 let tape = net.forward(&x, Mode::Train { frozen: vec![] }, &keep).unwrap();
                 let step = Step { net, tape: &tape, batch: &batch, now: Now { rates: &[], progress: 0.5 } };
-                let term = prior.penalty(&step, &scope).unwrap().unwrap();
+                let term = prior.penalty(&step, &scope, &mut State::default()).unwrap().unwrap();
                 (term, tape)
             };
             let (term, tape) = run(&net);

@@ -64,7 +64,7 @@ impl Prior for Hoyer {
         target::nothing_held(scope)
     }
 
-    fn penalty(&self, step: &Step<'_>, scope: &Scope) -> Result<Option<Term>> {
+    fn penalty(&self, step: &Step<'_>, scope: &Scope, _state: &mut State) -> Result<Option<Term>> {
         if self.is_over(step.now) {
             return Ok(None);
         }

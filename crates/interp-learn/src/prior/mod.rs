@@ -3,11 +3,14 @@
 //! One more prior is one file here: a settings struct (its documentation: equation, unit, source), an
 //! `impl Prior`, and a line in [`ENTRIES`].
 
+mod activity;
 mod attention;
 mod bank;
 mod bounded_field;
+mod decorrelated;
 mod group_lasso;
 mod hoyer;
+mod l0;
 mod l1;
 mod magnitude;
 mod non_negative;
@@ -20,30 +23,36 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use interp_data::Batch;
 use interp_net::finding::{Claim, Entry, Unfit};
-use interp_net::{Network, NodeId, Op, Params, Role, Tape};
+use interp_net::{Network, Node, NodeId, Op, Params, Role, Tape};
 
 use crate::Result;
 
+pub use activity::Activity;
 pub use attention::Attention;
 pub use bank::FilterBank;
 pub use bounded_field::BoundedField;
+pub use decorrelated::Decorrelated;
 pub use group_lasso::{GroupLasso, Grouping};
 pub use hoyer::Hoyer;
+pub use l0::L0;
 pub use l1::L1;
 pub use magnitude::Magnitude;
-pub use non_negative::NonNegative;
+pub use non_negative::{By, NonNegative};
 pub use orthogonal::Orthogonal;
 pub use slimming::Slimming;
 
 /// All priors.
 pub const ENTRIES: &[&Entry<dyn Prior>] = &[
     &l1::ENTRY,
+    &l0::ENTRY,
     &group_lasso::ENTRY,
     &slimming::ENTRY,
     &magnitude::ENTRY,
     &hoyer::ENTRY,
     &non_negative::ENTRY,
     &orthogonal::ENTRY,
+    &decorrelated::ENTRY,
+    &activity::ENTRY,
     &bounded_field::ENTRY,
     &bank::ENTRY,
     &attention::ENTRY,
@@ -60,10 +69,12 @@ pub struct Scope {
     pub names: Vec<String>,
     /// Positions of these parameters in [`Params::list`].
     pub positions: Vec<usize>,
+    /// For each node the batch norm that alone reads it, if there is one.
+    pub norms: Vec<Option<NodeId>>,
 }
 
 impl Scope {
-    /// The nodes that match one of `patterns` and have a parameter of one of `roles`.
+    /// The nodes that match one of `patterns` and have a parameter of one of `roles`, if there are any roles.
     ///
     /// # Errors
     /// If there is no pattern, or one matches no such node.
@@ -81,9 +92,9 @@ impl Scope {
 
     fn select(net: &Network, patterns: &[String], roles: &[Role], fits: impl Fn(NodeId) -> bool) -> Result<Self> {
         Unfit::unless(!patterns.is_empty(), "nodes", "needs at least one pattern")?;
-        let has = |id: NodeId| fits(id) && roles.iter().any(|&role| net.params.find(id, role).is_some());
-        let nodes =
-            net.graph.select(patterns, "layer that this prior can act on", |n| net.graph.id(&n.name).is_ok_and(has))?;
+        let has = |id: NodeId| roles.is_empty() || roles.iter().any(|&role| net.params.find(id, role).is_some());
+        let fits = |node: &Node| net.graph.id(&node.name).is_ok_and(|id| fits(id) && has(id));
+        let nodes = net.graph.select(patterns, "layer that this prior can act on", fits)?;
         Ok(Self::of(net, patterns.join(", "), nodes, roles))
     }
 
@@ -91,7 +102,8 @@ impl Scope {
         let positions =
             nodes.iter().flat_map(|&id| roles.iter().filter_map(move |&role| net.params.position(id, role))).collect();
         let names = nodes.iter().map(|&id| net.graph.nodes()[id].name.clone()).collect();
-        Self { label, nodes, names, positions }
+        let norms = nodes.iter().map(|&id| net.graph.norm_after(id)).collect();
+        Self { label, nodes, names, positions, norms }
     }
 
     /// The same nodes, by name, in a network that has changed.
@@ -104,6 +116,8 @@ impl Scope {
 /// What a prior remembers between steps; saved with the training state.
 #[derive(Clone, Debug, Default)]
 pub struct State {
+    /// Decides what is random in the prior; the trainer's, and not saved.
+    pub seed: u64,
     /// Named numbers, kept in f64.
     pub numbers: BTreeMap<String, f64>,
     /// Named tensors.
@@ -122,7 +136,7 @@ pub struct Now<'a> {
 
 /// A forward pass in training, before the backward sweep.
 pub struct Step<'a> {
-    /// The network.
+    /// The network as it was run.
     pub net: &'a Network,
     /// Its activations, as far as a backward sweep reads them, and those of the prior's [taps](Prior::taps).
     pub tape: &'a Tape,
@@ -145,7 +159,7 @@ pub struct Term {
 
 /// How training is steered, and what will be true of the result.
 pub trait Prior: Send + Sync {
-    /// The parameters it acts on.
+    /// The parameters it acts on; none for a prior on activations.
     fn roles(&self) -> &'static [Role] {
         &[Role::Weight]
     }
@@ -192,12 +206,48 @@ pub trait Prior: Send + Sync {
         vec![]
     }
 
-    /// What is added to the loss: steering through gradients.
+    /// Makes of the trained parameters those that a pass is run with, such as gated ones: with noise in the training
+    /// passes of phases where the prior steers, without in all others and in what is evaluated and saved.
+    ///
+    /// # Errors
+    /// If parameters cannot be changed.
+    fn realize(&self, _params: &mut Params, _scope: &Scope, _state: &State, _noisy: bool) -> Result<()> {
+        Ok(())
+    }
+
+    /// What is added to the loss: steering through gradients with respect to what the pass was run with.
     ///
     /// # Errors
     /// If it cannot be computed.
-    fn penalty(&self, _step: &Step<'_>, _scope: &Scope) -> Result<Option<Term>> {
+    fn penalty(&self, _step: &Step<'_>, _scope: &Scope, _state: &mut State) -> Result<Option<Term>> {
         Ok(None)
+    }
+
+    /// Is shown the gradients of a step with respect to the parameters that passes were run with, to train by them what is
+    /// its own; `now` is `None` in phases where it does not steer. Gives by position what gradients are multiplied with, so
+    /// that they are with respect to what the optimizer steps: the chain rule through [`Prior::realize`] or
+    /// [`Prior::after_update`].
+    ///
+    /// # Errors
+    /// If gradients cannot be read.
+    fn before_step(
+        &self,
+        _params: &Params,
+        _grads: &[Option<Tensor>],
+        _scope: &Scope,
+        _state: &mut State,
+        _now: Option<Now<'_>>,
+    ) -> Result<Vec<(usize, Tensor)>> {
+        Ok(vec![])
+    }
+
+    /// Takes the optimizer's step in another form of the parameters: given those from `before` it, it makes of the change
+    /// a change of that form. Called right after the step, before anything else sees the parameters.
+    ///
+    /// # Errors
+    /// If parameters cannot be changed.
+    fn after_update(&self, _params: &mut Params, _before: &Params, _scope: &Scope) -> Result<()> {
+        Ok(())
     }
 
     /// Steering after the optimizer's step: a proximal step, a controller of its strength.

@@ -1,32 +1,90 @@
-//! Non-negativity by projection.
+//! Non-negativity, by projection or by softplus.
 
+use candle_core::Tensor;
 use interp_net::finding::{Claim, Entry, Quantity, Relation, build};
-use interp_net::{Params, Role};
+use interp_net::{Network, Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Prior, Scope, State, change, project};
+use super::{Now, Prior, Scope, State, change, project, values};
 use crate::Result;
 
-/// No weight of a convolution or linear map and no gain of a batch norm is below zero: after every
-/// step `w = max(w, 0)`, the Euclidean projection (the proximal map of the indicator). Of the first values
-/// half become zero by it, which keeps filters different from each other; their absolute values would
-/// nearly all be averages.
+/// How weights are kept from falling below zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// After every step `w = max(w, 0)`, the Euclidean projection (the proximal map of the indicator).
+    #[default]
+    Projection,
+    /// Steps are taken in rho, `w = softplus(rho) = ln(1 + e^rho)`.
+    Softplus,
+}
+
+/// No weight of a convolution or linear map and no gain of a batch norm is below zero.
+///
+/// By projection, half of the first values become zero, which keeps filters different from each other; their absolute values
+/// would nearly all be averages. Zeros are exact, and come back where the loss asks for it.
+///
+/// By softplus, the way is smooth and no weight gets to zero: its gradient is `dw/drho = 1 - e^-w` of that of w, so that small
+/// weights move slowly, by about their square; an optimizer that looks at the size of gradients, as AdamW does, moves them by
+/// shares of themselves. First values below a tenth of their layer's root mean square start from there. Files hold w, and
+/// weight decay acts on w. A weight that something else makes zero stays zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct NonNegative {}
+pub struct NonNegative {
+    /// How.
+    pub by: By,
+}
 
 pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     name: "non_negative",
-    summary: "weights and batch-norm gains ≥ 0, by projection after every step",
+    summary: "weights and batch-norm gains ≥ 0, by projection after every step or by softplus",
     example: "kind = \"non_negative\"\nnodes = [\"*\"]\n",
     build: |section| build(section, |settings: NonNegative| Box::new(settings)),
     schema: || schemars::schema_for!(NonNegative),
 };
 
+/// Least first value of softplus, as a share of the root mean square of the layer's.
+const LEAST: f32 = 0.1;
+
 impl Prior for NonNegative {
     fn roles(&self) -> &'static [Role] {
         &[Role::Weight, Role::Gain]
+    }
+
+    fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
+        for &position in scope.positions.iter().filter(|_| self.by == By::Softplus) {
+            change(&mut net.params, position, |w| {
+                let least = LEAST * (w.iter().map(|w| w * w).sum::<f32>() / w.len().max(1) as f32).sqrt();
+                w.iter_mut().filter(|w| **w < least).for_each(|w| *w = least);
+            })?;
+        }
+        Ok(State::default())
+    }
+
+    fn before_step(
+        &self,
+        params: &Params,
+        _grads: &[Option<Tensor>],
+        scope: &Scope,
+        _state: &mut State,
+        now: Option<Now<'_>>,
+    ) -> Result<Vec<(usize, Tensor)>> {
+        let slope = |&position: &usize| {
+            let value = &params.list()[position].value;
+            let slopes: Vec<f32> = values(params, position)?.into_iter().map(|w| -(-w).exp_m1()).collect();
+            Ok((position, Tensor::from_vec(slopes, value.dims(), value.device())?))
+        };
+        let bent = self.by == By::Softplus && now.is_some();
+        scope.positions.iter().filter(|_| bent).map(slope).collect()
+    }
+
+    fn after_update(&self, params: &mut Params, before: &Params, scope: &Scope) -> Result<()> {
+        for &position in scope.positions.iter().filter(|_| self.by == By::Softplus) {
+            let before = values(before, position)?;
+            change(params, position, |w| w.iter_mut().zip(before).for_each(|(w, before)| *w = bend(before, *w)))?;
+        }
+        Ok(())
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, _state: &State) -> Result<()> {
@@ -41,5 +99,100 @@ impl Prior for NonNegative {
             relation: Relation::AtMost,
             bound: 0.0,
         }]
+    }
+}
+
+/// `ln(1 + e^rho)`, for large rho too.
+fn softplus(rho: f32) -> f32 {
+    rho.max(0.0) + (-rho.abs()).exp().ln_1p()
+}
+
+/// The rho of a weight: `w + ln(1 - e^-w)`; minus infinity of 0.
+fn inverse(w: f32) -> f32 {
+    w + (-(-w).exp_m1()).ln()
+}
+
+/// A step from `before` to `after` as one of rho: a weight that has not moved stays as it is.
+fn bend(before: f32, after: f32) -> f32 {
+    if after == before { before } else { softplus(inverse(before) + (after - before)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use interp_net::{Graph, Op};
+
+    use super::super::L1;
+    use super::*;
+
+    // adhoc b.6: softplus^-1(0.5) = ln(e^0.5 - 1), and dw/drho = 1 - e^-w, which is 0.00995 at w = 0.01.
+    #[test]
+    fn softplus_there_and_back() {
+        assert!((inverse(0.5) + 0.432_752).abs() < 1e-6, "{}", inverse(0.5));
+        for w in [1e-6f32, 0.01, 0.5, 3.0, 50.0, 200.0] {
+            assert!((softplus(inverse(w)) / w - 1.0).abs() < 1e-5, "{w}");
+        }
+        assert_eq!((inverse(0.0), softplus(f32::NEG_INFINITY)), (f32::NEG_INFINITY, 0.0));
+    }
+
+    #[test]
+    fn the_slope_is_that_of_softplus() {
+        for w in [0.01f32, 0.5, 2.0] {
+            let rho = inverse(w);
+            let slope = f64::from(softplus(rho + 1e-2) - softplus(rho - 1e-2)) / 2e-2;
+            assert!((slope / f64::from(-(-w).exp_m1()) - 1.0).abs() < 1e-3, "{slope} at {w}");
+        }
+        assert!((-(-0.01f32).exp_m1() - 0.00995).abs() < 1e-6);
+    }
+
+    // From 0.5 by -0.2: ln(1 + (e^0.5 - 1) e^-0.2).
+    #[test]
+    fn a_step_is_one_of_rho() {
+        let expected = (1.0 + (0.5f64.exp() - 1.0) * (-0.2f64).exp()).ln();
+        assert!((f64::from(bend(0.5, 0.3)) - expected).abs() < 1e-6);
+        assert_eq!((bend(0.25, 0.25), bend(0.0, -3.0)), (0.25, 0.0));
+        assert!(bend(0.1, -80.0) >= 0.0 && bend(0.1, f32::NAN).is_nan());
+    }
+
+    /// A map of three weights, and what acts on it.
+    fn map(weights: [f32; 3], prior: &dyn Prior) -> (Network, Scope) {
+        let mut graph = Graph::new(3, 1, 1).unwrap();
+        graph.then("map", Op::conv(1, 1, 1, 0, false)).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        change(&mut net.params, 0, |w| w.copy_from_slice(&weights)).unwrap();
+        let scope = Scope::new(&net, &["map".into()], prior.roles()).unwrap();
+        (net, scope)
+    }
+
+    // adhoc b.6: non-negative L1, max(w - rate strength, 0), is L1 and the projection on the same layers.
+    #[test]
+    fn with_l1_it_is_non_negative_l1() {
+        let (signs, few) = (NonNegative::default(), L1 { strength: 1e-2, ..L1::default() });
+        let (mut net, scope) = map([-1.0, 0.05, 0.0], &few);
+        let mut state = few.prepare(&mut net, &scope).unwrap();
+        let now = Now { rates: &[0.1], progress: 0.5 };
+        signs.enforce(&mut net.params, &scope, &State::default()).unwrap();
+        few.after_step(&mut net.params, &scope, &mut state, now).unwrap();
+        signs.enforce(&mut net.params, &scope, &State::default()).unwrap();
+        let found = values(&net.params, 0).unwrap();
+        assert_eq!([found[0], found[2]], [0.0, 0.0]);
+        assert!((found[1] - 0.049).abs() < 1e-7);
+    }
+
+    // adhoc b.6: after 1000 random steps.
+    #[test]
+    fn no_step_leads_below_zero() {
+        for by in [By::Projection, By::Softplus] {
+            let signs = NonNegative { by };
+            let (mut net, scope) = map([-1.0, 0.05, 0.3], &signs);
+            signs.prepare(&mut net, &scope).unwrap();
+            for step in 0..1000 {
+                let before = net.params.clone();
+                let moved = |i: usize| (12.9898 * (3 * step + i) as f32).sin();
+                change(&mut net.params, 0, |w| w.iter_mut().enumerate().for_each(|(i, w)| *w += moved(i))).unwrap();
+                signs.after_update(&mut net.params, &before, &scope).unwrap();
+                signs.enforce(&mut net.params, &scope, &State::default()).unwrap();
+                assert!(values(&net.params, 0).unwrap().iter().all(|&w| w >= 0.0));
+            }
+        }
     }
 }

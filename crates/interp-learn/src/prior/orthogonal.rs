@@ -144,7 +144,7 @@ fn norm(values: &[f32]) -> f32 {
 }
 
 /// The filters of unit length, and their lengths; a filter of zeros stays.
-fn unit_filters(w: &[f32], filters: usize) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn unit_filters(w: &[f32], filters: usize) -> (Vec<f32>, Vec<f32>) {
     let rows = w.chunks_exact((w.len() / filters).max(1));
     let lengths: Vec<f32> = rows.clone().map(norm).collect();
     let unit = rows.zip(&lengths).flat_map(|(row, &length)| {
@@ -156,7 +156,7 @@ fn unit_filters(w: &[f32], filters: usize) -> (Vec<f32>, Vec<f32>) {
 
 /// The mean squared cosine between two of the filters `unit` (n, d), and the gradient of ||U U^T - I||^2 / n along the sphere,
 /// 4 / n ((U U^T - I) U - its part along the filter), with respect to filters of length 1.
-fn similarity(unit: &[f32], filters: usize) -> Result<(f64, Vec<f32>)> {
+pub(super) fn similarity(unit: &[f32], filters: usize) -> Result<(f64, Vec<f32>)> {
     let width = unit.len() / filters;
     let rows = Tensor::from_slice(unit, (filters, width), &Device::Cpu)?;
     let mut cosines: Vec<f32> = ops::linear(&rows, &rows, None)?.flatten_all()?.to_vec1()?;
