@@ -13,7 +13,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use clap::{Args, Parser, ValueEnum};
 use interp::data::{Augment, Batch, Batches, DataError, Dataset, Divide, Divided, Info, Learning, Loader, Split};
-use interp::learn::{Event, Flow, Phase, Schedule, Task, Train, Trainer, fit, to_tensor};
+use interp::learn::{Event, Flow, Objective, Phase, Schedule, Task, Train, Trainer, fit, to_tensor};
 use interp::net::zoo::{Architecture, ResNet, Vgg};
 use interp::net::{Graph, Keep, Mode, NetError, Network, NodeId, Op, sealed};
 
@@ -217,6 +217,7 @@ fn train(graph: Graph, size: Size) -> Result<Found, Failure> {
     let phase = Phase { epochs: 1, learning_rate: 0.01, schedule: Schedule::Constant, ..Phase::default() };
     let settings = Train { batch: size.batch, phase: vec![phase], ..Train::default() };
     let task = Task {
+        objective: Objective::Classify,
         settings: &settings,
         data: data(&graph, size)?,
         augment: Augment::default(),

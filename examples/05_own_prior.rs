@@ -101,6 +101,7 @@ learning_rate = 0.05
         let recipe = Recipe::parse("small", &format!("{SMALL}{}", ENTRY.example), &catalog()).unwrap();
         let plan = Plan::new(recipe, &|_, _| {}).unwrap();
         let task = Task {
+            objective: plan.common.objective,
             settings: &plan.common.train,
             data: Arc::new(plan.data.learning()),
             augment: Augment::default(),

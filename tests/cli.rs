@@ -481,13 +481,13 @@ fn a_bench_keeps_what_is_finished_and_writes_its_table() {
     let one = bench("0");
     let first = logs();
     assert_eq!((one["seeds"].as_u64(), one["holds"].as_u64()), (Some(1), Some(1)));
-    assert!(one["accuracy"]["deviation"].is_null());
+    assert!(one["score"]["deviation"].is_null());
     let again = bench("0");
-    assert_eq!((&again["accuracy"], &again["tax"]), (&one["accuracy"], &one["tax"]));
+    assert_eq!((&again["score"], &again["tax"]), (&one["score"], &one["tax"]));
     assert_eq!(logs(), first, "what was finished was trained again");
     let two = bench("0,1");
     assert_eq!(two["claims"][0]["shown"].as_array().unwrap().len(), 2);
-    assert!(logs().is_superset(&first) && two["accuracy"]["deviation"].is_number());
+    assert!(logs().is_superset(&first) && two["score"]["deviation"].is_number());
     let page = fs::read_to_string(folder.path().join("page.md")).unwrap();
     assert_eq!(page.matches("`tiny`").count(), 1);
     fails(folder.path(), "interp-bench", &["nowhere.toml"], &["nowhere.toml"]);

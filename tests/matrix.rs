@@ -3,6 +3,7 @@ use std::sync::Arc;
 use interp::audit::Pictures;
 use interp::data::{Augment, Split};
 use interp::finding::{Measured, Quantity};
+use interp::folder::Stage;
 use interp::learn::{Fitted, Flow, LearnError, Task, Trainer, fit};
 use interp::net::Network;
 use interp::plan::Plan;
@@ -54,6 +55,9 @@ fn everywhere(name: &str, text: &str) -> toml::Table {
 fn recipe(model: &toml::Table, priors: &[toml::Table]) -> String {
     let mut table = example(STEPS);
     table.insert("model".into(), model.clone().into());
+    if model["kind"].as_str() == Some("soft_autoencoder") {
+        table.insert("objective".into(), example("denoise = { noise = 0.1 }").into());
+    }
     table.insert("prior".into(), priors.to_vec().into());
     toml::to_string(&table).unwrap()
 }
@@ -81,6 +85,7 @@ fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
         Ok(measured.iter().all(|m| m.holds))
     };
     let task = Task {
+        objective: plan.common.objective,
         settings: &plan.common.train,
         data: Arc::new(plan.data.learning()),
         augment: Augment::default(),
@@ -90,7 +95,7 @@ fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
         seed: 0,
         workers: 0,
     };
-    let mut trainer = Trainer::new(Network::new(plan.graph.clone(), 0).unwrap(), &task).unwrap();
+    let mut trainer = Trainer::new(plan.network(Stage::Main).unwrap(), &task).unwrap();
     let fitted = fit(&task, &mut trainer, &mut |_, _| Ok(Flow::Continue)).unwrap_or_else(|e| panic!("{e} in\n{text}"));
     let Fitted::Done { network, .. } = fitted else { panic!("stopped") };
     Some(plan.claims.iter().map(|claim| claim.quantity).zip(measure(&network).unwrap()).collect())

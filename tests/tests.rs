@@ -8,6 +8,8 @@ mod cli;
 mod common;
 /// The smaller network within a sparse one.
 mod compact;
+/// Networks that take noise away.
+mod denoise;
 /// The same result whatever the threads, and after being killed.
 mod determinism;
 /// Thresholds changed after training.

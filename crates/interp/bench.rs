@@ -18,11 +18,15 @@ pub struct Row {
     pub holds: usize,
     /// The claims, each with what was measured in every run.
     pub claims: Vec<Claimed>,
-    /// Test accuracy of the network in percent.
-    pub accuracy: Spread,
-    /// Test accuracy of its twin in percent, where there is one.
+    /// What the network does well: `accuracy` in percent, or `psnr` in dB.
+    pub measure: &'static str,
+    /// The unit of the three that follow: `%`, or `dB`.
+    pub unit: &'static str,
+    /// That of the network on test.
+    pub score: Spread,
+    /// That of its twin, where there is one.
     pub twin: Option<Spread>,
-    /// Accuracy of the twin minus that of the network, in points, seed by seed: what the claims cost.
+    /// That of the twin minus that of the network, in points or dB, seed by seed: what the claims cost.
     pub tax: Option<Spread>,
     /// Trained parameters that are not zero, as a share of the twin's or else of the network's own, in percent.
     pub nonzero: Spread,
@@ -70,7 +74,7 @@ impl Row {
         let first = runs.first()?;
         let spread = |value: &dyn Fn(&Summary) -> f64| Spread::of(&runs.iter().map(value).collect::<Vec<_>>());
         let with_twin: Option<Vec<(&Summary, f64)>> =
-            runs.iter().map(|run| Some((run, 100.0 * run.twin.as_ref()?.test.accuracy))).collect();
+            runs.iter().map(|run| Some((run, run.twin.as_ref()?.test.score.shown()))).collect();
         let of_twin = |value: &dyn Fn(&(&Summary, f64)) -> f64| {
             with_twin.as_ref().map(|runs| Spread::of(&runs.iter().map(value).collect::<Vec<_>>()))
         };
@@ -84,9 +88,11 @@ impl Row {
             seeds: runs.len(),
             holds: runs.iter().filter(|run| run.claims.iter().all(|claim| claim.holds)).count(),
             claims: (0..first.claims.len()).map(|index| claimed(runs, index)).collect(),
-            accuracy: spread(&|run| 100.0 * run.test.accuracy),
+            measure: first.test.score.key(),
+            unit: first.test.score.unit(),
+            score: spread(&|run| run.test.score.shown()),
             twin: of_twin(&|(_, twin)| *twin),
-            tax: of_twin(&|(run, twin)| twin - 100.0 * run.test.accuracy),
+            tax: of_twin(&|(run, twin)| twin - run.test.score.shown()),
             nonzero: spread(&nonzero),
             seconds: spread(&|run| run.seconds),
         })
@@ -102,11 +108,12 @@ impl Row {
         let claims: Vec<String> =
             self.claims.iter().map(|claim| format!("{}: {}", claim.statement, claim.shown.join(", "))).collect();
         let held = if self.claims.is_empty() { "–".into() } else { format!("{} of {}", self.holds, self.seeds) };
-        let optional = |spread: &Option<Spread>| spread.map_or("–".into(), |spread| spread.show(2));
+        let in_unit = |spread: Spread| if self.unit == "%" { spread.show(2) } else { spread.show(2) + " " + self.unit };
+        let optional = |spread: &Option<Spread>| spread.map_or("–".into(), in_unit);
         let cells = [
             claims.join("<br>"),
             held,
-            self.accuracy.show(2),
+            in_unit(self.score),
             optional(&self.twin),
             optional(&self.tax),
             self.nonzero.show(1),
@@ -129,8 +136,8 @@ const HEADINGS: [&str; 9] = [
     "data",
     "claims, and what was measured for each seed",
     "held",
-    "accuracy, %",
-    "its twin's, %",
+    "accuracy, %, or PSNR",
+    "its twin's",
     "tax, points",
     "parameters not zero, %",
     "seconds",
@@ -186,7 +193,9 @@ mod tests {
             seeds: 1,
             holds,
             claims: claims.clone(),
-            accuracy: one,
+            measure: "accuracy",
+            unit: "%",
+            score: one,
             twin: None,
             tax: None,
             nonzero: one,

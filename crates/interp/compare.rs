@@ -4,7 +4,7 @@ use interp_finding::random::stream;
 use rand::Rng;
 use serde::Serialize;
 
-/// The difference between two accuracies measured on the same pictures, in percentage points.
+/// The difference between two scores measured on the same pictures: in percentage points of accuracy, or dB of PSNR.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// First minus second.
@@ -16,13 +16,13 @@ pub struct Difference {
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2000;
 
-/// The paired difference of two lists of right and wrong, picture by picture (Efron and Tibshirani 1993,
-/// section 13.3). The resampling is seeded: the same lists give the same interval.
-pub fn paired(first: &[bool], second: &[bool]) -> Difference {
-    let differences: Vec<i8> = first.iter().zip(second).map(|(&a, &b)| i8::from(a) - i8::from(b)).collect();
+/// The paired difference of the means of two lists of scores, picture by picture (Efron and Tibshirani 1993, section 13.3),
+/// multiplied with `scale`. The resampling is seeded: the same lists give the same interval.
+pub fn paired(first: &[f64], second: &[f64], scale: f64) -> Difference {
+    let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| a - b).collect();
     let count = differences.len().max(1);
-    let points = |sum: i64| 100.0 * sum as f64 / count as f64;
-    let sum = |list: &mut dyn Iterator<Item = i8>| list.map(i64::from).sum::<i64>();
+    let points = |sum: f64| scale * sum / count as f64;
+    let sum = |list: &mut dyn Iterator<Item = f64>| list.sum::<f64>();
     let mut resampled: Vec<f64> = (0..RESAMPLES)
         .map(|resample| {
             let mut rng = stream(0, "bootstrap", 0, resample as u64);
@@ -43,9 +43,10 @@ mod tests {
     #[test]
     fn the_interval_has_the_width_of_theory() {
         let n = 4000;
-        let first: Vec<bool> = (0..n).map(|i| i % 10 != 0).collect();
-        let second: Vec<bool> = (0..n).map(|i| i % 20 != 1 && i % 10 != 0 || i % 40 == 0).collect();
-        let found = paired(&first, &second);
+        let scores = |right: &dyn Fn(i32) -> bool| (0..n).map(|i| f64::from(u8::from(right(i)))).collect::<Vec<f64>>();
+        let first = scores(&|i| i % 10 != 0);
+        let second = scores(&|i| i % 20 != 1 && i % 10 != 0 || i % 40 == 0);
+        let found = paired(&first, &second, 100.0);
         let (p, q) = (0.05, 0.025);
         assert!((found.points - 100.0 * (p - q)).abs() < 1e-9);
         let half = 196.0 * ((p + q - (p - q) * (p - q)) / f64::from(n)).sqrt();
@@ -56,7 +57,7 @@ mod tests {
 
     #[test]
     fn equal_lists_do_not_differ() {
-        assert_eq!(paired(&[true, false], &[true, false]), Difference { points: 0.0, interval: [0.0, 0.0] });
-        assert_eq!(paired(&[], &[]).points, 0.0);
+        assert_eq!(paired(&[1.0, 0.0], &[1.0, 0.0], 100.0), Difference { points: 0.0, interval: [0.0, 0.0] });
+        assert_eq!(paired(&[], &[], 1.0).points, 0.0);
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use interp_data::{DataError, Dataset, Divided, Info, Split, class_weights, renormalized};
 use interp_finding::{Claim, Quantity, Relation, nearest};
 use interp_learn::prior::Scope;
-use interp_learn::{LearnError, Steering};
+use interp_learn::{LearnError, Objective, Steering};
 use interp_net::zoo::Architecture;
 use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe};
 
+use crate::folder::Stage;
 use crate::recipe::{Common, Recipe};
 use crate::{Error, Origin, Result};
 
@@ -28,6 +29,9 @@ pub struct Plan {
     pub graph: Graph,
     /// The structure of the black-box twin.
     pub twin: Graph,
+    model: Box<dyn Architecture>,
+    /// The architecture of the twin, where it is another.
+    plain: Option<Box<dyn Architecture>>,
     /// The priors with what they act on.
     pub priors: Vec<Steering>,
     /// What is claimed: by the network's structure, then by the priors.
@@ -47,7 +51,9 @@ impl Plan {
         let text = recipe.resolved()?;
         let hash = interp_net::sealed::digest(&text);
         let origin = recipe.origin;
+        let objective = recipe.common.objective;
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
+        objective.check(&recipe.common.train).map_err(|unfit| origin.at_key(&unfit.key, unfit.to_string()))?;
         let data = recipe.data.object.open(progress).map_err(|e| unopened(e, &recipe.data.settings, &origin))?;
         let data = if recipe.model.object.sees_pixels() { as_pixels(data) } else { data };
         let info = data.info().clone();
@@ -60,12 +66,14 @@ impl Plan {
             return Err(origin.at_key("data", problem));
         }
         recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
-        let graph = |model: &dyn Architecture| {
+        let graph = |model: &dyn Architecture| -> Result<Graph> {
             let graph = model.graph([info.channels, info.height, info.width], info.classes.len());
-            graph.map_err(|e| origin.blame("model", e))
+            let graph = graph.map_err(|e| origin.blame("model", e))?;
+            check_output(&graph, objective, &info).map_err(|problem| origin.at_key("model", problem))?;
+            Ok(graph)
         };
-        let (model, plain) = (recipe.model.object.as_ref(), recipe.model.object.plain());
-        let (graph, twin) = (graph(model)?, graph(plain.as_deref().unwrap_or(model))?);
+        let (plain, model) = (recipe.model.object.plain(), recipe.model.object);
+        let (graph, twin) = (graph(&*model)?, graph(plain.as_deref().unwrap_or(&*model))?);
         let network = Network::new(graph.clone(), recipe.common.seed)?;
         let mut priors = vec![];
         for (i, prior) in recipe.priors.into_iter().enumerate() {
@@ -89,12 +97,26 @@ impl Plan {
         let class_weights = recipe.common.train.balance_classes.then(balanced);
         let data_hash = data.digest().to_owned();
         let common = recipe.common;
-        Ok(Self { text, hash, data, data_hash, info, graph, twin, priors, claims, common, class_weights })
+        Ok(Self { text, hash, data, data_hash, info, graph, twin, model, plain, priors, claims, common, class_weights })
     }
 
     /// Whether a twin is trained: without priors that steer it would be the same network, unless its structure is another.
     pub fn has_twin(&self) -> bool {
         self.common.twin && (self.priors.iter().any(|p| p.prior.steers()) || self.twin != self.graph)
+    }
+
+    /// A network before its first step, and before any prior has prepared it.
+    ///
+    /// # Errors
+    /// If the network cannot be made.
+    pub fn network(&self, stage: Stage) -> Result<Network> {
+        let (graph, model) = match stage {
+            Stage::Main => (&self.graph, &*self.model),
+            Stage::Twin => (&self.twin, self.plain.as_deref().unwrap_or(&*self.model)),
+        };
+        let mut network = Network::new(graph.clone(), self.common.seed)?;
+        model.start(&mut network)?;
+        Ok(network)
     }
 
     /// What is said of the data in files and reports.
@@ -106,7 +128,8 @@ impl Plan {
     pub fn meta(&self, graph: Graph, claims: &[Claim], epoch: usize) -> Meta {
         let info = self.info();
         let normalization = Normalization { mean: info.mean.clone(), std: info.std.clone() };
-        let mut meta = Meta::new(graph, info.classes.clone(), normalization);
+        let classes = if self.common.objective == Objective::Classify { info.classes.clone() } else { vec![] };
+        let mut meta = Meta::new(graph, classes, normalization);
         meta.data = info.name.clone();
         meta.recipe = self.text.clone();
         meta.epoch = epoch;
@@ -151,6 +174,26 @@ fn unopened(error: DataError, settings: &toml::Table, origin: &Origin) -> Error 
 fn as_pixels(data: Arc<dyn Dataset>) -> Arc<dyn Dataset> {
     let channels = data.info().channels;
     renormalized(data, &vec![0.0; channels], &vec![1.0; channels])
+}
+
+/// What is wrong with the shape of a network's outputs for an objective.
+fn check_output(graph: &Graph, objective: Objective, info: &Info) -> std::result::Result<(), String> {
+    let (given, needed) = (graph.shape(graph.output()), objective.output(info));
+    if given == needed {
+        return Ok(());
+    }
+    Err(match objective {
+        Objective::Classify => format!(
+            "`model` gives outputs of shape {given:?} and no logits of {} classes: a network that makes pictures needs \
+             [objective.denoise]",
+            info.classes.len()
+        ),
+        Objective::Denoise(_) => {
+            format!(
+                "`model` gives outputs of shape {given:?}: for [objective.denoise] they must be pictures, {needed:?}"
+            )
+        }
+    })
 }
 
 /// What training makes true of every network with soft thresholds.

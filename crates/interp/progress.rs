@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
-use interp_learn::{Event, Train, Trainer};
+use interp_learn::{Event, Task, Trainer};
 
 use crate::folder::Stage;
 
@@ -76,33 +76,34 @@ impl Screen {
         self.epoch.take().into_iter().chain(whole).for_each(|bar| bar.finish_and_clear());
     }
 
-    /// Shows an event of training by `settings`, `seconds` into the run.
-    pub fn training(&mut self, stage: Stage, event: &Event, trainer: &Trainer, settings: &Train, seconds: f64) {
-        let epochs = settings.epochs();
+    /// Shows an event of training for `task`, `seconds` into the run.
+    pub fn training(&mut self, stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, seconds: f64) {
+        let epochs = task.settings.epochs();
         match event {
-            Event::Step { of, rate } => self.step(stage, *of, *rate, trainer, settings),
+            Event::Step { of, rate } => self.step(stage, *of, *rate, trainer, task),
             Event::Epoch { epoch, train, validation, meets, .. } => {
                 self.epoch.take().into_iter().for_each(|bar| bar.finish_and_clear());
                 let best = trainer.best.as_ref().is_some_and(|best| best.epoch == *epoch);
+                let called = validation.score.name();
                 let note = match (best, meets) {
                     (true, _) => "  best so far",
                     (false, true) => "",
                     (false, false) => "  claims not met yet",
                 };
                 self.say(&format!(
-                    "{} epoch {epoch}/{epochs}  train loss {:.4} accuracy {:.2} %  val loss {:.4} accuracy {:.2} %  {seconds:.0} s{note}",
-                    name(stage), train.0, 100.0 * train.1, validation.loss, 100.0 * validation.accuracy,
+                    "{} epoch {epoch}/{epochs}  train loss {:.4} {called} {}  val loss {:.4} {called} {}  {seconds:.0} s{note}",
+                    name(stage), train.0, train.1, validation.loss, validation.score,
                 ));
             }
         }
     }
 
-    fn step(&mut self, stage: Stage, of: usize, rate: f64, trainer: &Trainer, settings: &Train) {
+    fn step(&mut self, stage: Stage, of: usize, rate: f64, trainer: &Trainer, task: &Task<'_>) {
         if !self.has_bars() {
             return;
         }
-        let (clock, epochs) = (&trainer.clock, settings.epochs());
-        let done = clock.batch.div_ceil(settings.accumulate);
+        let (clock, epochs) = (&trainer.clock, task.settings.epochs());
+        let done = clock.batch.div_ceil(task.settings.accumulate);
         let before = if stage == Stage::Twin { epochs } else { 0 };
         self.whole((of * epochs * self.networks) as u64, ((before + clock.epoch) * of + done) as u64);
         if self.epoch.is_none() {
@@ -111,10 +112,10 @@ impl Screen {
             self.epoch = Some(bar);
         }
         let seen = clock.seen.max(1) as f64;
-        let (loss, accuracy) = (clock.loss / seen, 100.0 * clock.correct as f64 / seen);
+        let (loss, score) = (clock.loss / seen, task.objective.score(clock.score / seen));
         let next = if done < of { "" } else { ", on to validation" };
         if let Some(bar) = &self.epoch {
-            bar.set_message(format!("loss {loss:.4} accuracy {accuracy:.1} % rate {rate:.4}{next}"));
+            bar.set_message(format!("loss {loss:.4} {} {score} rate {rate:.4}{next}", score.name()));
             bar.set_position(done as u64);
         }
     }

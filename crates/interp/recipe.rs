@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use interp_data::{Augment, Divide, Source};
 use interp_finding::{Built, Entry, Section, find, nearest};
-use interp_learn::Train;
 use interp_learn::prior::Prior;
+use interp_learn::{Objective, Train};
 use interp_net::zoo::Architecture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ pub struct Common {
     /// that is the network itself, there is no twin.
     #[serde(default = "yes")]
     pub twin: bool,
+    /// What the network is trained for.
+    #[serde(default)]
+    pub objective: Objective,
     /// How validation is cut from train.
     #[serde(default)]
     pub split: Divide,
@@ -84,7 +87,7 @@ pub struct Recipe {
 /// Keys of a recipe that are read by entries.
 const KINDED: [&str; 3] = ["data", "model", "prior"];
 /// Keys of [`Common`].
-const PLAIN: [&str; 6] = ["name", "seed", "twin", "split", "augment", "train"];
+const PLAIN: [&str; 7] = ["name", "seed", "twin", "objective", "split", "augment", "train"];
 
 impl Recipe {
     /// Reads the file, with overrides `a.b=c` (`prior.0.target=0.5` reaches into a list).

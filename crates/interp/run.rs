@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use interp_audit::Pictures;
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
-use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Steering, Task, Trainer, evaluate, fit};
+use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Objective, Steering, Task, Trainer, evaluate, fit};
 use interp_net::{Checkpoint, Keep, Meta, Network, files, sealed};
 use interp_report::number::show;
 use serde_json::json;
@@ -121,9 +121,9 @@ impl Sitting<'_> {
     fn train(&mut self, stage: Stage, saved: Option<Saved>) -> Result<bool> {
         let plan = self.plan;
         let nothing: &[Steering] = &[];
-        let (graph, priors, claims) = match stage {
-            Stage::Main => (&plan.graph, plan.priors.as_slice(), plan.claims.as_slice()),
-            Stage::Twin => (&plan.twin, nothing, [].as_slice()),
+        let (priors, claims) = match stage {
+            Stage::Main => (plan.priors.as_slice(), plan.claims.as_slice()),
+            Stage::Twin => (nothing, [].as_slice()),
         };
         let (data, split, workers) = (Arc::new(plan.data.learning()), Split::Validation, self.options.workers);
         let choosing = Pictures { data: data.clone(), split, workers };
@@ -137,6 +137,7 @@ impl Sitting<'_> {
             settings.phase.iter_mut().for_each(|phase| phase.priors = None);
         }
         let task = Task {
+            objective: plan.common.objective,
             settings: &settings,
             data,
             augment: plan.common.augment,
@@ -146,7 +147,7 @@ impl Sitting<'_> {
             seed: plan.common.seed,
             workers,
         };
-        let network = Network::new(graph.clone(), plan.common.seed)?.to_device(&self.options.device)?;
+        let network = plan.network(stage)?.to_device(&self.options.device)?;
         let mut trainer = match saved {
             Some((state, tensors)) => Trainer::load(network, &task, state.snapshot, &tensors)?,
             None => Trainer::new(network, &task)?,
@@ -190,7 +191,7 @@ impl Sitting<'_> {
         last_save: &mut Instant,
     ) -> Result<Flow> {
         let seconds = self.seconds();
-        self.screen.training(stage, event, trainer, task.settings, seconds);
+        self.screen.training(stage, event, trainer, task, seconds);
         if let Event::Epoch { .. } = event {
             let line = epoch_line(stage, event, trainer, task, seconds);
             self.log.line(&line)?;
@@ -221,15 +222,15 @@ impl Sitting<'_> {
         let events = self.log.events()?;
         let main = self.examine(Stage::Main)?;
         let twin = self.plan.has_twin().then(|| self.examine(Stage::Twin)).transpose()?;
-        let difference = twin.as_ref().map(|twin| paired(&main.test.correct, &twin.test.correct));
+        let difference =
+            twin.as_ref().map(|twin| paired(&main.test.scores, &twin.test.scores, main.test.score.scale()));
         let twin_summary = twin.as_ref().zip(difference).map(|(twin, difference)| {
             let epoch = twin.epoch;
             Twin { test: scores(&twin.test), validation: scores(&twin.validation), epoch, size: twin.size, difference }
         });
         let stages = [("the network", Some(&main)), ("the twin", twin.as_ref())];
-        let classes = self.plan.info().classes.len();
-        let warnings =
-            stages.into_iter().filter_map(|(name, found)| doubt(name, &found?.validation, classes)).collect();
+        let doubts = stages.into_iter().filter_map(|(name, found)| doubt(self.plan, name, &found?.validation));
+        let warnings = doubts.collect();
         let summary = Summary {
             version: summary::VERSION,
             name: self.plan.common.name.clone(),
@@ -259,15 +260,16 @@ impl Sitting<'_> {
         let network = file.network(&path, None, [info.height, info.width])?;
         let there = network.to_device(&self.options.device)?;
         let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
-        let on = |split: Split| -> Result<(Evaluation, Confusion)> {
+        let objective = &self.plan.common.objective;
+        let on = |split: Split| -> Result<(Evaluation, Option<Confusion>)> {
             let data = self.plan.data.examining();
             let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
             let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
-            let mut confusion = Confusion::new(info.classes.len());
-            let found = evaluate(&there, info, loader.in_order(None), &Keep::Output, |batch, _, logits| {
+            let mut confusion = (*objective == Objective::Classify).then(|| Confusion::new(info.classes.len()));
+            let found = evaluate(&there, objective, info, loader.in_order(None), &Keep::Output, |batch, _, output| {
                 done += batch.labels.len() as u64;
                 bar.set(done, all);
-                Ok(confusion.add(&batch.labels, logits)?)
+                Ok(confusion.as_mut().map_or(Ok(()), |confusion| confusion.add(&batch.labels, output))?)
             })?;
             Ok((found, confusion))
         };
@@ -282,30 +284,35 @@ impl Sitting<'_> {
 struct Examined {
     network: Network,
     test: Evaluation,
-    /// On test.
-    confusion: Confusion,
+    /// On test, where classes are told.
+    confusion: Option<Confusion>,
     validation: Evaluation,
     claims: Vec<Measured>,
     epoch: usize,
     size: Size,
 }
 
-/// A warning where a network is no better than guessing: K classes, all alike likely, have a loss of ln K.
-fn doubt(name: &str, validation: &Evaluation, classes: usize) -> Option<String> {
-    let (loss, guessing) = (validation.loss, (classes as f64).ln());
+/// A warning where a network is no better than guessing, K classes all alike likely having a loss of ln K, or than doing
+/// nothing, which leaves all of the noise.
+fn doubt(plan: &Plan, name: &str, validation: &Evaluation) -> Option<String> {
+    let classes = plan.info().classes.len();
+    let (least, what) = match plan.common.objective {
+        Objective::Classify => ((classes as f64).ln(), format!("guessing among {classes} classes")),
+        Objective::Denoise(_) => (1.0, "leaving the noise as it is".to_owned()),
+    };
     let said = || {
         format!(
-            "the loss of {name} on validation, {}, is above {}, that of guessing among {classes} classes: if training went \
-             astray, lower the learning rate, or clip gradients",
-            show(loss),
-            show(guessing)
+            "the loss of {name} on validation, {}, is above {}, that of {what}: if training went astray, lower the learning \
+             rate, or clip gradients",
+            show(validation.loss),
+            show(least)
         )
     };
-    (loss > guessing).then(said)
+    (validation.loss > least).then(said)
 }
 
 fn scores(found: &Evaluation) -> Scores {
-    Scores { accuracy: found.accuracy, loss: found.loss, count: found.correct.len() }
+    Scores { score: found.score, loss: found.loss, count: found.scores.len() }
 }
 
 /// Parameters and multiply-adds of a network.
@@ -328,9 +335,9 @@ fn epoch_line(stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, s
         "epoch": epoch,
         "phase": phase,
         "learning_rate": rate,
-        "train": { "loss": train.0, "accuracy": train.1 },
+        "train": { "loss": train.0, (train.1.key()): train.1.value() },
         "penalty": penalty,
-        "validation": { "loss": validation.loss, "accuracy": validation.accuracy },
+        "validation": { "loss": validation.loss, (validation.score.key()): validation.score.value() },
         "meets_claims": meets,
         "chosen": trainer.best.as_ref().is_some_and(|best| best.epoch == *epoch),
         "priors": trainer.prior_numbers(task),

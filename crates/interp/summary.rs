@@ -1,6 +1,7 @@
 //! `summary.json`: what a run found. Documented in `docs/summary.md`.
 
 use interp_finding::Measured;
+use interp_learn::Score;
 use serde::Serialize;
 
 use crate::compare::Difference;
@@ -37,12 +38,13 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// Accuracy and loss on a split.
+/// Score and loss on a split.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Scores {
-    /// Share of pictures classified rightly.
-    pub accuracy: f64,
-    /// Mean cross-entropy in nats.
+    /// Under its own key: `accuracy`, the share of pictures classified rightly, or `psnr`, its mean over pictures in dB.
+    #[serde(flatten)]
+    pub score: Score,
+    /// Mean cross-entropy in nats, or the share of the noise that is left.
     pub loss: f64,
     /// Pictures.
     pub count: usize,
@@ -70,6 +72,6 @@ pub struct Twin {
     pub epoch: usize,
     /// How large it is.
     pub size: Size,
-    /// Test accuracy of the interpretable network minus the twin's.
+    /// Test score of the interpretable network minus the twin's.
     pub difference: Difference,
 }

@@ -3,12 +3,16 @@
 mod bank;
 mod channels;
 mod claims;
+mod denoising;
 mod evidence;
 mod pictures;
+mod shrinkage;
 mod zeros;
 
 pub use claims::{measure, quantity};
+pub use denoising::Denoising;
 pub use pictures::Pictures;
+pub use shrinkage::{Planes, RULES, Rule, Shrinkage, bayes_threshold, deviation, sure, sure_threshold, universal};
 pub use zeros::Zeros;
 
 /// Why an analysis could not be done.
@@ -27,6 +31,12 @@ pub enum AuditError {
     /// A tensor operation of candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+    /// The network takes no noise away, or has nothing to turn.
+    #[error("the network does not make pictures of the size of its input with soft thresholds: it takes no noise away")]
+    NotDenoising,
+    /// There is nothing to measure on.
+    #[error("there are no pictures to measure on")]
+    NoPictures,
     /// A claim about a node that cannot be measured there.
     #[error("the claim \"{claim}\" cannot be measured: {problem}")]
     Claim {

@@ -81,10 +81,10 @@ pub(crate) fn values(
 }
 
 /// Pictures that go through the network at a time.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 
 /// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.
-fn images(net: &Network, batch: &Batch) -> Result<Tensor> {
+pub(crate) fn images(net: &Network, batch: &Batch) -> Result<Tensor> {
     let shape = net.graph.shape(0); // (C, H, W)
     let shape = (batch.labels.len(), shape[1], shape[2], shape[0]);
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)

@@ -67,6 +67,13 @@ impl Gauge for Zeros {
     }
 
     fn value(&self) -> Option<f64> {
+        self.share()
+    }
+}
+
+impl Zeros {
+    /// The share of zeros of all nodes together, in [0, 1]; `None` where nothing was counted.
+    pub(crate) fn share(&self) -> Option<f64> {
         let (zeros, all) = self.0.iter().fold((0, 0), |(zeros, all), count| (zeros + count.zeros, all + count.all));
         (all > 0).then(|| zeros as f64 / all as f64)
     }

@@ -2,20 +2,20 @@
 
 use candle_core::{Device, Tensor};
 use interp_data::{Batch, Batches};
-use interp_net::ops::{Targets, cross_entropy};
 use interp_net::{Keep, Mode, Network, Tape};
 
-use crate::Result;
+use crate::{Objective, Result, Score};
 
 /// How well a network does on a split.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Mean cross-entropy in nats, without smoothing or class weights.
+    /// Mean loss of the objective: cross-entropy in nats without smoothing or class weights, or the share of the noise that
+    /// is left.
     pub loss: f64,
-    /// Share of pictures whose largest logit is that of their label.
-    pub accuracy: f64,
-    /// For each picture, whether it was right; in order.
-    pub correct: Vec<bool>,
+    /// The mean of `scores`.
+    pub score: Score,
+    /// For each picture, in order: 1 where it is right and 0 where not, or its PSNR in dB.
+    pub scores: Vec<f64>,
 }
 
 /// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.
@@ -27,33 +27,32 @@ pub fn to_tensor(batch: &Batch, info: &interp_data::Info) -> Result<Tensor> {
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
 }
 
-/// Runs the network over all batches, where it lies: loss and accuracy, and `each` is handed every batch with its pass, of
-/// which `keep` is kept, and its logits (N, K) on the CPU. On the CPU results do not depend on how pictures are batched: losses are summed one picture at a
-/// time.
+/// Runs the network over all batches, where it lies: loss and score, and `each` is handed every batch with its pass, of
+/// which `keep` is kept, and its output on the CPU: logits (N, K), or pictures (N, C, H, W). On the CPU results do not depend
+/// on how pictures are batched: losses are summed one picture at a time.
 ///
 /// # Errors
 /// If a batch cannot be had or does not fit the network, or `each` fails.
 pub fn evaluate(
     net: &Network,
+    objective: &Objective,
     info: &interp_data::Info,
     batches: Batches,
     keep: &Keep,
     mut each: impl FnMut(&Batch, &Tape, &Tensor) -> Result<()>,
 ) -> Result<Evaluation> {
-    let (mut loss, mut correct) = (0.0, vec![]);
+    let (mut loss, mut scores) = (0.0, vec![]);
     for batch in batches {
         let batch = batch?;
-        let tape = net.forward(&to_tensor(&batch, info)?, Mode::Eval, keep)?;
-        let logits = &tape.output(&net.graph)?.to_device(&Device::Cpu)?;
-        for (row, &label) in batch.labels.iter().enumerate() {
-            loss += cross_entropy(&logits.narrow(0, row, 1)?, Targets::Classes(&[label]), 0.0, None)?.loss;
-        }
-        correct.extend(hits(logits, &batch.labels)?);
-        each(&batch, &tape, logits)?;
+        let tape = net.forward(&objective.measuring_input(&batch, info)?, Mode::Eval, keep)?;
+        let output = &tape.output(&net.graph)?.to_device(&Device::Cpu)?;
+        objective.losses(output, &batch, info)?.into_iter().for_each(|of_picture| loss += of_picture);
+        scores.extend(objective.scores(output, &batch, info)?);
+        each(&batch, &tape, output)?;
     }
-    let count = correct.len().max(1) as f64;
-    let accuracy = correct.iter().filter(|&&hit| hit).count() as f64 / count;
-    Ok(Evaluation { loss: loss / count, accuracy, correct })
+    let count = scores.len().max(1) as f64;
+    let score = objective.score(scores.iter().sum::<f64>() / count);
+    Ok(Evaluation { loss: loss / count, score, scores })
 }
 
 /// Whether the largest logit is that of the label; the first of equal ones counts.

@@ -9,7 +9,7 @@ use tracing::trace_span;
 
 use crate::prior::{Prior, Scope, State, change, project};
 use crate::trainer::Frame;
-use crate::{Evaluation, LearnError, Result, Train, Trainer, evaluate, to_tensor};
+use crate::{Evaluation, LearnError, Objective, Result, Score, Train, Trainer, evaluate};
 
 /// A prior in a recipe.
 pub struct Steering {
@@ -23,6 +23,8 @@ pub struct Steering {
 
 /// All that training is given.
 pub struct Task<'a> {
+    /// What for.
+    pub objective: Objective,
     /// How to train.
     pub settings: &'a Train,
     /// Train and validation. The test split cannot be reached from here.
@@ -59,11 +61,11 @@ pub enum Event {
         phase: usize,
         /// The last learning rate.
         rate: f64,
-        /// Mean loss and accuracy over train, as seen in training.
-        train: (f64, f64),
+        /// Mean loss and score over train, as seen in training.
+        train: (f64, Score),
         /// Mean penalty of the priors.
         penalty: f64,
-        /// Loss and accuracy on validation.
+        /// Loss and score on validation.
         validation: Evaluation,
         /// Whether the network met its claims.
         meets: bool,
@@ -138,16 +140,17 @@ pub fn fit(
         }
         let mut candidate = trainer.candidate(task)?;
         if settings.ema > 0.0 {
-            recalibrate(&mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
+            recalibrate(task, &mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
         }
-        let found = trace_span!("validation")
-            .in_scope(|| evaluate(&candidate, &info, validation.in_order(None), &Keep::Output, |_, _, _| Ok(())))?;
+        let found = trace_span!("validation").in_scope(|| {
+            evaluate(&candidate, &task.objective, &info, validation.in_order(None), &Keep::Output, |_, _, _| Ok(()))
+        })?;
         if !found.loss.is_finite() {
             return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
         }
         let meets = (task.meets)(&candidate)?;
         trainer.consider(&candidate, &found, meets && frame.settled);
-        let event = epoch_event(trainer, phase, rate(steps.saturating_sub(1)), found, meets);
+        let event = epoch_event(task, trainer, phase, rate(steps.saturating_sub(1)), found, meets);
         trainer.turn();
         if observe(&event, trainer)? == Flow::Stop {
             return Ok(Fitted::Stopped);
@@ -189,19 +192,34 @@ const RECALIBRATION: usize = 50;
 
 /// Batch-norm statistics of averaged parameters: the plain mean over some training batches
 /// (Izmailov et al. 2018, arXiv 1803.05407, section 3.2).
-fn recalibrate(net: &mut Network, train: &Loader, epoch: usize, info: &Info, frame: &Frame) -> Result<()> {
+fn recalibrate(
+    task: &Task<'_>,
+    net: &mut Network,
+    train: &Loader,
+    epoch: usize,
+    info: &Info,
+    frame: &Frame,
+) -> Result<()> {
     for (i, batch) in train.epoch(epoch as u64, 0).take(RECALIBRATION).enumerate() {
         let mode = Mode::Train { frozen: frame.frozen.clone() };
-        let tape = net.forward(&to_tensor(&batch?, info)?, mode, &Keep::Output)?;
+        let x = task.objective.training_input(&batch?, info, task.seed, epoch)?;
+        let tape = net.forward(&x, mode, &Keep::Output)?;
         net.average_statistics(&tape, 1.0 / (i + 1) as f64)?;
     }
     Ok(())
 }
 
-fn epoch_event(trainer: &Trainer, phase: usize, rate: f64, validation: Evaluation, meets: bool) -> Event {
+fn epoch_event(
+    task: &Task<'_>,
+    trainer: &Trainer,
+    phase: usize,
+    rate: f64,
+    validation: Evaluation,
+    meets: bool,
+) -> Event {
     let clock = &trainer.clock;
     let seen = clock.seen.max(1) as f64;
-    let train = (clock.loss / seen, clock.correct as f64 / seen);
+    let train = (clock.loss / seen, task.objective.score(clock.score / seen));
     Event::Epoch { epoch: clock.epoch + 1, phase, rate, train, penalty: clock.penalty / seen, validation, meets }
 }
 
@@ -215,7 +233,7 @@ fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Re
     let mut network = trainer.candidate(task)?;
     if let (true, Some((phase, within))) = (task.settings.ema > 0.0, task.settings.phase_of(epochs.saturating_sub(1))) {
         let frame = Frame::new(task, trainer, phase, within)?;
-        recalibrate(&mut network, train, epochs - 1, info, &frame)?;
+        recalibrate(task, &mut network, train, epochs - 1, info, &frame)?;
     }
     Ok(Fitted::Done { network: Box::new(network), epoch: epochs })
 }

@@ -6,6 +6,7 @@
 mod buffers;
 mod evaluate;
 mod fit;
+mod objective;
 mod optimizer;
 pub mod prior;
 mod schedule;
@@ -15,6 +16,7 @@ mod trainer;
 
 pub use evaluate::{Evaluation, evaluate, to_tensor};
 pub use fit::{Event, Fitted, Flow, Steering, Task, fit};
+pub use objective::{Denoise, Objective, Score};
 pub use optimizer::{AdamW, Optimizer, Sgd};
 pub use schedule::Schedule;
 pub use settings::{Group, Phase, Train};

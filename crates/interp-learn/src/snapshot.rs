@@ -13,7 +13,7 @@ use crate::{Best, Clock, LearnError, Result, Task, Trainer};
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
     clock: Clock,
-    /// Epoch, accuracy and loss of the best network.
+    /// Epoch, score and loss of the best network.
     best: Option<(usize, f64, f64)>,
     /// Numbers that the priors remember.
     numbers: Vec<BTreeMap<String, f64>>,
@@ -48,7 +48,7 @@ impl Trainer {
         for (index, state) in self.states.iter().enumerate() {
             tensors.extend(state.tensors.iter().map(|(name, t)| (format!("prior.{index}/{name}"), t.clone())));
         }
-        let best = self.best.as_ref().map(|best| (best.epoch, best.accuracy, best.loss));
+        let best = self.best.as_ref().map(|best| (best.epoch, best.score.value(), best.loss));
         let numbers = self.states.iter().map(|state| state.numbers.clone()).collect();
         let (clock, counts) = (self.clock.clone(), self.counts.clone());
         Ok((Snapshot { clock, best, numbers, counts }, tensors))
@@ -64,10 +64,11 @@ impl Trainer {
             return Err(LearnError::State("it has other priors or parameters".into()));
         }
         take(tensors, "params", &mut trainer.network.params)?;
-        if let Some((epoch, accuracy, loss)) = snapshot.best {
+        if let Some((epoch, score, loss)) = snapshot.best {
             let mut params = trainer.network.params.clone();
             take(tensors, "best", &mut params)?;
-            trainer.best = Some(Best { params, epoch, accuracy, loss });
+            let score = task.objective.score(score);
+            trainer.best = Some(Best { params, epoch, score, loss });
         }
         for (position, param) in trainer.network.params.list().iter().enumerate() {
             let name = &param.name;

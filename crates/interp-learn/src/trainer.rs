@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 use interp_data::{Batch, Info};
-use interp_net::ops::{self, Targets, Update, cross_entropy};
+use interp_net::ops::{self, Update};
 use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
 use tracing::trace_span;
 
 use crate::buffers::Buffers;
-use crate::evaluate::hits;
+use crate::objective::Loss;
 use crate::prior::{Now, Scope, State, Step, values};
-use crate::{Evaluation, LearnError, Phase, Result, Task, Train, to_tensor};
+use crate::{Evaluation, LearnError, Phase, Result, Score, Task, Train};
 
 /// Where training stands. Sums are over the present epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,13 +26,13 @@ pub struct Clock {
     pub seen: usize,
     /// Sum over pictures of the loss.
     pub loss: f64,
-    /// Pictures that were right.
-    pub correct: usize,
+    /// Sum over pictures of the score: 1 for one that was right, or its PSNR.
+    pub score: f64,
     /// Sum over pictures of the priors' penalties.
     pub penalty: f64,
 }
 
-/// The best network so far: highest validation accuracy, of equal ones lowest loss, among those that
+/// The best network so far: highest validation score, of equal ones lowest loss, among those that
 /// meet the claims and come after the work of priors that claim nothing.
 #[derive(Clone, Debug)]
 pub struct Best {
@@ -40,8 +40,8 @@ pub struct Best {
     pub params: Params,
     /// The epoch after which it was, from 1.
     pub epoch: usize,
-    /// Its accuracy on validation.
-    pub accuracy: f64,
+    /// Its score on validation.
+    pub score: Score,
     /// Its loss on validation.
     pub loss: f64,
 }
@@ -155,7 +155,8 @@ impl Trainer {
         batch: &Batch,
         info: &Info,
     ) -> Result<Grads> {
-        let x = to_tensor(batch, info)?;
+        let objective = &task.objective;
+        let x = objective.training_input(batch, info, task.seed, self.clock.epoch)?;
         let mut network = self.network.clone();
         self.realize(task, &mut network.params, |index| moment.now(index).is_some())?;
         let steered =
@@ -163,12 +164,10 @@ impl Trainer {
         let taps = steered.flat_map(|(_, (p, scope))| p.prior.taps(&network, scope)).collect();
         let mode = Mode::Train { frozen: moment.frame.frozen.clone() };
         let tape = network.forward(&x, mode, &Keep::Backward(taps))?;
-        let logits = tape.output(&network.graph)?;
-        let targets = Targets::Classes(&batch.labels);
-        let loss = trace_span!("loss")
-            .in_scope(|| cross_entropy(logits, targets, task.settings.label_smoothing, task.class_weights))?;
-        self.note(batch, loss.loss, &hits(logits, &batch.labels)?)?;
-        let mut seeds = vec![(network.graph.output(), loss.grad)];
+        let output = tape.output(&network.graph)?;
+        let Loss { value, grad } = trace_span!("loss").in_scope(|| objective.loss(task, output, batch, info))?;
+        self.note(batch, value, &objective.scores(output, batch, info)?)?;
+        let mut seeds = vec![(network.graph.output(), grad)];
         let mut extra = vec![];
         for (index, p) in task.priors.iter().enumerate() {
             let Some(now) = moment.now(index) else { continue };
@@ -190,7 +189,7 @@ impl Trainer {
     }
 
     /// Adds a batch to the epoch's sums.
-    fn note(&mut self, batch: &Batch, loss: f64, hits: &[bool]) -> Result<()> {
+    fn note(&mut self, batch: &Batch, loss: f64, scores: &[f64]) -> Result<()> {
         let clock = &mut self.clock;
         if !loss.is_finite() {
             return Err(LearnError::Diverged { epoch: clock.epoch + 1, step: clock.batch + 1, loss });
@@ -198,7 +197,7 @@ impl Trainer {
         clock.batch += 1;
         clock.seen += batch.labels.len();
         clock.loss += loss * batch.labels.len() as f64;
-        clock.correct += hits.iter().filter(|&&hit| hit).count();
+        clock.score += scores.iter().sum::<f64>();
         Ok(())
     }
 
@@ -320,10 +319,10 @@ impl Trainer {
 
     /// Keeps a candidate if it may be chosen and is better than the best so far.
     pub(crate) fn consider(&mut self, candidate: &Network, found: &Evaluation, eligible: bool) {
-        let better = |best: &Best| (found.accuracy, -found.loss) > (best.accuracy, -best.loss);
+        let better = |best: &Best| (found.score, -found.loss) > (best.score, -best.loss);
         if eligible && self.best.as_ref().is_none_or(better) {
-            let (accuracy, loss) = (found.accuracy, found.loss);
-            self.best = Some(Best { params: candidate.params.clone(), epoch: self.clock.epoch + 1, accuracy, loss });
+            let (score, loss) = (found.score, found.loss);
+            self.best = Some(Best { params: candidate.params.clone(), epoch: self.clock.epoch + 1, score, loss });
         }
     }
 

@@ -12,7 +12,7 @@ use interp_learn::prior::{
     Slimming, State, Step, Term,
 };
 use interp_learn::{
-    AdamW, Event, Fitted, Flow, Group, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
+    AdamW, Event, Fitted, Flow, Group, Objective, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
 };
 use interp_net::finding::{Bank, Claim};
 use interp_net::{Graph, Keep, Mode, Network, Node, Op, Params, Role};
@@ -91,7 +91,8 @@ fn task<'a>(
     meets: &'a dyn Fn(&Network) -> interp_learn::Result<bool>,
 ) -> Task<'a> {
     let data = Arc::new(Waves::divided().learning());
-    Task { settings, data, augment: Augment::default(), priors, class_weights: None, meets, seed: 1, workers: 0 }
+    let (objective, augment) = (Objective::Classify, Augment::default());
+    Task { objective, settings, data, augment, priors, class_weights: None, meets, seed: 1, workers: 0 }
 }
 
 /// The values of all parameters, by position.
@@ -563,7 +564,7 @@ fn the_best_is_chosen_among_those_that_meet_the_claims() {
     let (mut scores, mut kept) = (vec![], vec![]);
     let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
         if let Event::Epoch { validation, .. } = event {
-            scores.push((validation.accuracy, -validation.loss));
+            scores.push((validation.score.value(), -validation.loss));
             kept.push(values(&trainer.network.params));
         }
         Ok(Flow::Continue)
@@ -587,7 +588,7 @@ fn without_a_claim_nothing_is_chosen_before_a_prior_has_done_its_work() {
     let mut scores = vec![];
     let fitted = fit(&task, &mut trainer, &mut |event, _| {
         if let Event::Epoch { validation, .. } = event {
-            scores.push((validation.accuracy, -validation.loss));
+            scores.push((validation.score.value(), -validation.loss));
         }
         Ok(Flow::Continue)
     });

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use super::checkpoint::{Which, measure_claims};
+use super::shrinkage::Shrinkage;
 use super::{Ending, Machine, exit, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
@@ -34,6 +35,7 @@ enum Analysis {
         #[command(flatten)]
         machine: Machine,
     },
+    Shrinkage(Shrinkage),
 }
 
 /// The program's command line.
@@ -47,6 +49,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Claims { checkpoint, data, json, machine } => {
             exit(claims(checkpoint, data.as_deref(), json, &machine, catalog))
         }
+        Analysis::Shrinkage(shrinkage) => exit(shrinkage.run(catalog)),
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use interp_audit::Pictures;
 use interp_data::{DataError, Dataset, Divided, Source, Split, renormalized, split_spec};
 use interp_finding::Measured;
+use interp_learn::Objective;
 use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::folder::{Folder, Stage};
@@ -149,7 +150,7 @@ pub(super) fn measure_claims(
     let pictures = match (claims.iter().any(|claim| claim.quantity.needs_pictures()), &loaded.normalization) {
         (true, Some(normalization)) => {
             let data = open_for(&loaded.file, spec, catalog, screen)?;
-            check_fit(loaded, data.info())?;
+            check_fit(loaded, objective(&loaded.file, catalog), data.info())?;
             let data = renormalized(data, &normalization.mean, &normalization.std);
             Some(Pictures { data, split: Split::Test, workers })
         }
@@ -182,8 +183,14 @@ pub(super) fn split(name: &str) -> std::result::Result<Split, String> {
     }
 }
 
+/// What a network was trained for, by its own recipe; where there is none that can be read, to tell classes.
+pub(super) fn objective(file: &Checkpoint, catalog: &Catalog) -> Objective {
+    let recipe = own_recipe(file, catalog).and_then(Result::ok);
+    recipe.map(|recipe| recipe.common.objective).unwrap_or_default()
+}
+
 /// Says which of a network's needs a data set does not meet.
-pub(super) fn check_fit(loaded: &Loaded, info: &interp_data::Info) -> Result<()> {
+pub(super) fn check_fit(loaded: &Loaded, objective: Objective, info: &interp_data::Info) -> Result<()> {
     let (network, path) = (&loaded.network, &loaded.path);
     let classes = loaded.file.meta.as_ref().map(|meta| &meta.classes);
     let wants = network.graph.shape(0);
@@ -193,6 +200,9 @@ pub(super) fn check_fit(loaded: &Loaded, info: &interp_data::Info) -> Result<()>
     } else if wants != has {
         let ([_, height, width], name) = (has, &info.name);
         format!("the network takes pictures of {}x{}; those of {name} are {height}x{width}", wants[1], wants[2])
+    } else if network.graph.shape(network.graph.output()) == objective.output(info) && objective != Objective::Classify
+    {
+        return Ok(());
     } else if network.graph.outputs() != info.classes.len() {
         format!("the network has {} outputs; {} has {} classes", network.graph.outputs(), info.name, info.classes.len())
     } else if let Some(classes) = classes.filter(|classes| **classes != info.classes) {

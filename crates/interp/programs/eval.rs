@@ -8,16 +8,16 @@ use candle_core::Tensor;
 use clap::Args;
 use interp_audit::Zeros;
 use interp_data::{Augment, Loader, Split, renormalized};
-use interp_learn::{Evaluation, LearnError, evaluate};
+use interp_learn::{Denoise, Evaluation, LearnError, Objective, evaluate};
 use interp_net::{Keep, aligned};
 use serde_json::json;
 
-use super::checkpoint::{Which, check_fit, open_for, split};
+use super::checkpoint::{Which, check_fit, objective, open_for, split};
 use super::{Ending, Machine, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
-/// Measure accuracy and loss of a checkpoint
+/// Measure accuracy and loss of a checkpoint, or its PSNR where it takes noise away
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  interp-train eval checkpoints/sparse_vgg --data concepts\n  \
     interp-train eval resnet20.safetensors --arch resnet20 --data cifar10:DIR --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
@@ -33,7 +33,7 @@ pub(super) struct Eval {
     /// Only the first N pictures
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     limit: Option<usize>,
-    /// Write the logits (N, K), labels (N) and the pictures' indices (N) to this safetensors file
+    /// Write the logits (N, K), or pictures (N, C, H, W), labels (N) and the pictures' indices (N) to this safetensors file
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
     /// Also the share of activations that are exactly zero, of every ReLU and soft threshold
@@ -49,7 +49,7 @@ pub(super) struct Eval {
     machine: Machine,
 }
 
-fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("`{text}` is not a number from 1 on"))
 }
 
@@ -61,7 +61,8 @@ impl Eval {
         let data = open_for(&file, self.data.as_deref(), catalog, &screen)?;
         let info = data.info().clone();
         let loaded = self.which.network(path, file, [info.height, info.width])?;
-        check_fit(&loaded, &info)?;
+        let objective = objective(&loaded.file, catalog);
+        check_fit(&loaded, objective, &info)?;
         let all = data.len(self.split).min(self.limit.unwrap_or(usize::MAX));
         if all == 0 {
             return Err(Error::Usage(format!("{} has no pictures in this split", info.name)));
@@ -78,16 +79,17 @@ impl Eval {
         let network = loaded.network.to_device(&device)?;
         let mut zeros = self.zeros.then(|| Zeros::new(&network));
         let keep = zeros.as_ref().map_or(Keep::Output, Zeros::keep);
-        let found = evaluate(&network, &info, loader.in_order(self.limit), &keep, |batch, tape, logits| {
-            if let Some(zeros) = &mut zeros {
-                zeros.observe(&network, tape).map_err(|e| LearnError::Observer(Box::new(e)))?;
-            }
-            labels.extend_from_slice(&batch.labels);
-            indices.extend(batch.indices.iter().map(|&i| i as i64));
-            rows.push(logits.clone());
-            bar.set(labels.len() as u64, all as u64);
-            Ok(())
-        })?;
+        let found =
+            evaluate(&network, &objective, &info, loader.in_order(self.limit), &keep, |batch, tape, logits| {
+                if let Some(zeros) = &mut zeros {
+                    zeros.observe(&network, tape).map_err(|e| LearnError::Observer(Box::new(e)))?;
+                }
+                labels.extend_from_slice(&batch.labels);
+                indices.extend(batch.indices.iter().map(|&i| i as i64));
+                rows.push(logits.clone());
+                bar.set(labels.len() as u64, all as u64);
+                Ok(())
+            })?;
         drop(bar);
         let (count, seconds) = (labels.len(), began.elapsed().as_secs_f64());
         if let Some(path) = &self.logits {
@@ -100,12 +102,12 @@ impl Eval {
             interp_net::sealed::write(path, &tensors, &json!({ "data": info.name, "split": self.split }))?;
         }
         let shares = zeros.map(|zeros| zeros.shares());
-        let (Evaluation { accuracy, loss, correct }, rate) = (found, count as f64 / seconds);
+        let (Evaluation { score, loss, scores }, rate) = (found, count as f64 / seconds);
         print(&if self.json {
             let checkpoint = loaded.path.display().to_string();
             let mut object = json!({
                 "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.split, "count": count,
-                "accuracy": accuracy, "loss": loss, "images_per_second": rate,
+                (score.key()): score.value(), "loss": loss, "images_per_second": rate,
             });
             if let Some(shares) = &shares {
                 let one = |(node, share): &(String, f64)| json!({ "node": node, "share": share });
@@ -113,10 +115,12 @@ impl Eval {
             }
             object.to_string()
         } else {
-            let right = correct.iter().filter(|&&right| right).count();
-            let scores =
-                format!("accuracy {:.2} % ({right} of {count}), loss {loss:.4}, {rate:.0} images/s", 100.0 * accuracy);
-            [scores].into_iter().chain(shares.map(|shares| zeros_table(&shares))).collect::<Vec<_>>().join("\n")
+            let of = match objective {
+                Objective::Classify => format!("{} of {count}", scores.iter().sum::<f64>()),
+                Objective::Denoise(Denoise { noise }) => format!("{count} pictures with noise {noise}"),
+            };
+            let line = format!("{} {score} ({of}), loss {loss:.4}, {rate:.0} images/s", score.name());
+            [line].into_iter().chain(shares.map(|shares| zeros_table(&shares))).collect::<Vec<_>>().join("\n")
         })?;
         Ok(Ending::Fine)
     }

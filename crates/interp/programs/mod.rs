@@ -10,6 +10,7 @@ mod eval;
 mod list;
 mod predict;
 mod show;
+mod shrinkage;
 mod train;
 
 use std::process::ExitCode;

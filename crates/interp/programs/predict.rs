@@ -40,6 +40,12 @@ impl Predict {
             let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
             return Err(Error::Folder { path: loaded.path, problem });
         };
+        if network.graph.shape(network.graph.output()).len() != 1 {
+            return Err(Error::Folder {
+                path: loaded.path,
+                problem: "its network makes pictures, and tells no classes".into(),
+            });
+        }
         let names = loaded.file.meta.as_ref().map(|m| m.classes.clone()).unwrap_or_default();
         let input = loaded.network.graph.shape(0);
         let (channels, height, width) = (input[0], input[1], input[2]);

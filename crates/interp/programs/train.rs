@@ -218,15 +218,16 @@ pub(super) fn stop_on_interrupt() {
 /// The results for people.
 fn results(summary: &Summary, folder: &Folder) -> String {
     let scores = |name: &str, s: &crate::summary::Scores| {
-        format!("{name:<12} accuracy {:.2} % on {} test pictures of {}", 100.0 * s.accuracy, s.count, summary.data)
+        format!("{name:<12} {} {} on {} test pictures of {}", s.score.name(), s.score, s.count, summary.data)
     };
     let mut lines = vec![scores("this network", &summary.test)];
     if let Some(twin) = &summary.twin {
         let [low, high] = twin.difference.interval;
         lines.push(scores("twin", &twin.test));
         lines.push(format!(
-            "difference   {:+.2} points, 95 % interval {low:+.2} to {high:+.2} (paired)",
-            twin.difference.points
+            "difference   {:+.2} {}, 95 % interval {low:+.2} to {high:+.2} (paired)",
+            twin.difference.points,
+            twin.test.score.difference_unit()
         ));
     }
     lines.extend(summary.claims.iter().map(claim_line));

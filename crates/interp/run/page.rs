@@ -2,6 +2,7 @@
 
 use interp_data::Augment;
 use interp_finding::{Better, Figure, Finding, Number, Series};
+use interp_learn::{Denoise, Objective, Score};
 use interp_net::{Network, Role, rows};
 use interp_report::{Page, number};
 use serde_json::Value;
@@ -24,14 +25,15 @@ pub(super) fn page(
     main: &Examined,
     twin: Option<&Examined>,
 ) -> Result<Page> {
-    let twin = twin.map(|twin| &twin.confusion);
-    let mut findings = vec![against_twin(summary), classes::classes(&plan.info().classes, &main.confusion, twin)];
+    let twin = twin.and_then(|twin| twin.confusion.as_ref());
+    let mut findings = vec![against_twin(summary)];
+    findings.extend(main.confusion.as_ref().map(|own| classes::classes(&plan.info().classes, own, twin)));
     findings.push(curves(plan, summary, events));
     findings.extend(filters::first_filters(&main.network)?);
     findings.push(layers(&main.network)?);
     Ok(Page {
         title: unbroken(&format!("{}: {}", summary.name, headline(summary))),
-        lead: unbroken(&lead(summary)),
+        lead: unbroken(&lead(plan, summary)),
         warnings: summary.warnings.clone(),
         facts: facts(plan, folder, summary),
         claims: summary.claims.clone(),
@@ -44,13 +46,21 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// The text with no line broken before a percent sign.
+/// The text with no line broken before a unit.
 fn unbroken(text: &str) -> String {
-    text.replace(" %", "\u{a0}%")
+    text.replace(" %", "\u{a0}%").replace(" dB", "\u{a0}dB")
+}
+
+/// What a score is called at the beginning of a line, and the unit of the loss beside it.
+fn words(score: Score) -> (&'static str, &'static str) {
+    match score {
+        Score::Accuracy(_) => ("Accuracy", "cross-entropy, nats"),
+        Score::Psnr(_) => ("PSNR", "share of the noise that is left"),
+    }
 }
 
 fn headline(summary: &Summary) -> String {
-    format!("{} on {}", percent(summary.test.accuracy), summary.data)
+    format!("{} on {}", summary.test.score, summary.data)
 }
 
 /// How many claims hold, in a sentence.
@@ -69,16 +79,22 @@ fn verdict(summary: &Summary) -> String {
     }
 }
 
-fn lead(summary: &Summary) -> String {
+fn lead(plan: &Plan, summary: &Summary) -> String {
     let verdict = verdict(summary);
     let Some(twin) = &summary.twin else { return verdict };
     let difference = difference(twin);
+    let (does, own, other) = match plan.common.objective {
+        Objective::Classify => ("is right on".to_owned(), summary.test.score, twin.test.score),
+        Objective::Denoise(Denoise { noise }) => {
+            let does = format!("takes noise of standard deviation {noise} away to a PSNR of");
+            (does, summary.test.score, twin.test.score)
+        }
+    };
     format!(
-        "On {} test pictures the network is right on {}, its black-box twin on {}: a difference of {}, with a 95 % \
-         interval from {}. {verdict}",
+        "On {} test pictures the network {does} {own}, its black-box twin {}{other}: a difference of {}, with a 95 % interval \
+         from {}. {verdict}",
         number::show(summary.test.count as f64),
-        percent(summary.test.accuracy),
-        percent(twin.test.accuracy),
+        if plan.common.objective == Objective::Classify { "on " } else { "to " },
         number::value(&difference),
         number::interval(&difference)
     )
@@ -86,14 +102,19 @@ fn lead(summary: &Summary) -> String {
 
 fn difference(twin: &Twin) -> Number {
     let [low, high] = twin.difference.interval;
-    Number::new(twin.difference.points, "points", Better::Higher).with_interval(low, high)
+    Number::new(twin.difference.points, twin.test.score.difference_unit(), Better::Higher).with_interval(low, high)
 }
 
 fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String)> {
     let fact = |key: &str, value: String| (key.to_owned(), value);
     vec![
         fact("Data", summary.data.clone()),
-        fact("Classes", plan.info().classes.join(", ")),
+        match plan.common.objective {
+            Objective::Classify => fact("Classes", plan.info().classes.join(", ")),
+            Objective::Denoise(Denoise { noise }) => {
+                fact("Noise", format!("{noise} (standard deviation; pixels in [0, 1])"))
+            }
+        },
         fact("Seed", plan.common.seed.to_string()),
         fact("Time", format!("{:.0} s for everything", summary.seconds)),
         fact("Recipe hash", summary.recipe.chars().take(16).collect()),
@@ -116,50 +137,54 @@ fn against_twin(summary: &Summary) -> Finding {
             other.map(|(test, size, epoch)| show(test, size, epoch)),
         )
     };
+    let (name, unit) = words(summary.test.score);
+    let on_test = format!("{name} on test");
     let rows = vec![
-        both("Accuracy on test", &|test, _, _| percent(test.accuracy)),
+        both(&on_test, &|test, _, _| test.score.to_string()),
         row(
-            "Accuracy on validation",
-            percent(summary.validation.accuracy),
-            twin.map(|t| percent(t.validation.accuracy)),
+            &format!("{name} on validation"),
+            summary.validation.score.to_string(),
+            twin.map(|t| t.validation.score.to_string()),
         ),
-        both("Loss on test (nats)", &|test, _, _| number::show(test.loss)),
+        both(&format!("Loss on test ({unit})"), &|test, _, _| number::show(test.loss)),
         both("Parameters", &|_, size, _| size.parameters.to_string()),
         both("Parameters not zero", &|_, size, _| size.nonzero.to_string()),
         both("Multiply-adds", &|_, size, _| size.multiply_adds.to_string()),
         both("Chosen from epoch", &|_, _, epoch| epoch.to_string()),
     ];
-    let (title, statement, name, caption) = match twin {
+    let (title, statement, heading, caption) = match twin {
         None => (
             "How well the network does",
-            "No twin was trained to compare with.",
+            "No twin was trained to compare with.".to_owned(),
             "This network",
-            "The network of the epoch with the best validation accuracy among those that meet the claims, or the last where none \
+            "The network of the epoch with the best validation score among those that meet the claims, or the last where none \
              does.",
         ),
         Some(_) => (
             "What interpretability costs",
-            "Accuracy of the network, and of its black-box twin: the same network without priors, of a plain architecture.",
+            format!(
+                "{name} of the network, and of its black-box twin: the same network without priors, of a plain architecture."
+            ),
             "Interpretable network and twin",
             "Both were trained on the same pictures, in the same order, for as long, with the same learning rate, batch and \
              schedule; the twin without priors and of a plain architecture. These settings are the recipe's: where they were chosen for the \
              interpretable network, a twin with settings of its own can do better than this one. Each is the network of the \
-             epoch with the best validation accuracy among those that meet the claims, or the last where none does. One seed: \
+             epoch with the best validation score among those that meet the claims, or the last where none does. One seed: \
              the interval is over test pictures, not over trainings.",
         ),
     };
     let table = Figure::Table {
-        title: name.into(),
+        title: heading.into(),
         caption: caption.into(),
         columns: row("", "this network".into(), twin.map(|_| "twin".into())),
         rows,
     };
-    let mut numbers =
-        vec![("Accuracy on test".to_owned(), Number::new(100.0 * summary.test.accuracy, "%", Better::Higher))];
+    let score = summary.test.score;
+    let mut numbers = vec![(on_test, Number::new(score.shown(), score.unit(), Better::Higher))];
     if let Some(twin) = twin {
         numbers.push(("Difference to the twin".into(), difference(twin)));
     }
-    Finding { name: "twin".into(), title: title.into(), statement: statement.into(), numbers, figures: vec![table] }
+    Finding { name: "twin".into(), title: title.into(), statement, numbers, figures: vec![table] }
 }
 
 /// Training curves of both networks.
@@ -190,14 +215,16 @@ fn curves(plan: &Plan, summary: &Summary, events: &[Value]) -> Finding {
         y: y.into(),
         series: series(key, scale),
     };
+    let score = summary.test.score;
+    let (name, unit) = words(score);
     Finding {
         name: "training".into(),
         title: "Training".into(),
         statement: format!("The network saved is that of epoch {}.", summary.epoch),
         numbers: vec![],
         figures: vec![
-            figure("Accuracy", "accuracy (%)", "accuracy", 100.0),
-            figure("Loss", "cross-entropy (nats)", "loss", 1.0),
+            figure(name, &format!("{} ({})", score.name(), score.unit()), score.key(), score.scale()),
+            figure("Loss", &format!("loss ({unit})"), "loss", 1.0),
         ],
     }
 }

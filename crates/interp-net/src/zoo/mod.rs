@@ -3,15 +3,17 @@
 mod activation;
 mod bagnet;
 mod resnet;
+mod soft_autoencoder;
 mod vgg;
 
 use interp_finding::{Entry, Unfit, nearest};
 
-use crate::{Graph, NetError, Result};
+use crate::{Graph, NetError, Network, Result};
 
 pub use activation::Activation;
 pub use bagnet::BagNet;
 pub use resnet::{ResNet, Shortcut};
+pub use soft_autoencoder::SoftAutoencoder;
 pub use vgg::Vgg;
 
 /// Settings that make a graph for pictures of one size and a number of classes.
@@ -28,6 +30,14 @@ pub trait Architecture: Send + Sync {
         false
     }
 
+    /// Puts first values of its own in place of the random ones of a new network.
+    ///
+    /// # Errors
+    /// If the network is not of this architecture.
+    fn start(&self, _net: &mut Network) -> Result<()> {
+        Ok(())
+    }
+
     /// The same without what is there for people to understand, its nodes called the same: what a black-box twin is made
     /// of. `None` where that is this one.
     fn plain(&self) -> Option<Box<dyn Architecture>> {
@@ -36,7 +46,8 @@ pub trait Architecture: Send + Sync {
 }
 
 /// All architectures.
-pub const ENTRIES: &[&Entry<dyn Architecture>] = &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Architecture>] =
+    &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY, &soft_autoencoder::ENTRY];
 
 /// Architectures with well-known names, as other people's checkpoints are called: `vgg16`, `vgg16_bn`,
 /// `resnet20`.

@@ -2,15 +2,18 @@
 //!
 //! A bank is made of convolution weights (filters, channels, k, k), `f64` on the CPU. Every filter has unit length, and mean 0:
 //! it says nothing of a picture that is the same everywhere. Of several channels it looks at the sum, that of gray
-//! (the direction 1, 1, 1). Its middle is that of the kernel; x grows to the right and y downward, in pixels.
+//! (the direction 1, 1, 1). Its middle is that of the kernel; x grows to the right and y downward, in pixels. A [`Wavelet`] is an
+//! orthonormal basis, of which one filter has what is low.
 
 mod gabor;
 mod gaussian;
 mod opponent;
+mod wavelets;
 
 pub use gabor::gabor;
 pub use gaussian::gaussian_derivatives;
 pub use opponent::opponent_axes;
+pub use wavelets::Wavelet;
 
 use candle_core::{Device, Tensor};
 
