@@ -1,8 +1,8 @@
 //! Non-negativity, by projection or by softplus.
 
 use candle_core::Tensor;
-use interp_net::finding::{Claim, Entry, Quantity, Relation, build};
-use interp_net::{Network, Params, Role};
+use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::{Network, NodeId, Op, Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +47,37 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
 /// Least first value of softplus, as a share of the root mean square of the layer's.
 const LEAST: f32 = 0.1;
 
+/// The layer of the scope that the node `id` sees, with nothing between that has weights or keeps numbers above zero.
+fn before(net: &Network, scope: &Scope, id: NodeId) -> Option<NodeId> {
+    net.graph.nodes()[id].inputs.iter().find_map(|&input| {
+        let op = &net.graph.nodes()[input].op;
+        match op {
+            _ if scope.nodes.contains(&input) => Some(input),
+            Op::BatchNorm { .. } | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Add | Op::Concat => {
+                before(net, scope, input)
+            }
+            _ => None,
+        }
+    })
+}
+
 impl Prior for NonNegative {
     fn roles(&self) -> &'static [Role] {
         &[Role::Weight, Role::Gain]
+    }
+
+    fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
+        let nodes = net.graph.nodes();
+        let soft = (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::SoftThreshold { .. }));
+        let found = soft.filter_map(|id| Some((before(net, scope, id)?, id))).next();
+        found.map_or(Ok(()), |(layer, soft)| {
+            let (layer, soft) = (&nodes[layer].name, &nodes[soft].name);
+            let problem = format!(
+                "must not match `{layer}` before the soft threshold `{soft}`, which passes on numbers below zero: what weights \
+                 from zero on add up, these take away again; use activation = \"relu\""
+            );
+            Err(Unfit::new("nodes", problem))
+        })
     }
 
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
@@ -119,7 +147,8 @@ fn bend(before: f32, after: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use interp_net::{Graph, Op};
+    use interp_net::Graph;
+    use interp_net::zoo::{Activation, Architecture, Vgg};
 
     use super::super::L1;
     use super::*;
@@ -194,5 +223,20 @@ mod tests {
                 assert!(values(&net.params, 0).unwrap().iter().all(|&w| w >= 0.0));
             }
         }
+    }
+
+    #[test]
+    fn before_a_soft_threshold_it_is_refused() {
+        let check = |activation: Activation, nodes: &str| {
+            let vgg = Vgg { depth: 8, width: 0.125, activation, ..Vgg::default() };
+            let net = Network::new(vgg.graph([3, 32, 32], 4).unwrap(), 0).unwrap();
+            let prior = NonNegative::default();
+            let scope = Scope::new(&net, &[nodes.into()], prior.roles()).unwrap();
+            prior.check(&net, &scope).map_err(|unfit| unfit.to_string())
+        };
+        assert!(check(Activation::Relu, "*").is_ok());
+        assert!(check(Activation::SoftThreshold, "classifier").is_ok());
+        let problem = check(Activation::SoftThreshold, "features.0").unwrap_err();
+        assert!(problem.contains("`features.0`") && problem.contains("`features.2`"), "{problem}");
     }
 }
