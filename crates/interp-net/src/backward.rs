@@ -135,6 +135,7 @@ impl Sweep<'_> {
             | Op::GlobalAvgPool
             | Op::UpsampleNearest { .. }
             | Op::UpsampleBilinear { .. }
+            | Op::Describe { .. }
             | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
     }
@@ -181,6 +182,7 @@ impl Sweep<'_> {
             }
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
             (Op::OnOff, _) => ops::on_off_backward(grad),
+            (&Op::Describe { by }, _) => ops::describe_backward(self.tape.at(&self.network.graph, input)?, grad, by),
             (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
             (Op::Relu | Op::KWinners { .. }, _) => ops::relu_backward(&self.again(id)?, grad),
             _ => return Err(NetError::NotKept(node.name.clone())),

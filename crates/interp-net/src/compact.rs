@@ -97,10 +97,17 @@ fn spaces(net: &Network) -> Vec<usize> {
 
 /// Whether a node's channels are others than those of its inputs.
 fn makes_channels(op: &Op) -> bool {
-    use Op::{Concat, Conv2d, ConvTranspose2d, Input, Linear, OnOff, PadShortcut};
+    use Op::{Concat, Conv2d, ConvTranspose2d, Describe, Input, Linear, OnOff, PadShortcut};
     matches!(
         op,
-        Input { .. } | Conv2d { .. } | ConvTranspose2d { .. } | Linear { .. } | OnOff | Concat | PadShortcut { .. }
+        Input { .. }
+            | Conv2d { .. }
+            | ConvTranspose2d { .. }
+            | Linear { .. }
+            | OnOff
+            | Concat
+            | Describe { .. }
+            | PadShortcut { .. }
     )
 }
 
@@ -166,9 +173,12 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
                 (0..channels).map(sum).collect()
             }
             Op::Concat => node.inputs.iter().flat_map(|&input| constants[input].clone()).collect(),
-            Op::Input { .. } | Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::OnOff | Op::PadShortcut { .. } => {
-                vec![None; channels]
-            }
+            Op::Input { .. }
+            | Op::Conv2d { .. }
+            | Op::ConvTranspose2d { .. }
+            | Op::OnOff
+            | Op::Describe { .. }
+            | Op::PadShortcut { .. } => vec![None; channels],
         };
         constants.push(found);
     }

@@ -228,6 +228,7 @@ impl Network {
             Op::Linear { .. } => ops::linear(x, param(Role::Weight)?, self.params.find(id, Role::Bias)),
             Op::BatchNorm { .. } => return self.batch_norm(&Fused::alone(id), x, mode),
             Op::Relu => ops::relu(x),
+            Op::Describe { by } => ops::describe(x, by),
             Op::SoftThreshold { .. } => ops::soft_threshold(x, param(Role::Threshold)?),
             Op::KWinners { count } => ops::k_winners(x, count),
             Op::MaxPool { kernel, stride, padding } => {

@@ -216,13 +216,17 @@ impl Graph {
         (users == 1).then_some(input)
     }
 
-    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps and batch norms, the outputs
+    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, batch norms and descriptions, the outputs
     /// of soft thresholds and k winners, and those of ReLUs that follow no batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
             match node.op {
-                Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => {
+                Op::Conv2d { .. }
+                | Op::ConvTranspose2d { .. }
+                | Op::Linear { .. }
+                | Op::BatchNorm { .. }
+                | Op::Describe { .. } => {
                     read[node.inputs[0]] = true;
                 }
                 Op::SoftThreshold { .. } | Op::KWinners { .. } => read[id] = true,
@@ -351,6 +355,14 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
             let (channels, size) = image()?;
             let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding).output_size(size))?;
             Ok(vec![channels, h, w])
+        }
+        Op::Describe { by } => {
+            let (channels, [h, w]) = image()?;
+            let [wanted, out] = by.channels();
+            match channels == wanted {
+                true => Ok(vec![out, h, w]),
+                false => Err(format!("describes pictures of {wanted} channel(s), not {channels}")),
+            }
         }
         Op::BatchNorm { .. } => image().map(|_| inputs[0].to_vec()),
         Op::SoftThreshold { initial } if (*initial as f32).is_finite() => Ok(inputs[0].to_vec()),

@@ -1,6 +1,6 @@
 //! The operations that a node can be.
 
-use interp_ops::{Conv2d, ConvTranspose2d, Pool2d};
+use interp_ops::{Conv2d, ConvTranspose2d, Descriptor, Pool2d};
 use serde::{Deserialize, Serialize};
 
 /// What a node computes. Channels going in follow from the inputs' shapes; parameters lie beside the
@@ -113,6 +113,11 @@ pub enum Op {
         /// Whether the centers of the corner cells stay where they are; else the edges do.
         align_corners: bool,
     },
+    /// A handcrafted description of every pixel: colors, edges by direction, local patterns.
+    Describe {
+        /// What is said of a pixel.
+        by: Descriptor,
+    },
     /// Affine map: weight `(out, in)`, bias `(out)` where there is one.
     Linear {
         /// Outputs.
@@ -210,6 +215,10 @@ impl Op {
             Self::GlobalAvgPool => "global avg pool".into(),
             Self::UpsampleNearest { size: [h, w] } => format!("nearest to {h}x{w}"),
             Self::UpsampleBilinear { size: [h, w], .. } => format!("bilinear to {h}x{w}"),
+            Self::Describe { by: Descriptor::Luminance } => "luminance".into(),
+            Self::Describe { by: Descriptor::Hues { bins } } => format!("colors of {bins} hues"),
+            Self::Describe { by: Descriptor::Orientations { bins } } => format!("edges in {bins} directions"),
+            Self::Describe { by: Descriptor::Patterns } => "local binary patterns".into(),
             Self::Linear { .. } => "linear".into(),
             Self::Add => "add".into(),
             Self::Concat => "concat".into(),
@@ -260,8 +269,10 @@ impl Op {
             }
             Self::Linear { out_features, .. } => vec![out_features],
             Self::KWinners { count } => vec![count],
+            Self::Describe { by: Descriptor::Hues { bins } | Descriptor::Orientations { bins } } => vec![bins],
             Self::PadShortcut { out_channels, stride } => vec![out_channels, stride],
             Self::Input { .. }
+            | Self::Describe { .. }
             | Self::BatchNorm { .. }
             | Self::Relu
             | Self::SoftThreshold { .. }

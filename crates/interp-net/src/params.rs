@@ -175,6 +175,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
             .to_vec(),
         Op::SoftThreshold { .. } => vec![(Role::Threshold, vec![input[0]])],
         Op::Input { .. }
+        | Op::Describe { .. }
         | Op::Relu
         | Op::KWinners { .. }
         | Op::OnOff

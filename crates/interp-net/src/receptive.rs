@@ -122,6 +122,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
             let spread = (0..kernel[axis]).filter_map(from).filter(|at| at % stride[axis] == 0);
             spread.map(|at| at / stride[axis]).filter(|&at| at < inputs).collect()
         }
+        Op::Describe { by } => window(2 * by.reach() + 1, 1, by.reach(), 1),
         Op::AdaptiveAvgPool { .. } => adaptive_window(inputs, outputs, cell).collect(),
         Op::UpsampleNearest { .. } => positions(Interpolation::Nearest.terms(inputs, outputs, cell)),
         Op::UpsampleBilinear { align_corners, .. } => {
@@ -166,6 +167,7 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
             return even(&graph.nodes()[id].op, axis, [whole(), extent(graph, id, axis)]);
         }
         Op::GlobalAvgPool | Op::Linear { .. } => (0, 0, whole()),
+        Op::Describe { by } => (1, by.reach(), 2 * by.reach() + 1),
         Op::PadShortcut { stride, .. } => (stride, 0, 1),
         Op::Input { .. }
         | Op::BatchNorm { .. }

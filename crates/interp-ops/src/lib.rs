@@ -5,7 +5,7 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Soft thresholds, k winners, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
+//! - Descriptors, soft thresholds, k winners, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
 //!   runs where its tensors lie, and its results lie there too.
@@ -26,6 +26,7 @@ mod conv_transpose2d;
 mod cross_entropy;
 #[cfg_attr(not(feature = "cuda"), path = "no_cuda.rs")]
 mod cuda;
+mod descriptors;
 mod device;
 mod elementwise;
 mod error;
@@ -55,6 +56,7 @@ pub use concat::{concat, concat_backward};
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
 pub use conv2d::{Conv2d, conv2d, conv2d_backward, conv2d_batch_norm_eval};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
+pub use descriptors::{Descriptor, describe, describe_backward};
 pub use device::{Arithmetic, device, is_out_of_memory};
 pub use elementwise::{add, channels_last, relu, relu_backward};
 pub use error::{OpError, Result};
