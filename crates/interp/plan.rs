@@ -91,7 +91,7 @@ impl Plan {
         check_overlaps(&priors, &origin)?;
         check_patterns(&recipe.common, &graph, &priors, &origin)?;
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
-        let of_graph = thresholds_claim(&graph).into_iter().chain(winners_claim(&graph));
+        let of_graph = thresholds_claim(&graph).into_iter().chain(winners_claim(&graph)).chain(sum_claim(&graph));
         let claims = of_graph.chain(of_priors).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
@@ -230,6 +230,14 @@ fn winners_claim(graph: &Graph) -> Option<Claim> {
     let (quantity, relation) = (Quantity::ActiveChannels, Relation::AtMost);
     let bound = *counts.iter().max()? as f64;
     Some(Claim { quantity, nodes, scope: "the network".into(), relation, bound })
+}
+
+/// What is true of every network whose logits are a sum of modules.
+fn sum_claim(graph: &Graph) -> Option<Claim> {
+    let last = &graph.nodes()[graph.output()];
+    let nodes: Vec<String> = last.inputs.iter().map(|&id| graph.nodes()[id].name.clone()).collect();
+    let (quantity, relation, scope) = (Quantity::SumDeviation, Relation::AtMost, nodes.join(", "));
+    (last.op == Op::Add).then_some(Claim { quantity, nodes, scope, relation, bound: 1e-4 })
 }
 
 /// Patterns and names that are used only later in training are checked now.

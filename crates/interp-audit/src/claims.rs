@@ -6,7 +6,7 @@ use interp_net::{Network, NodeId, Op, Role};
 
 use crate::bank::along_bank;
 use crate::pictures::{self, Pictures};
-use crate::{AuditError, Result};
+use crate::{AuditError, Result, slopes};
 
 /// Measures each claim and holds it against its bound; `pictures` are what claims about pictures are measured on.
 ///
@@ -29,10 +29,17 @@ pub fn measure(net: &Network, claims: &[Claim], pictures: Option<&Pictures>) -> 
         let wanted: Vec<_> = on_pictures.iter().map(|&i| (claims[i].quantity, nodes[i].clone())).collect();
         on_pictures.iter().zip(pictures::values(net, pictures, &wanted)?).for_each(|(&i, value)| values[i] = value);
     }
-    let judge = |(claim, value): (&Claim, Option<f64>)| {
-        value.map(|value| claim.judge(value)).ok_or_else(|| wrong(claim, "these layers have nothing of the kind"))
+    let judge = |((claim, nodes), value): ((&Claim, &Vec<NodeId>), Option<f64>)| {
+        let value = value.ok_or_else(|| wrong(claim, "these layers have nothing of the kind"))?;
+        let mut measured = claim.judge(value);
+        if let (false, Some(node)) =
+            (measured.holds, slopes::least(net, claim.quantity, nodes[0])?.and_then(|l| l.culprit))
+        {
+            measured.shown += &format!(", first of the wrong sign at {}", net.graph.nodes()[node].name);
+        }
+        Ok(measured)
     };
-    claims.iter().zip(values).map(judge).collect()
+    claims.iter().zip(&nodes).zip(values).map(judge).collect()
 }
 
 /// The value of a quantity over nodes together; `None` where there is nothing to count, or pictures are needed.
@@ -54,7 +61,9 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::ZeroActivations
         | Quantity::EvidenceInside
         | Quantity::ActiveChannels
-        | Quantity::ChannelCorrelation => Ok(None),
+        | Quantity::ChannelCorrelation
+        | Quantity::SumDeviation => Ok(None),
+        Quantity::Slope { .. } => Ok(slopes::least(net, quantity, nodes[0])?.map(|least| least.slope)),
         Quantity::FieldSize => {
             let size = |&id: &NodeId| Ok(net.receptive_field(id)?.size.into_iter().max().unwrap_or(0));
             let sizes = nodes.iter().map(size).collect::<Result<Vec<_>>>()?;

@@ -6,12 +6,15 @@ mod claims;
 mod denoising;
 mod evidence;
 mod pictures;
+mod shares;
 mod shrinkage;
+mod slopes;
 mod zeros;
 
 pub use claims::{measure, quantity};
 pub use denoising::Denoising;
 pub use pictures::Pictures;
+pub use shares::{Decision, Share, Shares, shares};
 pub use shrinkage::{Planes, RULES, Rule, Shrinkage, bayes_threshold, deviation, sure, sure_threshold, universal};
 pub use zeros::Zeros;
 
@@ -37,6 +40,17 @@ pub enum AuditError {
     /// There is nothing to measure on.
     #[error("there are no pictures to measure on")]
     NoPictures,
+    /// Slopes that cannot be bounded.
+    #[error("node `{node}` {problem}")]
+    Slope {
+        /// The node.
+        node: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A network that is no sum of modules.
+    #[error("the output `{0}` is no sum: only the shares of what is added can be told")]
+    NoSum(String),
     /// A claim about a node that cannot be measured there.
     #[error("the claim \"{claim}\" cannot be measured: {problem}")]
     Claim {

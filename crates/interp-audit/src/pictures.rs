@@ -10,6 +10,7 @@ use interp_net::{Keep, Mode, Network, NodeId, Tape};
 use crate::Result;
 use crate::channels::{ActiveChannels, Correlation};
 use crate::evidence::Evidence;
+use crate::shares::Deviation;
 use crate::zeros::Zeros;
 
 /// The pictures that quantities are measured on.
@@ -56,6 +57,7 @@ fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn 
         Quantity::EvidenceInside => Some(Box::new(Evidence::of(net, nodes))),
         Quantity::ActiveChannels => Some(Box::new(ActiveChannels::of(nodes))),
         Quantity::ChannelCorrelation => Some(Box::new(Correlation::of(nodes))),
+        Quantity::SumDeviation => Some(Box::new(Deviation::new(nodes))),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Bank;
+use crate::{Bank, Indices};
 
 /// What is measured of a network: of its parameters, or of what it does with pictures. A closed list: the audit measures each of these
 /// with code that training does not use.
@@ -39,6 +39,19 @@ pub enum Quantity {
     /// Mean squared correlation between two channels of a node over positions of pictures, in [0, 1]: that of the node where
     /// it is highest.
     ChannelCorrelation,
+    /// How far, over pictures, the network's output is from a sum of the nodes: the largest deviation of a logit from their sum, or of
+    /// its change when one node is taken out from that node's value.
+    SumDeviation,
+    /// Least slope of some outputs of the network in some channels of a node, those in `falls` with the other sign: a lower bound
+    /// by interval arithmetic, over all values in [0, 1] of the node's channels, whatever its other inputs are.
+    Slope {
+        /// Outputs of the network.
+        outputs: Indices,
+        /// Channels in which the outputs are to rise.
+        rises: Indices,
+        /// Channels in which the outputs are to fall.
+        falls: Indices,
+    },
 }
 
 impl Quantity {
@@ -60,12 +73,21 @@ impl Quantity {
             }
             Self::ActiveChannels => format!("channels other than zero at a position of {nodes}"),
             Self::ChannelCorrelation => format!("mean squared correlation between channels of a layer of {nodes}"),
+            Self::SumDeviation => format!("how far the logits are from the sum of {nodes}"),
+            Self::Slope { outputs, rises, falls } => slope_words(outputs, rises, falls, nodes),
         }
     }
 
     /// Whether it is measured on pictures; else on the network's parameters and structure alone.
     pub fn needs_pictures(self) -> bool {
-        matches!(self, Self::ZeroActivations | Self::EvidenceInside | Self::ActiveChannels | Self::ChannelCorrelation)
+        matches!(
+            self,
+            Self::ZeroActivations
+                | Self::EvidenceInside
+                | Self::ActiveChannels
+                | Self::ChannelCorrelation
+                | Self::SumDeviation
+        )
     }
 
     /// The value as people read it: shares in percent, counts as integers.
@@ -82,8 +104,21 @@ impl Quantity {
                 format!("{value:.0}")
             }
             Self::FilterSimilarity | Self::ChannelCorrelation => format!("{value:.4}"),
+            Self::Slope { .. } | Self::SumDeviation if value != 0.0 => format!("{value:.1e}"),
+            Self::Slope { .. } | Self::SumDeviation => "0".into(),
         }
     }
+}
+
+/// `least slope of outputs 0, 1 in channels 0, 12 and, with the other sign, 6 of color.histogram`.
+fn slope_words(outputs: Indices, rises: Indices, falls: Indices, nodes: &str) -> String {
+    let (outputs, rises, falls) = (outputs.words(), rises.words(), falls.words());
+    let channels = match (rises.is_empty(), falls.is_empty()) {
+        (_, true) => rises,
+        (true, false) => format!("{falls}, with the other sign,"),
+        (false, false) => format!("{rises} and, with the other sign, {falls}"),
+    };
+    format!("least slope of outputs {outputs} in channels {channels} of {nodes}")
 }
 
 /// Percent to three decimals, rounded down, so that no value looks as if it met a bound that it misses;
@@ -168,6 +203,19 @@ mod tests {
         assert!(!claim(Relation::AtLeast, 0.9).judge(0.9 - 1e-9).holds);
         assert!(claim(Relation::AtMost, 0.0).judge(0.0).holds);
         assert!(!claim(Relation::AtMost, 0.0).judge(f64::NAN).holds);
+    }
+
+    #[test]
+    fn slopes_in_words_and_in_files() {
+        let of = |list: &[usize]| Indices::try_from(list.to_vec()).unwrap();
+        let quantity =
+            |falls: &[usize]| Quantity::Slope { outputs: of(&[1, 0]), rises: of(&[12, 0]), falls: of(falls) };
+        let words = quantity(&[6]).words("histogram");
+        assert_eq!(words, "least slope of outputs 0, 1 in channels 0, 12 and, with the other sign, 6 of histogram");
+        let text = serde_json::to_string(&quantity(&[])).unwrap();
+        assert_eq!(text, r#"{"slope":{"outputs":[0,1],"rises":[0,12],"falls":[]}}"#);
+        assert_eq!(serde_json::from_str::<Quantity>(&text).unwrap(), quantity(&[]));
+        assert!(serde_json::from_str::<Quantity>(&text.replace("12", "64")).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod bank;
 mod claim;
 mod entry;
 mod finding;
+mod indices;
 pub mod random;
 mod unfit;
 
@@ -20,4 +21,5 @@ pub use bank::Bank;
 pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
 pub use finding::{Better, Figure, Finding, Number, Series};
+pub use indices::Indices;
 pub use unfit::Unfit;

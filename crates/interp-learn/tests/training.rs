@@ -8,8 +8,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
 use interp_learn::prior::{
-    Activity, By, Decorrelated, FilterBank, GroupLasso, Grouping, Hoyer, L0, L1, Magnitude, NonNegative, Prior, Scope,
-    Slimming, State, Step, Term,
+    Activity, By, Decorrelated, FilterBank, GroupLasso, Grouping, Hoyer, L0, L1, Magnitude, Monotone, NonNegative,
+    Prior, Rule, Scope, Slimming, State, Step, Term,
 };
 use interp_learn::{
     AdamW, Event, Fitted, Flow, Group, Objective, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
@@ -818,4 +818,74 @@ fn averaged_thresholds_are_projected_too() {
     let settings = Train { ema: 0.5, phase: vec![phase(2, 2.0)], ..two_steps() };
     let (path, saved) = train(&settings, net, &[]);
     assert!(path.iter().flat_map(|step| &step[at]).chain(&saved[at]).all(|&theta| theta >= 0.0));
+}
+
+/// Two numbers in [0, 1] as pictures of one pixel: of the second class where the first is over a half, with wrong labels where it
+/// is over 0.7 and below 0.9.
+struct Noisy(Info);
+
+impl Noisy {
+    fn numbers(split: Split, index: usize) -> [f32; 2] {
+        [0.618_034, 0.414_214].map(|step| ((index + 60 * split as usize) as f32 * step).fract())
+    }
+}
+
+impl Dataset for Noisy {
+    fn info(&self) -> &Info {
+        &self.0
+    }
+
+    fn len(&self, split: Split) -> usize {
+        if split == Split::Train { 60 } else { 12 }
+    }
+
+    fn label(&self, split: Split, index: usize) -> u32 {
+        let first = Self::numbers(split, index)[0];
+        u32::from(first > 0.5 && !(0.7..0.9).contains(&first))
+    }
+
+    fn image(&self, split: Split, index: usize, out: &mut [f32]) -> Result<(), DataError> {
+        out.copy_from_slice(&Self::numbers(split, index));
+        Ok(())
+    }
+}
+
+/// Of neighbors on a grid along the first number, for several second ones, how many have a falling logit of the second class.
+fn falls(net: &Network) -> usize {
+    let grid: Vec<f32> = (0..5).flat_map(|v| (0..=50).flat_map(move |u| [u as f32 / 50.0, v as f32 / 4.0])).collect();
+    let x = Tensor::from_vec(grid, (5 * 51, 2, 1, 1), &Device::Cpu).unwrap();
+    let tape = net.forward(&x, Mode::Eval, &Keep::Output).unwrap();
+    let logits: Vec<Vec<f32>> = tape.output(&net.graph).unwrap().to_vec2().unwrap();
+    logits.chunks(51).map(|row| row.windows(2).filter(|pair| pair[1][1] < pair[0][1] - 1e-6).count()).sum()
+}
+
+// Free units fit the wrong labels too, for which the logit has to fall.
+#[test]
+fn a_monotone_network_does_not_follow_noise_where_a_free_one_does() {
+    let mut graph = Graph::new(2, 1, 1).unwrap();
+    graph.then("numbers", Op::AdaptiveAvgPool { size: [1; 2] }).unwrap();
+    graph.then("hidden", Op::conv(32, 1, 1, 0, true)).unwrap();
+    graph.then("relu", Op::Relu).unwrap();
+    graph.then("votes", Op::conv(2, 1, 1, 0, true)).unwrap();
+    graph.then("logits", Op::GlobalAvgPool).unwrap();
+    let net = Network::new(graph, 2).unwrap();
+    let classes = ["low", "high"].map(str::to_owned).to_vec();
+    let info =
+        Info { name: "noisy".into(), classes, channels: 2, height: 1, width: 1, mean: vec![0.0; 2], std: vec![1.0; 2] };
+    let data = Arc::new(Divided::new(Arc::new(Noisy(info)), &Divide::default()).unwrap().learning());
+    let adam = Optimizer::AdamW(AdamW { weight_decay: 0.0, ..AdamW::default() });
+    let settings = Train { batch: 20, optimizer: adam, phase: vec![phase(150, 0.05)], ..Train::default() };
+    let rule = Rule { outputs: vec![1], rises_with: vec![0], falls_with: vec![] };
+    let monotone = [steering(&net, "monotone", Monotone { over: "numbers".into(), rules: vec![rule] }, "*")];
+    let fitted = |priors: &[Steering]| {
+        let meets = |_: &Network| Ok(true);
+        let task = Task { data: data.clone(), ..task(&settings, priors, &meets) };
+        let mut trainer = Trainer::new(net.clone(), &task).unwrap();
+        let Fitted::Done { network, .. } = fit(&task, &mut trainer, &mut |_, _| Ok(Flow::Continue)).unwrap() else {
+            panic!("stopped")
+        };
+        network
+    };
+    assert_eq!(falls(&fitted(&monotone)), 0);
+    assert!(falls(&fitted(&[])) > 0);
 }

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use super::checkpoint::{Which, measure_claims};
+use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
 use super::{Ending, Machine, exit, print};
 use crate::progress::Screen;
@@ -36,6 +37,7 @@ enum Analysis {
         machine: Machine,
     },
     Shrinkage(Shrinkage),
+    Shares(SharesOf),
 }
 
 /// The program's command line.
@@ -50,6 +52,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
             exit(claims(checkpoint, data.as_deref(), json, &machine, catalog))
         }
         Analysis::Shrinkage(shrinkage) => exit(shrinkage.run(catalog)),
+        Analysis::Shares(shares) => exit(shares.run(catalog)),
     }
 }
 

@@ -9,6 +9,7 @@ mod edit;
 mod eval;
 mod list;
 mod predict;
+mod shares;
 mod show;
 mod shrinkage;
 mod train;

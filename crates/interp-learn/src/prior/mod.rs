@@ -13,6 +13,7 @@ mod hoyer;
 mod l0;
 mod l1;
 mod magnitude;
+mod monotone;
 mod non_negative;
 mod orthogonal;
 mod slimming;
@@ -37,6 +38,7 @@ pub use hoyer::Hoyer;
 pub use l0::L0;
 pub use l1::L1;
 pub use magnitude::Magnitude;
+pub use monotone::{Monotone, Rule};
 pub use non_negative::{By, NonNegative};
 pub use orthogonal::Orthogonal;
 pub use slimming::Slimming;
@@ -56,6 +58,7 @@ pub const ENTRIES: &[&Entry<dyn Prior>] = &[
     &bounded_field::ENTRY,
     &bank::ENTRY,
     &attention::ENTRY,
+    &monotone::ENTRY,
 ];
 
 /// Where a prior applies.

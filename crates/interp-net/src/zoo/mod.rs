@@ -1,6 +1,7 @@
 //! Architectures: settings from which a graph is made.
 
 mod activation;
+mod additive;
 mod bagnet;
 mod resnet;
 mod soft_autoencoder;
@@ -11,6 +12,7 @@ use interp_finding::{Entry, Unfit, nearest};
 use crate::{Graph, NetError, Network, Result};
 
 pub use activation::Activation;
+pub use additive::{Additive, Module};
 pub use bagnet::BagNet;
 pub use resnet::{ResNet, Shortcut};
 pub use soft_autoencoder::SoftAutoencoder;
@@ -47,7 +49,7 @@ pub trait Architecture: Send + Sync {
 
 /// All architectures.
 pub const ENTRIES: &[&Entry<dyn Architecture>] =
-    &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY, &soft_autoencoder::ENTRY];
+    &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY, &soft_autoencoder::ENTRY, &additive::ENTRY];
 
 /// Architectures with well-known names, as other people's checkpoints are called: `vgg16`, `vgg16_bn`,
 /// `resnet20`.

@@ -1,0 +1,306 @@
+//! What each module of a sum adds to decisions.
+
+use candle_core::{DType, Device, Tensor};
+use interp_data::{Augment, Loader};
+use interp_net::{Keep, Mode, Network, NodeId, Op, Tape};
+
+use crate::pictures::{Gauge, Pictures, Sample, images};
+use crate::{AuditError, Result};
+
+/// What modules add to the decisions of a network whose logits are their sum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shares {
+    /// The modules, in the order in which they are added.
+    pub modules: Vec<Share>,
+    /// Share of pictures that the network is right on.
+    pub accuracy: f64,
+    /// Pictures.
+    pub count: usize,
+    /// The first pictures, one by one.
+    pub decisions: Vec<Decision>,
+}
+
+/// What one module adds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share {
+    /// Name of its node.
+    pub name: String,
+    /// Its variance over pictures of each class's logit, divided by the sum of those of all modules.
+    pub by_class: Vec<f64>,
+    /// The same of the variances summed over classes.
+    pub overall: f64,
+    /// Share of pictures that the network is right on with the module's mean in place of its values.
+    pub without: f64,
+    /// Share of pictures that the module alone is right on.
+    pub alone: f64,
+}
+
+/// How a picture was decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Position in the split.
+    pub index: usize,
+    /// Its class.
+    pub label: usize,
+    /// The class of the largest logit, which it is taken for.
+    pub class: usize,
+    /// The class of the second largest logit.
+    pub rival: usize,
+    /// By how much each module puts the first above the second; they add up to the lead.
+    pub lead: Vec<f64>,
+}
+
+/// The shares of the modules that are added to the network's output, over pictures, of which the first `decisions` are told
+/// one by one.
+///
+/// # Errors
+/// [`AuditError::NoSum`] if the output is no sum; if pictures cannot be had or do not fit.
+pub fn shares(net: &Network, pictures: &Pictures, decisions: usize) -> Result<Shares> {
+    let last = &net.graph.nodes()[net.graph.output()];
+    if last.op != Op::Add || net.graph.outputs() < 2 {
+        return Err(AuditError::NoSum(last.name.clone()));
+    }
+    let names: Vec<&str> = last.inputs.iter().map(|&id| net.graph.nodes()[id].name.as_str()).collect();
+    let mut table =
+        Table { classes: net.graph.outputs(), parts: vec![vec![]; names.len()], labels: vec![], indices: vec![] };
+    let loader = Loader::new(pictures.data.clone(), pictures.split, 256, pictures.workers, Augment::default(), 0)?;
+    for batch in loader.in_order(None) {
+        let batch = batch?;
+        table.labels.extend(batch.labels.iter().map(|&label| label as usize));
+        table.indices.extend(&batch.indices);
+        let tape = net.forward(&images(net, &batch)?, Mode::Eval, &Keep::nodes(names.iter().copied()))?;
+        for (part, &id) in table.parts.iter_mut().zip(&last.inputs) {
+            part.extend(numbers(tape.at(&net.graph, id)?)?);
+        }
+    }
+    Ok(table.shares(&names, decisions))
+}
+
+/// What each module gave for every picture and class.
+struct Table {
+    classes: usize,
+    parts: Vec<Vec<f64>>,
+    labels: Vec<usize>,
+    indices: Vec<usize>,
+}
+
+impl Table {
+    fn shares(&self, names: &[&str], decisions: usize) -> Shares {
+        let means: Vec<Vec<f64>> = self.parts.iter().map(|part| self.by_class(part, |_, value| value)).collect();
+        let variance =
+            |(part, means): (&Vec<f64>, &Vec<f64>)| self.by_class(part, |class, value| (value - means[class]).powi(2));
+        let variances: Vec<Vec<f64>> = self.parts.iter().zip(&means).map(variance).collect();
+        let total = |class: usize| variances.iter().map(|of_module| of_module[class]).sum::<f64>();
+        let all: f64 = (0..self.classes).map(total).sum();
+        let share = |(m, name): (usize, &&str)| Share {
+            name: (*name).to_owned(),
+            by_class: (0..self.classes).map(|class| variances[m][class] / total(class)).collect(),
+            overall: variances[m].iter().sum::<f64>() / all,
+            without: self.accuracy(|other, class, value| if other == m { means[m][class] } else { value }),
+            alone: self.accuracy(|other, _, value| if other == m { value } else { 0.0 }),
+        };
+        Shares {
+            modules: names.iter().enumerate().map(share).collect(),
+            accuracy: self.accuracy(|_, _, value| value),
+            count: self.labels.len(),
+            decisions: (0..decisions.min(self.labels.len())).map(|picture| self.decision(picture)).collect(),
+        }
+    }
+
+    /// The mean over pictures of a function of class and value, for every class.
+    fn by_class(&self, part: &[f64], of: impl Fn(usize, f64) -> f64) -> Vec<f64> {
+        let mean = |class: usize| {
+            let values = part.iter().skip(class).step_by(self.classes);
+            values.map(|&value| of(class, value)).sum::<f64>() / self.labels.len() as f64
+        };
+        (0..self.classes).map(mean).collect()
+    }
+
+    /// The logits of a picture, each module's part changed by a function of module, class and value.
+    fn logits(&self, picture: usize, of: impl Fn(usize, usize, f64) -> f64) -> Vec<f64> {
+        let part = |m: usize, class: usize| of(m, class, self.parts[m][picture * self.classes + class]);
+        (0..self.classes).map(|class| (0..self.parts.len()).map(|m| part(m, class)).sum()).collect()
+    }
+
+    fn accuracy(&self, of: impl Fn(usize, usize, f64) -> f64) -> f64 {
+        let right = |picture: &usize| first_two(&self.logits(*picture, &of))[0] == self.labels[*picture];
+        (0..self.labels.len()).filter(right).count() as f64 / self.labels.len() as f64
+    }
+
+    fn decision(&self, picture: usize) -> Decision {
+        let [class, rival] = first_two(&self.logits(picture, |_, _, value| value));
+        let lead = |part: &Vec<f64>| part[picture * self.classes + class] - part[picture * self.classes + rival];
+        let (index, label) = (self.indices[picture], self.labels[picture]);
+        Decision { index, label, class, rival, lead: self.parts.iter().map(lead).collect() }
+    }
+}
+
+/// The classes of the largest and the second largest logit.
+fn first_two(logits: &[f64]) -> [usize; 2] {
+    let mut classes: Vec<usize> = (0..logits.len()).collect();
+    classes.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    [classes[0], classes[1]]
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// How far the output is from the sum of some nodes, by running the network again without each of them.
+pub(crate) struct Deviation {
+    nodes: Vec<NodeId>,
+    largest: Option<f64>,
+}
+
+impl Deviation {
+    pub(crate) fn new(nodes: &[NodeId]) -> Self {
+        Self { nodes: nodes.to_vec(), largest: None }
+    }
+
+    /// Takes in what should be zero. What is not a number is the largest.
+    fn take(&mut self, gaps: impl Iterator<Item = f64>) {
+        let larger = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
+        self.largest = Some(gaps.map(f64::abs).fold(self.largest.unwrap_or(0.0), larger));
+    }
+}
+
+impl Gauge for Deviation {
+    fn taps(&self) -> Vec<NodeId> {
+        self.nodes.clone()
+    }
+
+    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
+        let tape: &Tape = sample.tape;
+        let output = numbers(tape.output(&net.graph)?)?;
+        let mut rest = output.clone();
+        for node in self.nodes.clone() {
+            let part = tape.at(&net.graph, node)?;
+            let without = net.rerun(tape, node, &part.zeros_like()?)?;
+            let without = numbers(without.output(&net.graph)?)?;
+            let part = numbers(part)?;
+            rest.iter_mut().zip(&part).for_each(|(rest, part)| *rest -= part);
+            self.take(output.iter().zip(without).zip(&part).map(|((whole, without), part)| whole - without - part));
+        }
+        self.take(rest.into_iter());
+        Ok(())
+    }
+
+    fn value(&self) -> Option<f64> {
+        self.largest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use interp_data::{Dataset, Info, Split};
+    use interp_net::Graph;
+    use interp_net::finding::{Claim, Quantity, Relation};
+
+    use super::*;
+    use crate::measure;
+
+    /// Pictures of one row and two gray pixels (a, b): (0, 0), (0, 1), (2, 0), (2, 1), of the classes 0, 1, 0, 1.
+    struct Pairs(Info);
+
+    impl Dataset for Pairs {
+        fn info(&self) -> &Info {
+            &self.0
+        }
+
+        fn len(&self, _: Split) -> usize {
+            4
+        }
+
+        fn label(&self, _: Split, index: usize) -> u32 {
+            (index % 2) as u32
+        }
+
+        fn image(&self, _: Split, index: usize, out: &mut [f32]) -> interp_data::Result<()> {
+            out.copy_from_slice(&[2.0 * (index / 2) as f32, (index % 2) as f32]);
+            Ok(())
+        }
+    }
+
+    fn pairs() -> Pictures {
+        let info = Info {
+            name: "pairs".into(),
+            classes: vec!["off".into(), "on".into()],
+            channels: 1,
+            height: 1,
+            width: 2,
+            mean: vec![0.0],
+            std: vec![1.0],
+        };
+        Pictures { data: Arc::new(Pairs(info)), split: Split::Test, workers: 0 }
+    }
+
+    /// Two modules whose logits are (a, 0) / 4 and (0, 3 b), and a ReLU that may follow their sum.
+    fn network(bent: bool) -> Network {
+        let mut graph = Graph::new(1, 1, 2).unwrap();
+        let module = |graph: &mut Graph, name: &str| {
+            let op = Op::Conv2d {
+                out_channels: 2,
+                kernel: [1, 2],
+                stride: [1; 2],
+                padding: [0; 2],
+                dilation: [1; 2],
+                groups: 1,
+                bias: false,
+            };
+            graph.add(format!("{name}.conv"), op, &[0]).unwrap();
+            graph.then(format!("{name}.logits"), Op::GlobalAvgPool).unwrap()
+        };
+        let (first, second) = (module(&mut graph, "first"), module(&mut graph, "second"));
+        graph.add("sum", Op::Add, &[first, second]).unwrap();
+        if bent {
+            graph.then("relu", Op::Relu).unwrap();
+        }
+        let mut net = Network::new(graph, 0).unwrap();
+        for (position, weight) in [(0, [0.25f32, 0.0, 0.0, 0.0]), (1, [0.0, 0.0, 0.0, 3.0])] {
+            net.params.set(position, Tensor::from_vec(weight.to_vec(), (2, 1, 1, 2), &Device::Cpu).unwrap()).unwrap();
+        }
+        net
+    }
+
+    // f_1 is 0, 0, 1/2, 1/2 for class 0, with variance 1/16; f_2 is 0, 3, 0, 3 for class 1, with variance 9/4.
+    #[test]
+    fn shares_by_hand() {
+        let found = shares(&network(false), &pairs(), 4).unwrap();
+        let [first, second] = found.modules.as_slice() else { panic!("{found:?}") };
+        assert_eq!(
+            (first.by_class.as_slice(), second.by_class.as_slice()),
+            ([1.0, 0.0].as_slice(), [0.0, 1.0].as_slice())
+        );
+        assert!((first.overall - (1.0 / 16.0) / (1.0 / 16.0 + 9.0 / 4.0)).abs() < 1e-12);
+        assert_eq!((found.accuracy, found.count), (1.0, 4));
+        // Without the second, whose mean is 1.5 for class 1, all are taken for class 1; without the first nothing changes.
+        assert_eq!((first.without, second.without), (1.0, 0.5));
+        assert_eq!((first.alone, second.alone), (0.5, 1.0));
+        let last = Decision { index: 3, label: 1, class: 1, rival: 0, lead: vec![-0.5, 3.0] };
+        assert_eq!(found.decisions[3], last);
+        assert!(matches!(shares(&network(true), &pairs(), 0), Err(AuditError::NoSum(node)) if node == "relu"));
+    }
+
+    #[test]
+    fn a_sum_loses_a_module_and_nothing_else() {
+        let deviation = |on: f32, bent: bool| {
+            let mut net = network(bent);
+            let weight = Tensor::from_vec(vec![0.25f32, 0.0, 0.0, on], (2, 1, 1, 2), &Device::Cpu).unwrap();
+            net.params.set(0, weight).unwrap();
+            let claim = Claim {
+                quantity: Quantity::SumDeviation,
+                nodes: vec!["first.logits".into(), "second.logits".into()],
+                scope: "the modules".into(),
+                relation: Relation::AtMost,
+                bound: 1e-4,
+            };
+            measure(&net, &[claim], Some(&pairs())).unwrap()[0].value
+        };
+        assert_eq!(deviation(0.0, false), 0.0);
+        assert_eq!(deviation(0.0, true), 0.0, "a ReLU changes nothing above zero");
+        // For b = 1, -5 + 3 is cut off at 0: 2 from the sum, and 3 from what taking out the second should do.
+        assert_eq!(deviation(-5.0, true), 3.0);
+    }
+}
