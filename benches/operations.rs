@@ -72,7 +72,7 @@ const fn grouped(filters: usize, stride: usize, groups: usize) -> Layer {
     Layer::Conv { filters, kernel: 3, stride, groups }
 }
 
-const NETS: [Net; 6] = [
+const NETS: [Net; 7] = [
     Net {
         name: "vgg11",
         batch: 64,
@@ -129,6 +129,21 @@ const NETS: [Net; 6] = [
             ([512, 7], conv(512, 3, 1)),
             ([512, 7], Norm),
             ([512, 7], Head { classes: 1000 }),
+        ],
+    },
+    // What is left of the blocks of a resnet20 when channels are cut out.
+    Net {
+        name: "slim_resnet20",
+        batch: 64,
+        layers: &[
+            ([16, 32], conv(10, 3, 1)),
+            ([10, 32], conv(16, 3, 1)),
+            ([16, 32], conv(11, 3, 2)),
+            ([23, 16], conv(32, 3, 1)),
+            ([32, 16], conv(23, 3, 1)),
+            ([37, 8], conv(64, 3, 1)),
+            ([64, 8], conv(37, 3, 1)),
+            ([37, 8], Norm),
         ],
     },
     // What those do not have: depthwise and 1x1 (Howard et al. 2017, arXiv 1704.04861), and groups (Xie et al. 2017,
@@ -284,14 +299,14 @@ impl Bench<'_> {
     }
 
     fn shortcut(&mut self, x: [usize; 4]) {
-        let outputs = 2 * x[1];
+        let side = x[1] / 2;
         self.time("pad_shortcut/forward", x.iter().product(), || {
             let x = noise(&x);
-            move || ops::pad_shortcut(&x, outputs, 2)
+            move || ops::pad_shortcut(&x, [side, side], 2)
         });
         self.time("pad_shortcut/backward", x.iter().product(), || {
-            let grad = ops::pad_shortcut(&noise(&x), outputs, 2).unwrap();
-            move || ops::pad_shortcut_backward(&grad, &x, 2)
+            let grad = ops::pad_shortcut(&noise(&x), [side, side], 2).unwrap();
+            move || ops::pad_shortcut_backward(&grad, &x, side, 2)
         });
     }
 

@@ -14,6 +14,8 @@ mod denoise;
 mod determinism;
 /// Thresholds changed after training.
 mod edit;
+/// Training that starts from a checkpoint.
+mod init;
 /// Every prior on every architecture, and every pair of priors.
 mod matrix;
 /// Other people's networks give other people's numbers.

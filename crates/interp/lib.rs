@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod compare;
 mod error;
 pub mod folder;
+pub mod init;
 mod origin;
 pub mod plan;
 mod profile;

@@ -29,6 +29,8 @@ pub struct Plan {
     pub graph: Graph,
     /// The structure of the black-box twin.
     pub twin: Graph,
+    /// The network to start from, of a checkpoint.
+    start: Option<Network>,
     model: Box<dyn Architecture>,
     /// The architecture of the twin, where it is another.
     plain: Option<Box<dyn Architecture>>,
@@ -57,6 +59,24 @@ impl Plan {
         let data = recipe.data.object.open(progress).map_err(|e| unopened(e, &recipe.data.settings, &origin))?;
         let data = if recipe.model.object.sees_pixels() { as_pixels(data) } else { data };
         let info = data.info().clone();
+        let graph = |model: &dyn Architecture| -> Result<Graph> {
+            let graph = model.graph([info.channels, info.height, info.width], info.classes.len());
+            let graph = graph.map_err(|e| origin.blame("model", e))?;
+            check_output(&graph, objective, &info).map_err(|problem| origin.at_key("model", problem))?;
+            Ok(graph)
+        };
+        let (plain, model) = (recipe.model.object.plain(), recipe.model.object);
+        let (graph, twin) = (graph(&*model)?, graph(plain.as_deref().unwrap_or(&*model))?);
+        let start = recipe.common.init.as_ref().map(|init| init.network(&graph, objective, &info, recipe.common.seed));
+        let start = start.transpose().map_err(|e| origin.at_key("init.path", format!("`init.path`: {e}")))?;
+        let (graph, twin, data) = match &start {
+            None => (graph, twin, data),
+            Some((network, normalization)) => {
+                let graph = network.graph.clone();
+                (graph.clone(), graph, renormalized(data, &normalization.mean, &normalization.std))
+            }
+        };
+        let (info, start) = (data.info().clone(), start.map(|(network, _)| network));
         let data = Divided::new(data, &recipe.common.split).map_err(|e| origin.blame("split", e))?;
         let sizes = sizes(&data);
         if sizes.contains(&0) {
@@ -66,15 +86,7 @@ impl Plan {
             return Err(origin.at_key("data", problem));
         }
         recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
-        let graph = |model: &dyn Architecture| -> Result<Graph> {
-            let graph = model.graph([info.channels, info.height, info.width], info.classes.len());
-            let graph = graph.map_err(|e| origin.blame("model", e))?;
-            check_output(&graph, objective, &info).map_err(|problem| origin.at_key("model", problem))?;
-            Ok(graph)
-        };
-        let (plain, model) = (recipe.model.object.plain(), recipe.model.object);
-        let (graph, twin) = (graph(&*model)?, graph(plain.as_deref().unwrap_or(&*model))?);
-        let network = Network::new(graph.clone(), recipe.common.seed)?;
+        let network = start.clone().map_or_else(|| Network::new(graph.clone(), recipe.common.seed), Ok)?;
         let mut priors = vec![];
         for (i, prior) in recipe.priors.into_iter().enumerate() {
             let key = format!("prior.{i}");
@@ -97,7 +109,22 @@ impl Plan {
         let class_weights = recipe.common.train.balance_classes.then(balanced);
         let data_hash = data.digest().to_owned();
         let common = recipe.common;
-        Ok(Self { text, hash, data, data_hash, info, graph, twin, model, plain, priors, claims, common, class_weights })
+        Ok(Self {
+            text,
+            hash,
+            data,
+            data_hash,
+            info,
+            graph,
+            twin,
+            start,
+            model,
+            plain,
+            priors,
+            claims,
+            common,
+            class_weights,
+        })
     }
 
     /// Whether a twin is trained: without priors that steer it would be the same network, unless its structure is another.
@@ -110,6 +137,9 @@ impl Plan {
     /// # Errors
     /// If the network cannot be made.
     pub fn network(&self, stage: Stage) -> Result<Network> {
+        if let Some(start) = &self.start {
+            return Ok(start.clone());
+        }
         let (graph, model) = match stage {
             Stage::Main => (&self.graph, &*self.model),
             Stage::Twin => (&self.twin, self.plain.as_deref().unwrap_or(&*self.model)),

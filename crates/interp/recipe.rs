@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::init::Init;
 use crate::origin::Origin;
 use crate::{Catalog, Error, Result};
 
@@ -38,6 +39,9 @@ pub struct Common {
     /// How validation is cut from train.
     #[serde(default)]
     pub split: Divide,
+    /// The network that training starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
     /// What is done to training pictures.
     #[serde(default)]
     pub augment: Augment,
@@ -87,7 +91,7 @@ pub struct Recipe {
 /// Keys of a recipe that are read by entries.
 const KINDED: [&str; 3] = ["data", "model", "prior"];
 /// Keys of [`Common`].
-const PLAIN: [&str; 7] = ["name", "seed", "twin", "objective", "split", "augment", "train"];
+const PLAIN: [&str; 8] = ["name", "seed", "twin", "objective", "split", "init", "augment", "train"];
 
 impl Recipe {
     /// Reads the file, with overrides `a.b=c` (`prior.0.target=0.5` reaches into a list).

@@ -55,6 +55,7 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::ZeroGains => share(tensors(&[Role::Gain]), zeros),
         Quantity::ZeroFilters => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 0)),
         Quantity::ZeroInputs => share(by_output(net, nodes)?.iter().collect(), |w| zero_rows(w, 1)),
+        Quantity::RemovableChannels => removable(net, nodes),
         Quantity::NegativeWeights => negative(&tensors(&[Role::Weight, Role::Gain])),
         Quantity::NegativeThresholds => negative(&tensors(&[Role::Threshold])),
         Quantity::AlongBank(bank) => along_bank(bank, &by_output(net, nodes)?),
@@ -75,6 +76,14 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
             Ok(similarities.into_iter().reduce(|a, b| if a.is_nan() || a > b { a } else { b }))
         }
     }
+}
+
+/// The share of the nodes' channels that are not in the network which [`Network::compact`] leaves.
+fn removable(net: &Network, nodes: &[NodeId]) -> Result<Option<f64>> {
+    let small = net.compact()?.network;
+    let channels = |net: &Network| nodes.iter().map(|&id| net.graph.shape(id)[0]).sum::<usize>();
+    let (before, after) = (channels(net), channels(&small));
+    Ok((before > 0).then(|| (before - after) as f64 / before as f64))
 }
 
 /// The mean squared cosine between two filters of a weight (out, ...); 0 for a single one. A filter of zeros is like no other.
@@ -212,6 +221,30 @@ mod tests {
         net.params.set(1, Tensor::new(&[0f32, -1.0], &Device::Cpu).unwrap()).unwrap();
         assert_eq!(value(&net, Quantity::ZeroGains), Some(0.5));
         assert_eq!(quantity(&net, Quantity::ZeroGains, &[1]).unwrap(), None, "a convolution has no gains");
+    }
+
+    /// A stem of four channels and a block whose sum goes to a classifier. What a channel of the sum is made of is the
+    /// stem's channel and the branch's: it can go where both are zero, of which two stems and one branch are.
+    #[test]
+    fn channels_can_go_where_all_that_is_added_is_zero() {
+        let mut graph = Graph::new(1, 4, 4).unwrap();
+        let stem = graph.then("stem", Op::conv3x3(4, 1)).unwrap();
+        let branch = graph.then("branch", Op::conv3x3(4, 1)).unwrap();
+        graph.add("sum", Op::Add, &[stem, branch]).unwrap();
+        graph.then("mean", Op::GlobalAvgPool).unwrap();
+        graph.then("head", Op::Linear { out_features: 2, bias: true }).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        for (node, filters) in [(stem, 0..2), (branch, 1..2)] {
+            let position = net.params.position(node, Role::Weight).unwrap();
+            let old = &net.params.list()[position].value;
+            let mut rows = old.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+            rows[filters].iter_mut().for_each(|row| row.fill(0.0));
+            let new = Tensor::from_vec(rows.concat(), old.shape(), &Device::Cpu).unwrap();
+            net.params.set(position, new).unwrap();
+        }
+        let share = |nodes: &[NodeId]| quantity(&net, Quantity::RemovableChannels, nodes).unwrap();
+        assert_eq!(share(&[stem, branch]), Some(0.25));
+        assert_eq!(share(&[5]), Some(0.0), "the classes stay");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Quantity {
     /// Share of batch-norm gains of all nodes together that are exactly zero, in [0, 1]: channels that are the same
     /// number at every position of every picture.
     ZeroGains,
+    /// Share of the channels that all nodes together make that can be cut out without a change of the outputs, in [0, 1].
+    RemovableChannels,
     /// Number of weights below zero, of all nodes together.
     NegativeWeights,
     /// Mean squared cosine between two filters of a node, in [0, 1]: that of the node where it is highest.
@@ -62,6 +64,7 @@ impl Quantity {
             Self::ZeroFilters => format!("share of the filters of {nodes} that are all zero"),
             Self::ZeroInputs => format!("share of the input channels of {nodes} that are all zero"),
             Self::ZeroGains => format!("share of the batch-norm gains of {nodes} that are exactly zero"),
+            Self::RemovableChannels => format!("share of the channels of {nodes} that can be cut out"),
             Self::NegativeWeights => format!("number of negative weights in {nodes}"),
             Self::FieldSize => format!("pixels in a row or column that a cell of {nodes} sees"),
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
@@ -97,6 +100,7 @@ impl Quantity {
             | Self::ZeroFilters
             | Self::ZeroInputs
             | Self::ZeroGains
+            | Self::RemovableChannels
             | Self::ZeroActivations
             | Self::AlongBank(_)
             | Self::EvidenceInside => percent(value),

@@ -183,7 +183,10 @@ impl Sweep<'_> {
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
             (Op::OnOff, _) => ops::on_off_backward(grad),
             (&Op::Describe { by }, _) => ops::describe_backward(self.tape.at(&self.network.graph, input)?, grad, by),
-            (&Op::PadShortcut { stride, .. }, _) => ops::pad_shortcut_backward(grad, &shape, stride),
+            (&Op::PadShortcut { stride, .. }, _) => {
+                let [before, _] = self.network.graph.sides(id).unwrap_or_default();
+                ops::pad_shortcut_backward(grad, &shape, before, stride)
+            }
             (Op::Relu | Op::KWinners { .. }, _) => ops::relu_backward(&self.again(id)?, grad),
             _ => return Err(NetError::NotKept(node.name.clone())),
         };

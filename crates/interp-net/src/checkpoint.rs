@@ -25,6 +25,23 @@ pub struct Normalization {
     pub std: Vec<f32>,
 }
 
+impl Normalization {
+    /// Says what is wrong with it for pictures of `channels` channels.
+    ///
+    /// # Errors
+    /// If there are more or fewer values, or one that cannot be computed with.
+    pub fn check(&self, channels: usize) -> std::result::Result<(), String> {
+        let Self { mean, std } = self;
+        let usable = mean.iter().all(|m| m.is_finite()) && std.iter().all(|s| *s > 0.0 && s.is_finite());
+        match mean.len() == channels && std.len() == channels && usable {
+            true => Ok(()),
+            false => Err(format!(
+                "mean {mean:?} and std {std:?}: {channels} channel(s) need as many finite values, std above 0"
+            )),
+        }
+    }
+}
+
 /// What a file of ours says beside the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,18 +130,26 @@ impl Checkpoint {
     /// If the file is not ours and no architecture is given; if tensors are missing, unexpected, or of
     /// other shapes than the architecture's: all of them are named.
     pub fn network(&self, path: &Path, architecture: Option<&str>, size: [usize; 2]) -> Result<Network> {
-        let wrong = |problem: String| NetError::Checkpoint { path: path.to_owned(), problem };
         let fitting =
             || self.fitting(size).map(|name| format!("; its tensors are those of {name}")).unwrap_or_default();
         let graph = match (architecture, &self.meta) {
             (None, Some(meta)) => meta.graph.clone(),
             (None, None) => {
                 let problem = "the file does not say what network it is: name it with --arch";
-                return Err(wrong(format!("{problem}{}", fitting())));
+                return Err(wrong(path, format!("{problem}{}", fitting())));
             }
             (Some(name), _) => self.graph_of(&*zoo::by_name(name)?, size)?,
         };
-        let params = load(&graph, &self.tensors).map_err(|problem| wrong(format!("{problem}{}", fitting())))?;
+        let params = load(&graph, &self.tensors).map_err(|problem| wrong(path, format!("{problem}{}", fitting())))?;
+        Ok(Network { graph, params })
+    }
+
+    /// The network of the structure `graph` with the file's tensors.
+    ///
+    /// # Errors
+    /// If tensors are missing, unexpected, or of other shapes: all of them are named.
+    pub fn with_graph(&self, path: &Path, graph: Graph) -> Result<Network> {
+        let params = load(&graph, &self.tensors).map_err(|problem| wrong(path, problem))?;
         Ok(Network { graph, params })
     }
 
@@ -142,6 +167,10 @@ impl Checkpoint {
         let classes = named(draft.output()).and_then(|d| d.first().copied()).unwrap_or(2);
         architecture.graph([channels, height, width], classes)
     }
+}
+
+fn wrong(path: &Path, problem: String) -> NetError {
+    NetError::Checkpoint { path: path.to_owned(), problem }
 }
 
 /// Parameters of `graph` from tensors with PyTorch's names; counters of batches are passed over. All

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::{Network, NodeId, Op, Params, Result, Role};
+use crate::{Channels, Network, NodeId, Op, Params, Result, Role};
 
 /// A network without the channels that it does not need.
 #[derive(Clone, Debug)]
@@ -27,21 +27,22 @@ pub struct Cut {
 impl Network {
     /// Cuts out the channels that are zero for every image wherever a convolution or linear map reads them: those of which
     /// filters are zero, and those whose batch norm has gain zero and a shift that the ReLU after it takes away. Channels that
-    /// are added to each other (residual sums) go together, when all of them are zero in the sum. One channel of each layer
-    /// stays. Not cut: what groups of channels, joins and shortcuts without parameters see, the input and the output.
+    /// are the same ([`Channels`]) go together: those that are added to each other (residual sums), when all of them are zero in
+    /// the sum. One channel of each layer stays. Not cut: what groups of channels see, the input and the output.
     ///
     /// # Errors
     /// Where parameters cannot be read or made.
     pub fn compact(&self) -> Result<Compact> {
-        let spaces = spaces(self);
-        let kept = kept(self, &spaces, &constants(self)?);
-        let channels = |id: NodeId| &kept[spaces[id]];
+        let kept = kept(self, &self.graph.channels(), &constants(self)?);
         let mut graph = crate::Graph::of_input(self.graph.nodes()[0].op.clone())?;
         let mut cuts = vec![];
         for (id, node) in self.graph.nodes().iter().enumerate().skip(1) {
-            let (before, after) = (self.graph.shape(id)[0], channels(id).len());
-            let op = node.op.with_channels(after);
-            if op != node.op {
+            let (before, after) = (self.graph.shape(id)[0], kept[id].len());
+            let op = match node.op {
+                Op::PadShortcut { stride, .. } => self.shortcut(id, stride, &kept[id], kept[node.inputs[0]].len()),
+                ref op => op.with_channels(after),
+            };
+            if op != node.op && !matches!(op, Op::PadShortcut { .. }) {
                 cuts.push(Cut { node: node.name.clone(), before, after });
             }
             graph.add(node.name.clone(), op, &node.inputs)?;
@@ -51,9 +52,18 @@ impl Network {
                 return Err(crate::NetError::Architecture(format!("there is no `{name}`")));
             };
             let input = self.graph.nodes()[param.node].inputs[0];
-            self.slice(param.node, role, &param.value, channels(input), channels(param.node))
+            self.slice(param.node, role, &param.value, &kept[input], &kept[param.node])
         })?;
         Ok(Compact { network: Self { graph, params }, cuts })
+    }
+
+    /// What is left of a shortcut without parameters: `inputs` channels among those of `kept`.
+    fn shortcut(&self, id: NodeId, stride: usize, kept: &[u32], inputs: usize) -> Op {
+        let first = self.graph.sides(id).map_or(0, |sides| sides[0] as u32);
+        let before = kept.iter().filter(|channel| **channel < first).count();
+        let out_channels = kept.len();
+        let is_even = Op::sides(out_channels, None, inputs) == Op::sides(out_channels, Some(before), inputs);
+        Op::PadShortcut { out_channels, stride, before: (!is_even).then_some(before) }
     }
 
     /// The part of a parameter that belongs to some channels going in and out.
@@ -77,65 +87,27 @@ impl Network {
     }
 }
 
-/// For every node a number that it shares with those whose channels are the same: pooled, normalized, added.
-fn spaces(net: &Network) -> Vec<usize> {
+/// For every node the channels that stay.
+fn kept(net: &Network, channels: &Channels, constants: &[Vec<Option<f64>>]) -> Vec<Vec<u32>> {
+    let mut needed: Vec<bool> = (0..channels.count()).map(|number| channels.is_fixed(number)).collect();
     let nodes = net.graph.nodes();
-    let mut spaces: Vec<usize> = (0..nodes.len()).collect();
-    for (id, node) in nodes.iter().enumerate() {
-        if makes_channels(&node.op) {
-            continue;
-        }
-        let first = spaces[node.inputs[0]];
-        spaces[id] = first;
-        for &input in &node.inputs[1..] {
-            let other = spaces[input];
-            spaces.iter_mut().filter(|space| **space == other).for_each(|space| *space = first);
+    for node in nodes.iter().filter(|node| reads_one_by_one(&node.op)) {
+        let read = channels.of(node.inputs[0]).iter().zip(&constants[node.inputs[0]]);
+        read.for_each(|(&number, constant)| needed[number] |= *constant != Some(0.0));
+    }
+    for id in 0..nodes.len() {
+        if channels.of(id).iter().all(|&number| !needed[number]) {
+            needed[channels.of(id)[0]] = true;
         }
     }
-    spaces
+    let stay =
+        |id: NodeId| (0u32..).zip(channels.of(id)).filter(|(_, number)| needed[**number]).map(|(c, _)| c).collect();
+    (0..nodes.len()).map(stay).collect()
 }
 
-/// Whether a node's channels are others than those of its inputs.
-fn makes_channels(op: &Op) -> bool {
-    use Op::{Concat, Conv2d, ConvTranspose2d, Describe, Input, Linear, OnOff, PadShortcut};
-    matches!(
-        op,
-        Input { .. }
-            | Conv2d { .. }
-            | ConvTranspose2d { .. }
-            | Linear { .. }
-            | OnOff
-            | Concat
-            | Describe { .. }
-            | PadShortcut { .. }
-    )
-}
-
-/// Whether a node reads and makes channels one by one, so that each can be cut.
-fn is_dense(op: &Op) -> bool {
+/// Whether a node weighs each channel that it reads by itself, so that one of zeros is as good as none.
+fn reads_one_by_one(op: &Op) -> bool {
     matches!(op, Op::Conv2d { groups: 1, .. } | Op::ConvTranspose2d { groups: 1, .. } | Op::Linear { .. })
-}
-
-/// For every space the channels that stay.
-fn kept(net: &Network, spaces: &[usize], constants: &[Vec<Option<f64>>]) -> Vec<Vec<u32>> {
-    let nodes = net.graph.nodes();
-    let mut needed: Vec<Vec<bool>> = (0..nodes.len()).map(|id| vec![false; net.graph.shape(id)[0]]).collect();
-    let all = |needed: &mut Vec<Vec<bool>>, id: NodeId| needed[spaces[id]].fill(true);
-    all(&mut needed, net.graph.output());
-    for (id, node) in nodes.iter().enumerate().filter(|(_, node)| makes_channels(&node.op)) {
-        if is_dense(&node.op) {
-            let read = constants[node.inputs[0]].iter().map(|constant| *constant != Some(0.0));
-            needed[spaces[node.inputs[0]]].iter_mut().zip(read).for_each(|(needed, read)| *needed |= read);
-        } else {
-            all(&mut needed, id);
-            node.inputs.iter().for_each(|&input| all(&mut needed, input));
-        }
-    }
-    let stay = |needed: Vec<bool>| {
-        let stay: Vec<u32> = (0u32..).zip(&needed).filter(|(_, needed)| **needed).map(|(c, _)| c).collect();
-        if stay.is_empty() { vec![0] } else { stay }
-    };
-    needed.into_iter().map(stay).collect()
 }
 
 /// For every node and channel the value that it has at every position for every image in evaluation, if there is one.
@@ -173,12 +145,13 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
                 (0..channels).map(sum).collect()
             }
             Op::Concat => node.inputs.iter().flat_map(|&input| constants[input].clone()).collect(),
-            Op::Input { .. }
-            | Op::Conv2d { .. }
-            | Op::ConvTranspose2d { .. }
-            | Op::OnOff
-            | Op::Describe { .. }
-            | Op::PadShortcut { .. } => vec![None; channels],
+            Op::PadShortcut { .. } => {
+                let [before, after] = net.graph.sides(id).unwrap_or_default().map(|count| vec![Some(0.0); count]);
+                [&before, first, &after].into_iter().flatten().copied().collect()
+            }
+            Op::Input { .. } | Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::OnOff | Op::Describe { .. } => {
+                vec![None; channels]
+            }
         };
         constants.push(found);
     }

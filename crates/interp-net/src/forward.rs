@@ -251,7 +251,7 @@ impl Network {
             }
             Op::Concat => ops::concat(inputs),
             Op::OnOff => ops::on_off(x),
-            Op::PadShortcut { out_channels, stride } => ops::pad_shortcut(x, out_channels, stride),
+            Op::PadShortcut { stride, .. } => ops::pad_shortcut(x, self.graph.sides(id).unwrap_or_default(), stride),
         };
         Ok((self.named(id, output)?, Saved::Nothing))
     }

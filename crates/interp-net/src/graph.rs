@@ -268,6 +268,12 @@ impl Graph {
         }
     }
 
+    /// Zero channels that a shortcut without parameters adds before and after those coming in.
+    pub(crate) fn sides(&self, id: NodeId) -> Option<[usize; 2]> {
+        let Op::PadShortcut { out_channels, before, .. } = self.nodes[id].op else { return None };
+        Op::sides(out_channels, before, self.shapes[self.nodes[id].inputs[0]][0])
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|node| node.name.as_str())
     }
@@ -390,10 +396,11 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
             shape[0] = inputs.iter().fold(0, |sum: usize, shape| sum.saturating_add(shape[0]));
             Ok(shape)
         }
-        &Op::PadShortcut { out_channels, stride } => {
+        &Op::PadShortcut { out_channels, stride, before } => {
             let (channels, [h, w]) = image()?;
-            if stride == 0 || out_channels < channels || (out_channels - channels) % 2 != 0 {
-                return Err(format!("cannot widen {channels} channels evenly to {out_channels} at stride {stride}"));
+            if stride == 0 || Op::sides(out_channels, before, channels).is_none() {
+                let sides = before.map_or("evenly".into(), |before| format!("by {before} before them"));
+                return Err(format!("cannot widen {channels} channels {sides} to {out_channels} at stride {stride}"));
             }
             Ok(vec![out_channels, h.div_ceil(stride), w.div_ceil(stride)])
         }

@@ -14,6 +14,7 @@ pub use interp_finding as finding;
 pub use interp_ops as ops;
 
 mod backward;
+mod channels;
 mod checkpoint;
 mod compact;
 mod describe;
@@ -32,6 +33,7 @@ mod thresholds;
 pub mod zoo;
 
 pub use backward::{Grads, Want};
+pub use channels::Channels;
 pub use checkpoint::{Checkpoint, Meta, Normalization};
 pub use compact::{Compact, Cut};
 pub use describe::{Row, aligned, describe, grouped, rows};

@@ -129,13 +129,16 @@ pub enum Op {
     Add,
     /// Channels of its inputs one after another: maps of one height and width, or vectors.
     Concat,
-    /// Every `stride`-th pixel, with zero channels added evenly before and after: the shortcut
+    /// Every `stride`-th pixel, with zero channels added before and after: the shortcut
     /// without parameters, option A of He et al. 2016 (arXiv 1512.03385, section 4.2).
     PadShortcut {
         /// Channels going out, at least those coming in.
         out_channels: usize,
         /// Steps between the pixels taken.
         stride: usize,
+        /// Zero channels before those coming in; where it is not said, as many as after them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<usize>,
     },
 }
 
@@ -150,6 +153,15 @@ impl Op {
             *out = channels;
         }
         op
+    }
+
+    /// Zero channels before and after those coming in that a shortcut without parameters adds; `None` where it cannot.
+    pub(crate) fn sides(out_channels: usize, before: Option<usize>, channels: usize) -> Option<[usize; 2]> {
+        let added = out_channels.checked_sub(channels)?;
+        match before {
+            None => added.is_multiple_of(2).then_some([added / 2; 2]),
+            Some(before) => Some([before, added.checked_sub(before)?]),
+        }
     }
 
     /// A 3x3 convolution with padding 1 and no bias: the building block of the zoo.
@@ -270,7 +282,7 @@ impl Op {
             Self::Linear { out_features, .. } => vec![out_features],
             Self::KWinners { count } => vec![count],
             Self::Describe { by: Descriptor::Hues { bins } | Descriptor::Orientations { bins } } => vec![bins],
-            Self::PadShortcut { out_channels, stride } => vec![out_channels, stride],
+            Self::PadShortcut { out_channels, stride, before } => vec![out_channels, stride, before.unwrap_or(0)],
             Self::Input { .. }
             | Self::Describe { .. }
             | Self::BatchNorm { .. }

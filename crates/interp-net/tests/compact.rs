@@ -137,7 +137,7 @@ fn channels_of_a_residual_sum_go_when_all_of_them_are_zero() {
     assert!(difference(&net) < 1e-5);
 }
 
-/// Shortcuts without parameters add zeros before and after: only what is within blocks can go.
+/// A channel of the sums stays where any block or the stem makes it.
 #[test]
 fn a_resnet_of_the_zoo_is_cut_within_its_blocks() {
     let mut net = lively(ResNet::default().graph([3, 32, 32], 10).unwrap());
@@ -148,6 +148,32 @@ fn a_resnet_of_the_zoo_is_cut_within_its_blocks() {
         });
     }
     assert_eq!(net.compact().unwrap().cuts, [cut("layer1.0.conv1", 16, 12), cut("layer2.1.conv1", 32, 28)]);
+    assert!(difference(&net) < 1e-5);
+}
+
+/// Shortcuts without parameters put the channels of a stage between zeros: what goes there goes in the stages before and
+/// after, and their zeros may be more on one side.
+#[test]
+fn channels_of_the_sums_of_a_resnet_go_in_all_stages() {
+    let mut net = lively(ResNet::default().graph([3, 32, 32], 10).unwrap());
+    // One that begins in the stem, and one of those that the first shortcut adds, before the stem's.
+    let stages = [("layer1", vec![5]), ("layer2", vec![5 + 8, 2]), ("layer3", vec![5 + 8 + 16, 2 + 16])];
+    let of_stage = |stage: &str| (0..3).map(|block| format!("{stage}.{block}.bn2")).collect::<Vec<_>>();
+    let norms =
+        stages.iter().flat_map(|(stage, channels)| of_stage(stage).into_iter().map(move |norm| (norm, channels)));
+    for (norm, channels) in norms.chain([("bn1".to_owned(), &vec![5])]) {
+        for &channel in channels {
+            set(&mut net, &norm, Role::Gain, channel, 0.0);
+            set(&mut net, &norm, Role::Shift, channel, 0.0);
+        }
+    }
+    let small = net.compact().unwrap().network;
+    let channels = |node: &str| small.graph.shape(small.graph.id(node).unwrap())[0];
+    let found = ["conv1", "layer1.2.conv2", "layer2.0.conv2", "layer2.2.add", "layer3.1.conv2", "layer3.0.conv1"];
+    assert_eq!(found.map(channels), [15, 15, 30, 30, 62, 64]);
+    let op = |node: &str| small.graph.nodes()[small.graph.id(node).unwrap()].op.clone();
+    assert_eq!(op("layer2.0.shortcut"), Op::PadShortcut { out_channels: 30, stride: 2, before: Some(7) });
+    assert_eq!(op("layer3.0.shortcut"), Op::PadShortcut { out_channels: 62, stride: 2, before: None });
     assert!(difference(&net) < 1e-5);
 }
 

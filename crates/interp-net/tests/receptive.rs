@@ -138,7 +138,7 @@ fn the_gradients_support_is_the_region() {
     graph.then("pool", Op::AvgPool { kernel: [3, 3], stride: [1, 1], padding: [1, 1] }).unwrap();
     let branch = graph.then("b", conv([3, 3], [1, 1], [2, 2], [2, 2])).unwrap();
     let sum = graph.add("sum", Op::Add, &[branch, stem]).unwrap();
-    let down = graph.add("down", Op::PadShortcut { out_channels: 4, stride: 2 }, &[sum]).unwrap();
+    let down = graph.add("down", Op::PadShortcut { out_channels: 4, stride: 2, before: None }, &[sum]).unwrap();
     let even = graph.then("even", conv([4, 4], [2, 3], [1, 1], [1, 1])).unwrap();
     assert_supports_are_regions(&positive(network(graph)), &[stem, branch, sum, down, even]);
     // Padded by less than the dilation: the first tap inside is not the first pixel.
@@ -303,7 +303,7 @@ fn where_cells_are_alike_there_is_a_common_field() {
         groups: 1,
         bias: false,
     };
-    let steps = Op::PadShortcut { out_channels: 1, stride: 2 };
+    let steps = Op::PadShortcut { out_channels: 1, stride: 2, before: None };
     let nearest = Op::UpsampleNearest { size: [6, 6] };
     let every_third = Op::UpsampleBilinear { size: [4, 4], align_corners: false };
     let same = Op::UpsampleBilinear { size: [12, 12], align_corners: true };

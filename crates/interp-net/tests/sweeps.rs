@@ -24,7 +24,7 @@ fn branched() -> Network {
     };
     graph.then("grouped", grouped).unwrap();
     let branch = graph.then("bn2", Op::batch_norm()).unwrap();
-    let beside = graph.add("beside", Op::PadShortcut { out_channels: 6, stride: 2 }, &[stem]).unwrap();
+    let beside = graph.add("beside", Op::PadShortcut { out_channels: 6, stride: 2, before: Some(2) }, &[stem]).unwrap();
     let sum = graph.add("sum", Op::Add, &[branch, beside, branch]).unwrap();
     graph.add("joined", Op::Concat, &[beside, sum]).unwrap();
     graph.then("avg", Op::AvgPool { kernel: [2; 2], stride: [1; 2], padding: [1; 2] }).unwrap();

@@ -1,7 +1,7 @@
 //! Vectors of numbers: what a kernel written by hand needs of the processor it runs on.
 #![allow(unsafe_code)]
 
-use pulp::{Simd, WithSimd};
+use pulp::{MemMask, Simd, WithSimd};
 
 /// Vectors of numbers `T` on one processor.
 ///
@@ -46,6 +46,21 @@ pub(crate) unsafe trait Lanes<T>: Copy {
 
     /// `yes` where the mask says so, else `no`.
     fn select(self, mask: Self::Mask, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
+
+    /// Yes for the first `count` numbers of a vector.
+    fn first(self, count: usize) -> Self::Mask;
+
+    /// The numbers at `from` that the mask says yes to, zeros in place of the others, which are not read.
+    ///
+    /// # Safety
+    /// `from` must be valid for reads of the numbers up to the last of the mask.
+    unsafe fn load_some(self, mask: Self::Mask, from: *const T) -> Self::Vector;
+
+    /// Writes the numbers of a vector that the mask says yes to at their places from `to`, and no others.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of the numbers up to the last of the mask.
+    unsafe fn store_some(self, mask: Self::Mask, to: *mut T, vector: Self::Vector);
 
     /// The vector at `from`.
     ///
@@ -95,23 +110,103 @@ pub(crate) struct OfF32<K>(K);
 #[derive(Clone, Copy)]
 pub(crate) struct OfF64<K>(K);
 
-/// Vectors of one number, for what is left of others.
-pub(crate) type OneF32 = OfF32<pulp::Scalar>;
+/// The vectors of a processor, of which the numbers that a mask says yes to are read and written: for what is left of others.
+#[derive(Clone, Copy)]
+pub(crate) struct Partial<L, M> {
+    lanes: L,
+    mask: M,
+}
 
-/// Vectors of one number, for what is left of others.
-pub(crate) type OneF64 = OfF64<pulp::Scalar>;
-
-impl OneF32 {
+impl<L, M> Partial<L, M> {
+    /// The first `count` numbers of a vector, fewer than all.
     #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self(pulp::Scalar)
+    pub(crate) fn new<T>(lanes: L, count: usize) -> Self
+    where
+        L: Lanes<T, Mask = M>,
+    {
+        Self { lanes, mask: lanes.first(count) }
     }
 }
 
-impl OneF64 {
+// SAFETY: vectors are those of `L`.
+unsafe impl<T, L: Lanes<T>> Lanes<T> for Partial<L, L::Mask> {
+    type Vector = L::Vector;
+    type Mask = L::Mask;
+    const COUNT: usize = L::COUNT;
+    const REGISTERS: usize = L::REGISTERS;
+
     #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self(pulp::Scalar)
+    fn splat(self, value: T) -> L::Vector {
+        self.lanes.splat(value)
+    }
+
+    #[inline(always)]
+    fn add(self, a: L::Vector, b: L::Vector) -> L::Vector {
+        self.lanes.add(a, b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: L::Vector, b: L::Vector) -> L::Vector {
+        self.lanes.sub(a, b)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: L::Vector, b: L::Vector, c: L::Vector) -> L::Vector {
+        self.lanes.mul_add(a, b, c)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: L::Vector, b: L::Vector) -> L::Vector {
+        self.lanes.mul(a, b)
+    }
+
+    #[inline(always)]
+    fn equal(self, a: L::Vector, b: L::Vector) -> L::Mask {
+        self.lanes.equal(a, b)
+    }
+
+    #[inline(always)]
+    fn above(self, a: L::Vector, b: L::Vector) -> L::Mask {
+        self.lanes.above(a, b)
+    }
+
+    #[inline(always)]
+    fn at_most(self, a: L::Vector, b: L::Vector) -> L::Mask {
+        self.lanes.at_most(a, b)
+    }
+
+    #[inline(always)]
+    fn select(self, mask: L::Mask, yes: L::Vector, no: L::Vector) -> L::Vector {
+        self.lanes.select(mask, yes, no)
+    }
+
+    #[inline(always)]
+    fn first(self, count: usize) -> L::Mask {
+        self.lanes.first(count)
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(self, mask: L::Mask, from: *const T) -> L::Vector {
+        // SAFETY: the caller's.
+        unsafe { self.lanes.load_some(mask, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_some(self, mask: L::Mask, to: *mut T, vector: L::Vector) {
+        // SAFETY: the caller's.
+        unsafe { self.lanes.store_some(mask, to, vector) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const T) -> L::Vector {
+        // SAFETY: the caller's; fewer numbers are read.
+        unsafe { self.lanes.load_some(self.mask, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut T, vector: L::Vector) {
+        // SAFETY: the caller's; fewer numbers are written.
+        unsafe { self.lanes.store_some(self.mask, to, vector) }
     }
 }
 
@@ -184,6 +279,24 @@ unsafe impl<S: Simd> Lanes<f32> for OfF32<S> {
     fn select(self, mask: S::m32s, yes: S::f32s, no: S::f32s) -> S::f32s {
         self.0.select_f32s(mask, yes, no)
     }
+
+    // The masks that pulp makes for memory go through a table of functions, for old processors that need it.
+    #[inline(always)]
+    fn first(self, count: usize) -> S::m32s {
+        self.0.mask_between_m32s(0, count as u32).mask()
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(self, mask: S::m32s, from: *const f32) -> S::f32s {
+        // SAFETY: the caller's.
+        unsafe { self.0.mask_load_ptr_f32s(MemMask::new(mask), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_some(self, mask: S::m32s, to: *mut f32, vector: S::f32s) {
+        // SAFETY: the caller's.
+        unsafe { self.0.mask_store_ptr_f32s(MemMask::new(mask), to, vector) }
+    }
 }
 
 // SAFETY: `f64s` are the `F64_LANES` numbers of a register.
@@ -236,5 +349,23 @@ unsafe impl<S: Simd> Lanes<f64> for OfF64<S> {
     #[inline(always)]
     fn select(self, mask: S::m64s, yes: S::f64s, no: S::f64s) -> S::f64s {
         self.0.select_f64s(mask, yes, no)
+    }
+
+    // The masks that pulp makes for memory go through a table of functions, for old processors that need it.
+    #[inline(always)]
+    fn first(self, count: usize) -> S::m64s {
+        self.0.mask_between_m64s(0, count as u64).mask()
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(self, mask: S::m64s, from: *const f64) -> S::f64s {
+        // SAFETY: the caller's.
+        unsafe { self.0.mask_load_ptr_f64s(MemMask::new(mask), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_some(self, mask: S::m64s, to: *mut f64, vector: S::f64s) {
+        // SAFETY: the caller's.
+        unsafe { self.0.mask_store_ptr_f64s(MemMask::new(mask), to, vector) }
     }
 }

@@ -325,7 +325,7 @@ impl<T: Real> Multiply<'_, T> {
                             write(lanes, sums[r], self.block.as_mut_ptr().add(r * C * L::COUNT));
                         }
                     }
-                    self.write_some(to, columns.clone(), C * L::COUNT, add);
+                    self.write_some(lanes, to, columns.clone(), C * L::COUNT, add);
                 }
             }
         }
@@ -333,11 +333,18 @@ impl<T: Real> Multiply<'_, T> {
 
     /// Writes, or adds, the first columns of the first rows of a block that was put aside.
     #[inline(always)]
-    fn write_some(&mut self, rows: &[usize], columns: Range<usize>, width: usize, add: bool) {
+    fn write_some<L: Lanes<T>>(&mut self, lanes: L, rows: &[usize], columns: Range<usize>, width: usize, add: bool) {
         for (sums, row) in self.block.chunks_exact(width).zip(rows) {
-            for (to, &sum) in self.out.numbers[row + columns.start..][..columns.len()].iter_mut().zip(sums) {
-                // SAFETY: `out` is initialized where `add`.
-                to.write(if add { unsafe { to.assume_init() + sum } } else { sum });
+            let to = self.out.numbers[row + columns.start..][..columns.len()].as_mut_ptr().cast::<T>();
+            for at in (0..columns.len()).step_by(L::COUNT) {
+                let some = lanes.first(columns.len() - at);
+                // SAFETY: a row of the block is whole vectors, and the columns end with those of `out`, which is initialized
+                // where `add`.
+                unsafe {
+                    let sums = lanes.load(sums.as_ptr().add(at));
+                    let all = if add { lanes.add(lanes.load_some(some, to.add(at)), sums) } else { sums };
+                    lanes.store_some(some, to.add(at), all);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The two types of numbers of the kernels, and how a kernel gets compiled for the processor it runs on.
 
-use crate::lanes::{Kernel, Lanes, OneF32, OneF64, dispatch_f32, dispatch_f64};
+use crate::lanes::{Kernel, dispatch_f32, dispatch_f64};
 use candle_core::WithDType;
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -15,12 +15,6 @@ type Buffers<T> = RefCell<Vec<Vec<T>>>;
 
 /// `f32` or `f64`: the types that every kernel is compiled for.
 pub(crate) trait Real: WithDType {
-    /// Vectors of one number.
-    type Single: Lanes<Self>;
-
-    /// Vectors of one number.
-    fn single() -> Self::Single;
-
     /// Whether it is not a number.
     fn is_nan(self) -> bool;
 
@@ -32,13 +26,6 @@ pub(crate) trait Real: WithDType {
 }
 
 impl Real for f32 {
-    type Single = OneF32;
-
-    #[inline(always)]
-    fn single() -> OneF32 {
-        OneF32::new()
-    }
-
     #[inline(always)]
     fn is_nan(self) -> bool {
         self.is_nan()
@@ -54,13 +41,6 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
-    type Single = OneF64;
-
-    #[inline(always)]
-    fn single() -> OneF64 {
-        OneF64::new()
-    }
-
     #[inline(always)]
     fn is_nan(self) -> bool {
         self.is_nan()

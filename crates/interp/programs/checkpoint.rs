@@ -11,6 +11,7 @@ use interp_learn::Objective;
 use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::folder::{Folder, Stage};
+use crate::init::misfit;
 use crate::progress::Screen;
 use crate::recipe::Recipe;
 use crate::{Catalog, Error, Result};
@@ -69,13 +70,7 @@ impl Which {
             _ => return Err(Error::Usage("--mean and --std go together".into())),
         };
         if let Some(n) = &normalization {
-            let channels = network.graph.shape(0)[0];
-            let usable = n.mean.iter().all(|m| m.is_finite()) && n.std.iter().all(|s| *s > 0.0 && s.is_finite());
-            if n.mean.len() != channels || n.std.len() != channels || !usable {
-                let given = format!("mean {:?} and std {:?}", n.mean, n.std);
-                let expected = format!("{channels} channel(s) need as many finite values, std above 0");
-                return Err(Error::Usage(format!("{given}: {expected}")));
-            }
+            n.check(network.graph.shape(0)[0]).map_err(Error::Usage)?;
         }
         Ok(Loaded { path, network, file, normalization })
     }
@@ -191,29 +186,6 @@ pub(super) fn objective(file: &Checkpoint, catalog: &Catalog) -> Objective {
 
 /// Says which of a network's needs a data set does not meet.
 pub(super) fn check_fit(loaded: &Loaded, objective: Objective, info: &interp_data::Info) -> Result<()> {
-    let (network, path) = (&loaded.network, &loaded.path);
-    let classes = loaded.file.meta.as_ref().map(|meta| &meta.classes);
-    let wants = network.graph.shape(0);
-    let has = [info.channels, info.height, info.width];
-    let problem = if wants[0] != has[0] {
-        format!("the network takes pictures of {} channel(s); those of {} have {}", wants[0], info.name, has[0])
-    } else if wants != has {
-        let ([_, height, width], name) = (has, &info.name);
-        format!("the network takes pictures of {}x{}; those of {name} are {height}x{width}", wants[1], wants[2])
-    } else if network.graph.shape(network.graph.output()) == objective.output(info) && objective != Objective::Classify
-    {
-        return Ok(());
-    } else if network.graph.outputs() != info.classes.len() {
-        format!("the network has {} outputs; {} has {} classes", network.graph.outputs(), info.name, info.classes.len())
-    } else if let Some(classes) = classes.filter(|classes| **classes != info.classes) {
-        format!(
-            "the network's classes are {}; those of {} are {}",
-            classes.join(", "),
-            info.name,
-            info.classes.join(", ")
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Error::Folder { path: path.clone(), problem })
+    let problem = misfit(&loaded.network, loaded.file.meta.as_ref(), objective, info);
+    problem.map_or(Ok(()), |problem| Err(Error::Folder { path: loaded.path.clone(), problem }))
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
-use interp_net::{Checkpoint, Keep, Meta, Mode, Network, grouped};
+use interp_net::{Checkpoint, Keep, Meta, Mode, Network, aligned, grouped, rows};
 use rand::Rng;
 
 use super::checkpoint::Which;
@@ -52,11 +52,10 @@ impl Compact {
         };
         let large = loaded.network;
         let interp_net::Compact { network: small, cuts } = large.compact()?;
-        for cut in &cuts {
-            print(&format!("{}: {} of {} channels stay", cut.node, cut.after, cut.before))?;
-        }
         if cuts.is_empty() {
             print("nothing to cut: no channel is zero for every image")?;
+        } else {
+            print(&layers(&large, &small))?;
         }
         print(&comparison(&large.to_device(&device)?, &small.to_device(&device)?)?)?;
         if self.dry_run || cuts.is_empty() {
@@ -72,6 +71,21 @@ impl Compact {
         print(&format!("wrote {}", self.out.display()))?;
         Ok(Ending::Fine)
     }
+}
+
+/// A table of convolutions and linear maps: channels going out, parameters, multiply-adds, each before and after.
+fn layers(large: &Network, small: &Network) -> String {
+    let numbers = |before: usize, after: usize| [grouped(before), grouped(after)];
+    let line = |name: String, columns: [[String; 2]; 3]| [name].into_iter().chain(columns.into_iter().flatten());
+    let head = ["channels", "parameters", "multiply-adds"].map(|what| [what.to_owned(), "after".to_owned()]);
+    let mut lines = vec![line("layer".into(), head).collect()];
+    for (before, after) in rows(large).into_iter().zip(rows(small)).filter(|(before, _)| before.multiply_adds > 0) {
+        let channels = numbers(before.shape[0], after.shape[0]);
+        let sizes = [(before.parameters, after.parameters), (before.multiply_adds, after.multiply_adds)];
+        let [parameters, multiply_adds] = sizes.map(|(before, after)| numbers(before, after));
+        lines.push(line(before.name, [channels, parameters, multiply_adds]).collect());
+    }
+    aligned(&lines, 1)
 }
 
 /// Sizes and times of both, and how far their outputs are apart.

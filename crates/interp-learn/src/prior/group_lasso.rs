@@ -5,7 +5,8 @@ use interp_net::{Network, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Target, held, is_held, spare_largest, unless_frozen};
+use super::dependency::Groups;
+use super::target::{Target, held, highest_rate, is_held, spare, unless_frozen};
 use super::{Now, Prior, Scope, State, change, refuse_transposed, values};
 use crate::Result;
 
@@ -17,11 +18,15 @@ pub enum Grouping {
     Filters,
     /// All weights that read one input channel.
     Inputs,
+    /// All that makes, scales or reads a channel, through residual sums too: of the layers that make it the filter, of
+    /// their batch norms gain and shift, and of those that read it the weights on it. What is zero can be cut out.
+    Dependency,
 }
 
 /// `strength * sum over groups of sqrt(d) ||w||`, d weights in a group, by its proximal map after every
 /// step: `w = w max(0, 1 - rate strength sqrt(d) / ||w||)` (Yuan and Lin 2006, eq. 2.1). Zeros are exact.
-/// The largest group of a layer is never made zero, so that no layer dies.
+/// The `min_channels` largest groups of a layer are never made zero, so that no layer dies. A weight that is in two groups is
+/// shrunk with both, which is not the proximal map of their sum, but near it.
 ///
 /// With `target` the strength is not constant but controlled: see `prior/target.rs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,11 +42,13 @@ pub struct GroupLasso {
     /// Share of the steps in which the prior steers by which the target is reached; after it zeros stay, and
     /// nothing is shrunk.
     pub reached_at: f64,
+    /// Groups of each layer that stay, 1 or more; of a layer that has fewer, all.
+    pub min_channels: usize,
 }
 
 impl Default for GroupLasso {
     fn default() -> Self {
-        Self { groups: Grouping::Filters, strength: 1e-4, target: None, reached_at: 0.6 }
+        Self { groups: Grouping::Filters, strength: 1e-4, target: None, reached_at: 0.6, min_channels: 1 }
     }
 }
 
@@ -69,7 +76,7 @@ impl Layout {
 
     fn groups(self) -> usize {
         match self.grouping {
-            Grouping::Filters => self.out,
+            Grouping::Filters | Grouping::Dependency => self.out,
             Grouping::Inputs => self.inputs,
         }
     }
@@ -82,7 +89,7 @@ impl Layout {
     /// Weights of one group that lie side by side. Stretches belong to the groups in turn.
     fn stretch(self) -> usize {
         match self.grouping {
-            Grouping::Filters => self.inputs * self.taps,
+            Grouping::Filters | Grouping::Dependency => self.inputs * self.taps,
             Grouping::Inputs => self.taps,
         }
     }
@@ -106,18 +113,22 @@ impl Layout {
         }
     }
 
-    /// As [`Layout::norms`], with the largest taken for infinite, so that it survives.
-    fn spared(self, w: &[f32]) -> Vec<f32> {
-        spare_largest(self.norms(w))
+    /// As [`Layout::norms`], with the `least` largest taken for infinite, so that they stay.
+    fn spared(self, w: &[f32], least: usize) -> Vec<f32> {
+        spare(self.norms(w), least)
     }
 
-    /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the largest; returns how many are zero.
-    fn shrink(self, w: &mut [f32], threshold: f32) -> usize {
-        let factors: Vec<f32> =
-            self.spared(w).iter().map(|n| if *n <= threshold { 0.0 } else { 1.0 - threshold / n }).collect();
+    /// The proximal map of `threshold * sqrt(d) ||w||` for each group but the `least` largest; returns how many are zero.
+    fn shrink(self, w: &mut [f32], threshold: f32, least: usize) -> usize {
+        let factors: Vec<f32> = self.spared(w, least).iter().map(|norm| factor(*norm, threshold)).collect();
         self.scale(w, &factors);
         factors.iter().filter(|factor| **factor == 0.0).count()
     }
+}
+
+/// What the proximal map multiplies a group with, from its norm divided by the root of its size.
+fn factor(norm: f32, threshold: f32) -> f32 {
+    if norm <= threshold { 0.0 } else { 1.0 - threshold / norm }
 }
 
 impl GroupLasso {
@@ -128,18 +139,60 @@ impl GroupLasso {
     fn layout(&self, params: &Params, position: usize) -> Layout {
         Layout::of(self.groups, params.list()[position].value.dims())
     }
+
+    /// [`Prior::after_step`] where a group is of several layers.
+    fn shrink_together(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
+        let (aim, groups) = (self.aim(), Groups::from(state, params)?);
+        let threshold = (highest_rate(now, scope) * aim.strength(state)) as f32;
+        let norms = groups.spared(params, scope, now, self.min_channels)?;
+        let factors: Vec<f32> = norms.iter().map(|norm| factor(*norm, threshold)).collect();
+        groups.scale(params, &factors)?;
+        let made = groups.made(params, scope);
+        let channels = || made.iter().flatten().map(|group| group.map_or(1.0, |group| factors[group]));
+        let share = channels().filter(|factor| *factor == 0.0).count() as f64 / channels().count().max(1) as f64;
+        aim.control(scope, state, now, share, || {
+            let norms = groups.spared(params, scope, now, self.min_channels)?;
+            let of_layer = |groups: &Vec<Option<usize>>| {
+                groups.iter().map(|group| group.map_or(f32::INFINITY, |group| norms[group])).collect()
+            };
+            Ok(made.iter().map(of_layer).collect())
+        })
+    }
+
+    /// [`Prior::enforce`] where a group is of several layers: it is zero where any channel of it is held at zero.
+    fn hold_together(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
+        if !is_held(state) {
+            return Ok(());
+        }
+        let groups = Groups::from(state, params)?;
+        let mut factors = vec![1.0; groups.count()];
+        for (index, made) in groups.made(params, scope).into_iter().enumerate() {
+            for (group, kept) in made.into_iter().zip(held(state, index)?.unwrap_or_default()) {
+                group.filter(|_| kept == 0).into_iter().for_each(|group| factors[group] = 0.0);
+            }
+        }
+        groups.scale(params, &factors)
+    }
 }
 
 impl Prior for GroupLasso {
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         self.aim().check()?;
         refuse_transposed(net, scope)?;
-        let groups: usize = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).sum();
-        self.aim().leaves_one(groups, scope.positions.len(), "group")
+        if self.groups == Grouping::Dependency {
+            let some = Groups::of(net, scope).count() > 0;
+            Unfit::unless(some, "nodes", "must match a layer of which channels can be cut out")?;
+        }
+        let groups: Vec<usize> = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).collect();
+        self.aim().keeps(&groups, self.min_channels, "groups")
     }
 
-    fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
-        self.aim().start(scope)
+    fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
+        let mut state = self.aim().start(scope)?;
+        if self.groups == Grouping::Dependency {
+            Groups::of(net, scope).save(&mut state)?;
+        }
+        Ok(state)
     }
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
@@ -147,19 +200,28 @@ impl Prior for GroupLasso {
         if is_held(state) {
             return Ok(());
         }
+        if self.groups == Grouping::Dependency {
+            return self.shrink_together(params, scope, state, now);
+        }
         let (mut zeros, mut count) = (0, 0);
         for &position in &scope.positions {
             let threshold = (now.rates[position] * aim.strength(state)) as f32;
             let layout = self.layout(params, position);
-            change(params, position, |w| zeros += layout.shrink(w, threshold))?;
+            change(params, position, |w| zeros += layout.shrink(w, threshold, self.min_channels))?;
             count += layout.groups();
         }
-        let size = |&p: &usize| Ok(unless_frozen(self.layout(params, p).spared(&values(params, p)?), now.rates[p]));
+        let size = |&p: &usize| {
+            let spared = self.layout(params, p).spared(&values(params, p)?, self.min_channels);
+            Ok(unless_frozen(spared, now.rates[p]))
+        };
         let share = zeros as f64 / count.max(1) as f64;
         aim.control(scope, state, now, share, || scope.positions.iter().map(size).collect())
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
+        if self.groups == Grouping::Dependency {
+            return self.hold_together(params, scope, state);
+        }
         for (index, &position) in scope.positions.iter().enumerate() {
             if let Some(kept) = held(state, index)? {
                 let factors: Vec<f32> = kept.iter().map(|&kept| kept.into()).collect();
@@ -174,6 +236,7 @@ impl Prior for GroupLasso {
         let quantity = match self.groups {
             Grouping::Filters => Quantity::ZeroFilters,
             Grouping::Inputs => Quantity::ZeroInputs,
+            Grouping::Dependency => Quantity::RemovableChannels,
         };
         self.aim().claim(quantity, scope)
     }
@@ -220,7 +283,7 @@ mod tests {
     fn proximal_map() {
         for (tau, expected) in [(1.0f32, [2.4f32, 3.2]), (5.0, [0.0, 0.0]), (6.0, [0.0, 0.0])] {
             let mut w = [3.0, 4.0, 300.0, 400.0];
-            let zeros = layout(Grouping::Filters).shrink(&mut w, tau / 2f32.sqrt());
+            let zeros = layout(Grouping::Filters).shrink(&mut w, tau / 2f32.sqrt(), 1);
             assert_eq!(zeros, usize::from(expected[0] == 0.0));
             assert!((w[0] - expected[0]).abs() < 1e-5 && (w[1] - expected[1]).abs() < 1e-5, "{w:?} at {tau}");
         }
@@ -229,7 +292,7 @@ mod tests {
     #[test]
     fn input_groups_cross_filters_and_the_largest_survives() {
         let mut w = [3.0, 0.1, 4.0, 0.1];
-        layout(Grouping::Inputs).shrink(&mut w, 100.0);
+        layout(Grouping::Inputs).shrink(&mut w, 100.0, 1);
         assert_eq!(w, [3.0, 0.0, 4.0, 0.0]);
     }
 
@@ -238,8 +301,31 @@ mod tests {
     fn groups_that_are_not_numbers_are_not_made_zero() {
         for nan in [f32::NAN, -f32::NAN] {
             let mut w = [nan, 1.0, 3.0, 4.0];
-            assert_eq!(layout(Grouping::Filters).shrink(&mut w, 0.1), 0);
+            assert_eq!(layout(Grouping::Filters).shrink(&mut w, 0.1, 1), 0);
             assert!(w[0].is_nan() && w[3] != 0.0);
         }
+    }
+
+    /// A ResNet-20 of a quarter of the width: half of all channels go, those of the sums too, and two of each layer stay.
+    #[test]
+    fn dependent_groups_are_held_and_cut() {
+        let resnet = interp_net::zoo::ResNet { width: 0.25, ..Default::default() };
+        let graph = interp_net::zoo::Architecture::graph(&resnet, [3, 8, 8], 4).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let prior =
+            GroupLasso { groups: Grouping::Dependency, target: Some(0.4), min_channels: 2, ..GroupLasso::default() };
+        let scope = Scope::new(&net, &["*".into()], prior.roles()).unwrap();
+        assert_eq!(prior.check(&net, &scope), Ok(()));
+        let mut state = prior.prepare(&mut net, &scope).unwrap();
+        let rates = vec![0.1; net.params.list().len()];
+        prior.after_step(&mut net.params, &scope, &mut state, Now { rates: &rates, progress: 1.0 }).unwrap();
+        prior.enforce(&mut net.params, &scope, &state).unwrap();
+        let small = net.compact().unwrap().network;
+        let channels = |net: &Network| scope.nodes.iter().map(|&id| net.graph.shape(id)[0]).collect::<Vec<_>>();
+        let (before, after) = (channels(&net), channels(&small));
+        assert!(after.iter().sum::<usize>() as f64 <= 0.6 * before.iter().sum::<usize>() as f64, "{after:?}");
+        assert!(after.iter().all(|&count| count >= 2), "{after:?}");
+        let of = |name: &str| scope.names.iter().position(|other| other == name).map(|index| after[index]);
+        assert!(of("layer3.0.conv2").unwrap() < 16 && of("layer3.0.conv2") == of("layer3.2.conv2"), "{after:?}");
     }
 }

@@ -9,7 +9,7 @@ use rand::distr::Open01;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Target, held, is_held, spare_largest, unless_frozen};
+use super::target::{Target, held, is_held, spare, unless_frozen};
 use super::{Now, Prior, Scope, State, change, refuse_transposed, values};
 use crate::Result;
 
@@ -186,7 +186,7 @@ impl L0 {
 
 /// How likely gates are open, as [`Target::control`] takes sizes: 0 where a gate is 0 without noise.
 fn sizes(log_alphas: Vec<f64>, rate: f64) -> Vec<f32> {
-    let likely = spare_largest(log_alphas.iter().map(|&log_alpha| open(log_alpha) as f32).collect());
+    let likely = spare(log_alphas.iter().map(|&log_alpha| open(log_alpha) as f32).collect(), 1);
     let shut = |log_alpha: f64, size: f32| size.is_finite() && settled(log_alpha) == 0.0;
     let sizes = log_alphas.iter().zip(likely).map(|(&log_alpha, size)| if shut(log_alpha, size) { 0.0 } else { size });
     unless_frozen(sizes.collect(), rate)
@@ -196,8 +196,8 @@ impl Prior for L0 {
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         self.aim().check()?;
         refuse_transposed(net, scope)?;
-        let filters = scope.positions.iter().map(|&p| net.params.list()[p].value.dims()[0]).sum();
-        self.aim().leaves_one(filters, scope.positions.len(), "filter")
+        let filters: Vec<usize> = scope.positions.iter().map(|&p| net.params.list()[p].value.dims()[0]).collect();
+        self.aim().keeps(&filters, 1, "filters")
     }
 
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {

@@ -8,6 +8,7 @@ mod attention;
 mod bank;
 mod bounded_field;
 mod decorrelated;
+mod dependency;
 mod group_lasso;
 mod hoyer;
 mod l0;

@@ -5,13 +5,14 @@ use interp_net::{Network, Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{self, Target, cubic, magnitudes, spare_largest};
+use super::target::{self, Target, cubic, magnitudes, spare};
 use super::{Now, Prior, Scope, State, change, values};
 use crate::Result;
 
 /// `strength * sum |g|` over the gains g of batch norms (Liu et al. 2017, arXiv 1708.06519, eq. 1), by its proximal
 /// map after every step in place of their subgradient: `g = sign(g) max(|g| - rate strength, 0)`, so that zeros are
-/// exact and no threshold is chosen afterwards. The largest gain of a layer is not touched, so that no layer dies.
+/// exact and no threshold is chosen afterwards. The `min_channels` largest gains of a layer are not touched, so that no layer
+/// dies.
 ///
 /// Where a gain is zero the channel is a constant, its shift, at every position of every picture: it says nothing
 /// of the picture, and the filter before it has no effect. Once zeros are held, their shifts are zero too, so that the
@@ -31,11 +32,13 @@ pub struct Slimming {
     /// Share of the steps in which the prior steers by which the target is reached; after it zeros stay, and
     /// nothing is shrunk.
     pub reached_at: f64,
+    /// Gains of each layer that stay, 1 or more; of a layer that has fewer, all.
+    pub min_channels: usize,
 }
 
 impl Default for Slimming {
     fn default() -> Self {
-        Self { strength: 1e-4, target: None, reached_at: 0.6 }
+        Self { strength: 1e-4, target: None, reached_at: 0.6, min_channels: 1 }
     }
 }
 
@@ -51,6 +54,11 @@ impl Slimming {
     fn aim(&self) -> Target {
         Target { strength: self.strength, target: self.target, reached_at: self.reached_at }
     }
+
+    /// The sizes of all gains, those that stay taken for infinite.
+    fn sizes(&self, params: &Params, scope: &Scope, now: Now<'_>) -> Result<Vec<Vec<f32>>> {
+        Ok(magnitudes(params, scope, now)?.into_iter().map(|sizes| spare(sizes, self.min_channels)).collect())
+    }
 }
 
 impl Prior for Slimming {
@@ -60,8 +68,8 @@ impl Prior for Slimming {
 
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         self.aim().check()?;
-        let gains = scope.positions.iter().map(|&p| net.params.list()[p].value.elem_count()).sum();
-        self.aim().leaves_one(gains, scope.positions.len(), "gain")
+        let gains: Vec<usize> = scope.positions.iter().map(|&p| net.params.list()[p].value.elem_count()).collect();
+        self.aim().keeps(&gains, self.min_channels, "gains")
     }
 
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
@@ -74,11 +82,11 @@ impl Prior for Slimming {
         }
         for &position in &scope.positions {
             let threshold = (now.rates[position] * self.strength) as f32;
-            change(params, position, |gains| shrink(gains, threshold))?;
+            change(params, position, |gains| shrink(gains, threshold, self.min_channels))?;
         }
         let Some(share) = self.target.filter(|_| target::highest_rate(now, scope) > 0.0) else { return Ok(()) };
         let ramp = now.progress / self.reached_at;
-        let kept = target::kept(cubic(share, ramp), &sizes(params, scope, now)?);
+        let kept = target::kept(cubic(share, ramp), &self.sizes(params, scope, now)?);
         for (&position, kept) in scope.positions.iter().zip(&kept) {
             change(params, position, |gains| target::mask(gains, kept))?;
         }
@@ -107,14 +115,9 @@ impl Prior for Slimming {
     }
 }
 
-/// The sizes of all gains, those that stay taken for infinite.
-fn sizes(params: &Params, scope: &Scope, now: Now<'_>) -> Result<Vec<Vec<f32>>> {
-    Ok(magnitudes(params, scope, now)?.into_iter().map(spare_largest).collect())
-}
-
-/// The proximal map of `threshold * |g|` for each gain but the largest.
-fn shrink(gains: &mut [f32], threshold: f32) {
-    let sizes = spare_largest(gains.iter().map(|gain| gain.abs()).collect());
+/// The proximal map of `threshold * |g|` for each gain but the `least` largest.
+fn shrink(gains: &mut [f32], threshold: f32, least: usize) {
+    let sizes = spare(gains.iter().map(|gain| gain.abs()).collect(), least);
     let shrunk = gains.iter_mut().zip(sizes).filter(|(_, size)| size.is_finite());
     shrunk.for_each(|(gain, _)| *gain -= gain.clamp(-threshold, threshold));
 }
@@ -129,12 +132,15 @@ mod tests {
     #[test]
     fn proximal_map_of_all_but_the_largest() {
         let mut gains = [0.05, -0.3, 0.6, 0.0];
-        shrink(&mut gains, 0.1);
+        shrink(&mut gains, 0.1, 1);
         assert_eq!([gains[0], gains[2], gains[3]], [0.0, 0.6, 0.0]);
         assert!((gains[1] + 0.2).abs() < 1e-7);
         let mut gains = [1.0, -2.0, 0.5];
-        shrink(&mut gains, 100.0);
+        shrink(&mut gains, 100.0, 1);
         assert_eq!(gains, [0.0, -2.0, 0.0]);
+        let mut gains = [1.0, -2.0, 0.5];
+        shrink(&mut gains, 100.0, 2);
+        assert_eq!(gains, [1.0, -2.0, 0.0]);
     }
 
     /// What is held can be cut out: one of four channels stays.
@@ -162,7 +168,7 @@ mod tests {
     // adhoc b.4: at 50 % the second and the fourth are kept.
     #[test]
     fn the_smallest_gains_go() {
-        assert_eq!(kept(0.5, &[spare_largest(vec![0.01, 0.5, 0.02, 0.9])]), [[0, 1, 0, 1]]);
+        assert_eq!(kept(0.5, &[spare(vec![0.01, 0.5, 0.02, 0.9], 1)]), [[0, 1, 0, 1]]);
     }
 
     /// Two convolutions of four filters, each with a batch norm.
@@ -175,15 +181,20 @@ mod tests {
         Network::new(graph, 0).unwrap()
     }
 
-    // Eight gains, of which two stay: 0.75 can be had and no more.
+    // Eight gains, of which two stay: 0.75 can be had and no more; with three of each layer 0.25, and with more than there are
+    // nothing.
     #[test]
     fn a_target_that_leaves_no_gain_in_a_layer_is_refused() {
         let net = network();
-        let check = |target| {
-            let prior = Slimming { target: Some(target), ..Slimming::default() };
+        let check_least = |target, min_channels| {
+            let prior = Slimming { target: Some(target), min_channels, ..Slimming::default() };
             prior.check(&net, &Scope::new(&net, &["*".into()], prior.roles()).unwrap())
         };
+        let check = |target| check_least(target, 1);
         assert_eq!(check(0.75), Ok(()));
+        assert_eq!(check_least(0.25, 3), Ok(()));
+        assert!(check_least(0.26, 3).is_err() && check_least(0.1, 9).is_err());
+        assert_eq!(check_least(0.25, 0).unwrap_err().key, "min_channels");
         let unfit = check(0.76).unwrap_err();
         assert!(unfit.key == "target" && unfit.problem.contains("at most 0.7500"), "{unfit}");
     }

@@ -62,11 +62,13 @@ impl Target {
         share("reached_at", self.reached_at)
     }
 
-    /// Whether each of `layers` layers, of `things` things together, can keep one at the target.
-    pub(super) fn leaves_one(&self, things: usize, layers: usize, thing: &str) -> Result<(), Unfit> {
-        let most = things.saturating_sub(layers) as f64 / things.max(1) as f64;
+    /// Whether of layers of so many things each the `least` largest can stay at the target.
+    pub(super) fn keeps(&self, layers: &[usize], least: usize, things: &str) -> Result<(), Unfit> {
+        Unfit::unless(least > 0, "min_channels", "must be at least 1, not 0")?;
+        let (all, stay) = (layers.iter().sum::<usize>(), layers.iter().map(|&count| count.min(least)).sum());
+        let most = all.saturating_sub(stay) as f64 / all.max(1) as f64;
         let target = self.target.unwrap_or_default();
-        let problem = format!("must be at most {most:.4}, as a {thing} of each layer stays, not {target}");
+        let problem = format!("must be at most {most:.4}, as {least} of the {things} of each layer stay, not {target}");
         Unfit::unless(self.target.is_none() || target <= most, "target", problem)
     }
 
@@ -200,12 +202,11 @@ pub(super) fn held(state: &State, index: usize) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The sizes of a layer's things with the largest (of equals the first) taken for infinite, so that it stays.
-pub(super) fn spare_largest(mut sizes: Vec<f32>) -> Vec<f32> {
-    let largest = (0..sizes.len()).max_by(|&a, &b| sizes[a].total_cmp(&sizes[b]).then(b.cmp(&a)));
-    if let Some(largest) = largest {
-        sizes[largest] = f32::INFINITY;
-    }
+/// The sizes of a layer's things with the `count` largest (of equals the first) taken for infinite, so that they stay.
+pub(super) fn spare(mut sizes: Vec<f32>, count: usize) -> Vec<f32> {
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
+    order.into_iter().take(count).for_each(|index| sizes[index] = f32::INFINITY);
     sizes
 }
 
@@ -233,7 +234,9 @@ mod tests {
 
     #[test]
     fn of_equals_the_first_is_the_largest() {
-        assert_eq!(spare_largest(vec![1.0, 2.0, 2.0]), [1.0, f32::INFINITY, 2.0]);
+        assert_eq!(spare(vec![1.0, 2.0, 2.0], 1), [1.0, f32::INFINITY, 2.0]);
+        assert_eq!(spare(vec![3.0, 1.0, 2.0, 2.0], 2), [f32::INFINITY, 1.0, f32::INFINITY, 2.0]);
+        assert_eq!(spare(vec![1.0], 8), [f32::INFINITY]);
     }
 
     fn scope() -> Scope {

@@ -74,9 +74,11 @@ impl ResNet {
         let same_shape = graph.shape(branch) == graph.shape(input);
         let beside = match self.shortcut {
             _ if same_shape => input,
-            Shortcut::Pad => {
-                graph.add(part("shortcut"), Op::PadShortcut { out_channels: filters, stride }, &[input])?
-            }
+            Shortcut::Pad => graph.add(
+                part("shortcut"),
+                Op::PadShortcut { out_channels: filters, stride, before: None },
+                &[input],
+            )?,
             Shortcut::Projection => {
                 graph.add(part("shortcut.0"), Op::conv(filters, 1, stride, 0, false), &[input])?;
                 graph.then(part("shortcut.1"), Op::batch_norm())?

@@ -4,7 +4,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::pooled::Spread;
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::{Kernel, Lanes, Partial};
 use crate::memory::to_write;
 use crate::real::Real;
 use crate::sums::{RUN, rows_per_chunk};
@@ -168,15 +168,24 @@ impl<T: Real, F: Function<T, K, 1>, const K: usize> Kernel<T> for Map<'_, T, F, 
         let width = self.numbers.width();
         assert!(self.out.len() == self.numbers.values.len(), "another number of results");
         let whole = width - width % L::COUNT;
-        for pixel in (0..self.out.len()).step_by(width.max(1)) {
-            self.channels(lanes, pixel, 0..whole);
-            self.channels(T::single(), pixel, whole..width);
+        let rest = Partial::new(lanes, width - whole);
+        let pixels = (0..self.out.len()).step_by(width.max(1));
+        // Of the loop over few channels the question whether any are left would be a good part.
+        if whole == width {
+            for pixel in pixels {
+                self.channels(lanes, pixel, 0..width);
+            }
+        } else {
+            for pixel in pixels {
+                self.channels(lanes, pixel, 0..whole);
+                self.channels(rest, pixel, whole..width);
+            }
         }
     }
 }
 
 impl<T: Real, F: Function<T, K, 1>, const K: usize> Map<'_, T, F, K> {
-    /// Some channels of a pixel, a multiple of a vector.
+    /// Some channels of a pixel, whole vectors or one that is not.
     #[inline(always)]
     fn channels<L: Lanes<T>>(&mut self, lanes: L, pixel: usize, channels: Range<usize>) {
         let mut channel = channels.start;
@@ -207,10 +216,11 @@ impl<T: Real, F: Function<T, K, S>, const K: usize, const S: usize> Kernel<T> fo
         let (width, count) = (self.numbers.width(), self.numbers.values.len());
         assert!(self.run.len() == S * width, "no room for the sums");
         let whole = width - width % L::COUNT;
+        let rest = Partial::new(lanes, width - whole);
         for start in (0..count).step_by((RUN * width).max(1)) {
             let pixels = start..(start + RUN * width).min(count);
             self.channels(lanes, pixels.clone(), 0..whole);
-            self.channels(T::single(), pixels, whole..width);
+            self.channels(rest, pixels, whole..width);
             for (sums, run) in self.sums.iter_mut().zip(self.run.chunks_exact(width)) {
                 sums.iter_mut().zip(run).for_each(|(sum, run)| *sum += run.to_f64());
             }
@@ -219,7 +229,7 @@ impl<T: Real, F: Function<T, K, S>, const K: usize, const S: usize> Kernel<T> fo
 }
 
 impl<T: Real, F: Function<T, K, S>, const K: usize, const S: usize> Sum<'_, T, F, K, S> {
-    /// The sums of some channels, a multiple of a vector, over some pixels.
+    /// The sums of some channels, whole vectors or one that is not, over some pixels.
     #[inline(always)]
     fn channels<L: Lanes<T>>(&mut self, lanes: L, pixels: Range<usize>, channels: Range<usize>) {
         let width = self.numbers.width();

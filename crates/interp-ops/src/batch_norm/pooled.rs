@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::functions::passed;
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::{Kernel, Lanes, Partial};
 use crate::pool::{Geometry, rows_per_task};
 use crate::real::Real;
 use rayon::prelude::*;
@@ -113,17 +113,18 @@ impl<T: Real> Maxima<'_, T> {
         let rows = self.out.len().checked_div(row).unwrap_or(0);
         assert!(self.out.len() == rows * row && self.first + rows <= n * output[0], "rows of other images");
         let whole = c - c % L::COUNT;
+        let rest = Partial::new(lanes, c - whole);
         for y in 0..rows {
             let first = self.windows.row(self.first + y);
             for x in 0..output[1] {
                 let (from, to) = (first + x * kernel[1], (y * output[1] + x) * c);
                 self.channels(lanes, kernel, [from, to], 0..whole);
-                self.channels(T::single(), kernel, [from, to], whole..c);
+                self.channels(rest, kernel, [from, to], whole..c);
             }
         }
     }
 
-    /// Some channels, a multiple of a vector, of the window that begins at a pixel; they go to a number.
+    /// Some channels, whole vectors or one that is not, of the window that begins at a pixel; they go to a number.
     #[inline(always)]
     fn channels<L: Lanes<T>>(&mut self, lanes: L, kernel: [usize; 2], [pixel, to]: [usize; 2], channels: Range<usize>) {
         let mut channel = channels.start;
@@ -197,6 +198,7 @@ impl<T: Real> Write<'_, T> {
         assert!(self.rows.end <= n * output[0] && self.pixels.end <= n * height * width, "other images");
         assert!(self.out.len() == self.pixels.len() * c, "gradients of other pixels");
         let whole = c - c % L::COUNT;
+        let rest = Partial::new(lanes, c - whole);
         for row in self.rows.clone() {
             let first = self.spread.windows.row(row);
             for x in 0..output[1] {
@@ -206,12 +208,12 @@ impl<T: Real> Write<'_, T> {
                     continue;
                 }
                 self.window(lanes, kernel, [pixel, window], 0..whole);
-                self.window(T::single(), kernel, [pixel, window], whole..c);
+                self.window(rest, kernel, [pixel, window], whole..c);
             }
         }
     }
 
-    /// Some channels, a multiple of a vector, of a window that begins at a pixel.
+    /// Some channels, whole vectors or one that is not, of a window that begins at a pixel.
     #[inline(always)]
     fn window<L: Lanes<T>>(
         &mut self,

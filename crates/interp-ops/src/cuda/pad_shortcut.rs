@@ -26,9 +26,9 @@ struct Shortcut {
 unsafe impl DeviceRepr for Shortcut {}
 
 impl Shortcut {
-    fn new([images, channels, height, width]: [usize; 4], out_channels: usize, stride: usize) -> Self {
+    /// `side` zero channels before those of the input.
+    fn new([images, channels, height, width]: [usize; 4], out_channels: usize, side: usize, stride: usize) -> Self {
         let (out_height, out_width) = (height.div_ceil(stride), width.div_ceil(stride));
-        let side = (out_channels - channels) / 2;
         Self { images, channels, height, width, out_channels, out_height, out_width, side, stride }
     }
 
@@ -41,17 +41,18 @@ impl Shortcut {
     }
 }
 
-/// `stride` is not 0, and channels can be added evenly.
-pub(crate) fn pad_shortcut(x: &Tensor, out_channels: usize, stride: usize) -> Result<Tensor> {
+/// `stride` is not 0.
+pub(crate) fn pad_shortcut(x: &Tensor, [before, after]: [usize; 2], stride: usize) -> Result<Tensor> {
     const OP: &str = "pad_shortcut";
-    let shortcut = Shortcut::new(four(OP, "x", x.dims())?, out_channels, stride);
+    let input = four(OP, "x", x.dims())?;
+    let shortcut = Shortcut::new(input, before + input[1] + after, before, stride);
     apply(&Call::new(OP, x)?, x, &shortcut, shortcut.output())
 }
 
-/// `stride` is not 0, and `grad` has at least the channels of `input`.
-pub(crate) fn pad_shortcut_backward(grad: &Tensor, input: [usize; 4], stride: usize) -> Result<Tensor> {
+/// `stride` is not 0, and `grad` has at least `before` channels more than `input`.
+pub(crate) fn pad_shortcut_backward(grad: &Tensor, input: [usize; 4], before: usize, stride: usize) -> Result<Tensor> {
     const OP: &str = "pad_shortcut_backward";
-    let shortcut = Shortcut::new(input, grad.dim(1)?, stride);
+    let shortcut = Shortcut::new(input, grad.dim(1)?, before, stride);
     expect_shape(OP, "grad", grad, &shortcut.output())?;
     apply(&Call::new(OP, grad)?, grad, &shortcut, shortcut.input())
 }

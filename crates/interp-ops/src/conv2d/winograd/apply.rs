@@ -10,7 +10,7 @@ use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
 use crate::conv2d::window::Tile;
 use crate::memory::initialized;
-use crate::product::{Depth, Left, Out, Right, lanes, multiply, panel_width};
+use crate::product::{Depth, Left, Out, Right, lanes, multiply, padded_columns, panel_width};
 use crate::real::Real;
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -91,7 +91,7 @@ impl<F> Job<F> {
         F: Filter<M, N>,
     {
         let (seen, made, count) = (self.seen.channels, self.made.channels, self.seen.count(tile));
-        let rooms = [seen, made].map(|channels| SEEN_ROWS * N * pitch::<T>(count * channels));
+        let rooms = [seen, made].map(|channels| SEEN_ROWS * N * matrix::<T>(count, channels));
         T::with_buffer(rooms[0] + rooms[1], |buffer| {
             let (points, products) = buffer.split_at_mut(rooms[0]);
             let (grid, filter) = (self.seen, PhantomData::<F>);
@@ -103,19 +103,25 @@ impl<F> Job<F> {
     }
 }
 
+/// Numbers from the matrix of one point to that of the next: blocks by channels, filled up to whole vectors.
+pub(super) fn matrix<T: Real>(blocks: usize, channels: usize) -> usize {
+    pitch::<T>(blocks * padded_columns(lanes::<T>(), channels))
+}
+
 /// At each point the product of (block, channel seen) and (channel seen, channel made).
 fn multiply_points<T: Real>(seen: &[T], panels: &[T], made: &mut [T], [points, count, from, to]: [usize; 4]) {
     let lanes = lanes::<T>();
-    let rows: Vec<usize> = (0..count).map(|block| block * from).collect();
-    let made_rows: Vec<usize> = (0..count).map(|block| block * to).collect();
+    let [from_wide, to_wide] = [from, to].map(|channels| padded_columns(lanes, channels));
+    let rows: Vec<usize> = (0..count).map(|block| block * from_wide).collect();
+    let made_rows: Vec<usize> = (0..count).map(|block| block * to_wide).collect();
     let depth = Depth::of(from, 1, PART);
     for point in 0..points {
-        let numbers = &seen[point * pitch::<T>(count * from)..][..count * from];
+        let numbers = &seen[point * matrix::<T>(count, from)..][..count * from_wide];
         let left = Left { numbers, rows: &rows, depth: &depth };
-        for first in (0..to).step_by(2 * lanes) {
-            let width = panel_width(lanes, first, to);
+        for first in (0..to_wide).step_by(2 * lanes) {
+            let width = panel_width(lanes, first, to_wide);
             let panel = &panels[points * from * first + point * from * width..][..from * width];
-            let numbers = &mut made[point * pitch::<T>(count * to)..][first..count * to];
+            let numbers = &mut made[point * matrix::<T>(count, to)..][first..count * to_wide];
             let right = Right::Panels { numbers: panel, columns: width };
             multiply(left, right, Out::over(numbers, &made_rows));
         }

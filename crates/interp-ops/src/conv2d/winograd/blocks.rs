@@ -6,7 +6,7 @@
 use super::pitch;
 use super::transform::{Filter, ROWS, SEEN_ROWS, Two, both};
 use crate::conv2d::window::Tile;
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::{Kernel, Lanes, Partial};
 use crate::real::Real;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -52,7 +52,8 @@ impl Grid {
     }
 }
 
-/// The blocks of a tile of images, and their points: point by block by channel, points a pitch apart.
+/// The blocks of a tile of images, and their points: point by block by channel, points a pitch apart; the channels of a block
+/// are filled up with zeros to whole vectors.
 pub(super) struct See<'a, T, F> {
     pub(super) images: &'a [T],
     pub(super) grid: Grid,
@@ -107,34 +108,63 @@ impl<T: Real, F> See<'_, T, F> {
         along: impl Fn([L::Vector; C]) -> [L::Vector; N] + Copy,
     ) {
         let channels = self.grid.channels;
-        let matrix = pitch::<T>(self.grid.count(self.tile) * channels);
-        assert!(
-            self.points.len() == SEEN_ROWS * N * matrix && channels.is_multiple_of(L::COUNT),
-            "points of other blocks"
-        );
+        let (wide, whole) = (channels.next_multiple_of(L::COUNT), channels - channels % L::COUNT);
+        let matrix = pitch::<T>(self.grid.count(self.tile) * wide);
+        assert!(self.points.len() == SEEN_ROWS * N * matrix, "points of other blocks");
+        let rest = Partial::new(lanes, channels - whole);
         for (block, position) in self.grid.list(self.tile).enumerate() {
             let pixels = self.grid.pixels::<R, C>(position);
             let last = pixels.as_flattened().iter().flatten().max().map_or(0, |at| at + channels);
             assert!(last <= self.images.len(), "a block beyond the images");
-            for channel in (0..channels).step_by(L::COUNT) {
-                let mut values = [[lanes.splat(T::zero()); C]; R];
-                for row in 0..R {
-                    for column in 0..C {
-                        if let Some(at) = pixels[row][column] {
-                            // SAFETY: a pixel's channels lie within the images, as was just seen.
-                            values[row][column] = unsafe { lanes.load(self.images.as_ptr().add(at + channel)) };
-                        }
-                    }
-                }
-                let points = both(&values, down, along);
-                for row in 0..SEEN_ROWS {
-                    for column in 0..N {
-                        let to = (row * N + column) * matrix + block * channels + channel;
-                        // SAFETY: the point is one of them and `block` below their number, so this lies within `points`.
-                        unsafe { lanes.store(self.points.as_mut_ptr().add(to), points[row][column]) };
-                    }
-                }
+            for channel in (0..whole).step_by(L::COUNT) {
+                let images = self.images.as_ptr().wrapping_add(channel);
+                let points = self.points.as_mut_ptr().wrapping_add(block * wide + channel);
+                // SAFETY: a pixel's channels lie within the images, as was just seen, and `block` is below the number of blocks.
+                unsafe { transform(lanes, lanes, &pixels, images, points, matrix, down, along) };
             }
+            if whole < channels {
+                let images = self.images.as_ptr().wrapping_add(whole);
+                let points = self.points.as_mut_ptr().wrapping_add(block * wide + whole);
+                // SAFETY: the same, of the channels that are left; points have room for a whole vector.
+                unsafe { transform(lanes, rest, &pixels, images, points, matrix, down, along) };
+            }
+        }
+    }
+}
+
+/// Reads a vector of channels of a block with `some`, zeros beyond the image, and writes its points, `matrix` apart.
+///
+/// # Safety
+/// The pixels from `images` must be valid for reads with `some`, all points for writes of a vector.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn transform<T: Real, L, P, const R: usize, const C: usize, const N: usize>(
+    lanes: L,
+    some: P,
+    pixels: &[[Option<usize>; C]; R],
+    images: *const T,
+    points: *mut T,
+    matrix: usize,
+    down: impl Fn([L::Vector; R]) -> [L::Vector; SEEN_ROWS] + Copy,
+    along: impl Fn([L::Vector; C]) -> [L::Vector; N] + Copy,
+) where
+    L: Lanes<T>,
+    P: Lanes<T, Vector = L::Vector>,
+{
+    let mut values = [[lanes.splat(T::zero()); C]; R];
+    for row in 0..R {
+        for column in 0..C {
+            if let Some(at) = pixels[row][column] {
+                // SAFETY: the caller's.
+                values[row][column] = unsafe { some.load(images.add(at)) };
+            }
+        }
+    }
+    let made = both(&values, down, along);
+    for row in 0..SEEN_ROWS {
+        for column in 0..N {
+            // SAFETY: the caller's.
+            unsafe { lanes.store(points.add((row * N + column) * matrix), made[row][column]) };
         }
     }
 }
@@ -156,9 +186,12 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
         let Make { points, grid, tile, bias, out, .. } = self.0;
-        let (channels, matrix) = (grid.channels, pitch::<T>(grid.count(tile) * grid.channels));
-        assert!(points.len() == SEEN_ROWS * N * matrix && channels.is_multiple_of(L::COUNT), "points of other blocks");
+        let channels = grid.channels;
+        let (wide, whole) = (channels.next_multiple_of(L::COUNT), channels - channels % L::COUNT);
+        let matrix = pitch::<T>(grid.count(tile) * wide);
+        assert!(points.len() == SEEN_ROWS * N * matrix, "points of other blocks");
         assert!(bias.is_none_or(|bias| bias.len() == channels), "a bias of other channels");
+        let rest = Partial::new(lanes, channels - whole);
         // The blocks of the tile as those of images that are as high as its rows.
         let rows = (tile.rows.end * ROWS).min(grid.size[0]) - tile.rows.start * ROWS;
         let part = Grid { size: [rows, grid.size[1]], ..grid };
@@ -167,36 +200,66 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
             let pixels = part.pixels::<ROWS, M>(position);
             let last = pixels.as_flattened().iter().flatten().max().map_or(0, |at| at + channels);
             assert!(last <= out.len(), "a block beyond the images");
-            for channel in (0..channels).step_by(L::COUNT) {
-                let mut values = [[lanes.splat(T::zero()); N]; SEEN_ROWS];
-                for row in 0..SEEN_ROWS {
-                    for column in 0..N {
-                        let from = (row * N + column) * matrix + block * channels + channel;
-                        // SAFETY: the point is one of them and the block below their number.
-                        values[row][column] = unsafe { lanes.load(points.as_ptr().add(from)) };
-                    }
-                }
-                let made = both::<_, SEEN_ROWS, N, ROWS, M>(
-                    &values,
-                    #[inline(always)]
-                    |m| Two::make(lanes, m),
-                    #[inline(always)]
-                    |m| F::make(lanes, m),
-                );
-                let bias = match bias {
-                    // SAFETY: the bias has all channels.
-                    Some(bias) => unsafe { lanes.load(bias.as_ptr().add(channel)) },
-                    None => lanes.splat(T::zero()),
-                };
-                for row in 0..ROWS {
-                    for column in 0..M {
-                        if let Some(at) = pixels[row][column] {
-                            let vector = lanes.add(made[row][column], bias);
-                            // SAFETY: a pixel's channels lie within `out`, as was just seen.
-                            unsafe { lanes.store(out.as_mut_ptr().cast::<T>().add(at + channel), vector) };
-                        }
-                    }
-                }
+            let places = |channel: usize| {
+                let bias = bias.map(|bias| bias.as_ptr().wrapping_add(channel));
+                (points.as_ptr().wrapping_add(block * wide + channel), bias)
+            };
+            for channel in (0..whole).step_by(L::COUNT) {
+                let ((points, bias), out) = (places(channel), out.as_mut_ptr().cast::<T>().wrapping_add(channel));
+                // SAFETY: the block is below the number of blocks, the bias has all channels, and a pixel's channels lie within
+                // `out`, as was just seen.
+                unsafe { make::<T, F, L, L, M, N>(lanes, lanes, points, matrix, bias, &pixels, out) };
+            }
+            if whole < channels {
+                let ((points, bias), out) = (places(whole), out.as_mut_ptr().cast::<T>().wrapping_add(whole));
+                // SAFETY: the same, of the channels that are left; points have a whole vector.
+                unsafe { make::<T, F, L, _, M, N>(lanes, rest, points, matrix, bias, &pixels, out) };
+            }
+        }
+    }
+}
+
+/// Transforms a vector of channels of the points of a block, `matrix` apart, and writes its pixels with `some`.
+///
+/// # Safety
+/// All points must be valid for reads of a vector, the bias for reads and the pixels from `out` for writes with `some`.
+#[inline(always)]
+unsafe fn make<T: Real, F: Filter<M, N>, L, P, const M: usize, const N: usize>(
+    lanes: L,
+    some: P,
+    points: *const T,
+    matrix: usize,
+    bias: Option<*const T>,
+    pixels: &[[Option<usize>; M]; ROWS],
+    out: *mut T,
+) where
+    L: Lanes<T>,
+    P: Lanes<T, Vector = L::Vector>,
+{
+    let mut values = [[lanes.splat(T::zero()); N]; SEEN_ROWS];
+    for row in 0..SEEN_ROWS {
+        for column in 0..N {
+            // SAFETY: the caller's.
+            values[row][column] = unsafe { lanes.load(points.add((row * N + column) * matrix)) };
+        }
+    }
+    let made = both::<_, SEEN_ROWS, N, ROWS, M>(
+        &values,
+        #[inline(always)]
+        |m| Two::make(lanes, m),
+        #[inline(always)]
+        |m| F::make(lanes, m),
+    );
+    let bias = match bias {
+        // SAFETY: the caller's.
+        Some(bias) => unsafe { some.load(bias) },
+        None => lanes.splat(T::zero()),
+    };
+    for row in 0..ROWS {
+        for column in 0..M {
+            if let Some(at) = pixels[row][column] {
+                // SAFETY: the caller's.
+                unsafe { some.store(out.add(at), lanes.add(made[row][column], bias)) };
             }
         }
     }

@@ -26,8 +26,8 @@ use transform::{Four, Two};
 /// Numbers along the depth that are summed in one go: few, for the sake of the error.
 const PART: usize = 32;
 
-/// Channels come in multiples of this, so that no vector of any processor is left half empty.
-const CHANNELS: usize = 16;
+/// The fewest channels for which reading and writing the points pays.
+const CHANNELS: usize = 8;
 
 /// Numbers from the matrix of one point to that of the next: a line of the cache more than a multiple of 4 KiB, so that the
 /// numbers of all points of a block, which are read and written together, lie in different sets of the first cache.
@@ -51,7 +51,7 @@ pub(super) fn blocks<T: Real>(geometry: &Geometry) -> Option<Blocks> {
     let conv = &geometry.conv;
     let plain = conv.stride == [1, 1] && conv.dilation == [1, 1] && conv.groups == 1 && geometry.kernel == [3, 3];
     let channels = [geometry.i, geometry.o];
-    let fits = channels.iter().all(|&channels| channels > 0 && channels.is_multiple_of(CHANNELS));
+    let fits = channels.iter().all(|&channels| channels >= CHANNELS);
     let padded = conv.padding.iter().all(|&padding| padding <= 2);
     let empty = geometry.input.contains(&0);
     if T::DTYPE != DType::F32 || !plain || !fits || !padded || empty {

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 const ALL: Wanted = Wanted { input: true, weight: true, bias: true };
 
 /// Shapes of x and weight, and the padding: maps that blocks do and do not divide, one row, several tiles, both kinds of
-/// blocks.
+/// blocks; channels that fill vectors and that do not.
 fn cases() -> Vec<([usize; 4], [usize; 4], [usize; 2])> {
     vec![
         ([3, 16, 8, 8], [32, 16, 3, 3], [1, 1]),
@@ -20,6 +20,10 @@ fn cases() -> Vec<([usize; 4], [usize; 4], [usize; 2])> {
         ([1, 32, 70, 66], [16, 32, 3, 3], [1, 1]),
         ([9, 272, 5, 5], [496, 272, 3, 3], [1, 1]),
         ([40, 64, 4, 4], [80, 64, 3, 3], [1, 1]),
+        ([3, 10, 8, 8], [23, 10, 3, 3], [1, 1]),
+        ([2, 37, 7, 9], [9, 37, 3, 3], [1, 1]),
+        ([2, 8, 5, 6], [8, 8, 3, 3], [2, 0]),
+        ([40, 51, 2, 2], [33, 51, 3, 3], [1, 1]),
     ]
 }
 
@@ -90,7 +94,7 @@ fn other_convolutions_are_left_alone() {
         (image, [16, 8, 3, 3], Conv2d { groups: 2, ..plain }),
         (image, [16, 16, 3, 1], plain),
         (image, [16, 16, 3, 3], padded([3, 1])),
-        (image, [10, 16, 3, 3], plain),
+        (image, [7, 16, 3, 3], plain),
         ([1, 3, 8, 8], [16, 3, 3, 3], plain),
     ] {
         assert_eq!(kind(x, weight, conv), None, "{weight:?} {conv:?}");
@@ -114,9 +118,11 @@ fn a_picture_is_the_same_in_any_batch() {
 
 #[test]
 fn threads_do_not_matter() {
-    for (x, weight, conv) in
-        [([40, 32, 9, 8], [48, 32, 3, 3], padded([1, 1])), ([300, 64, 2, 2], [64, 64, 3, 3], padded([1, 1]))]
-    {
+    for (x, weight, conv) in [
+        ([40, 32, 9, 8], [48, 32, 3, 3], padded([1, 1])),
+        ([300, 64, 2, 2], [64, 64, 3, 3], padded([1, 1])),
+        ([40, 10, 9, 8], [23, 10, 3, 3], padded([1, 1])),
+    ] {
         let (x, weight) = (to_f32(&noise(&x, 1)), to_f32(&noise(&weight, 2)));
         assert_same_on_all_threads(|| {
             let y = conv2d(&x, &weight, None, &conv).unwrap();

@@ -1,15 +1,15 @@
 //! The weight gradient: at each point the product, over all blocks, of what is seen and the gradient of what is made.
 #![allow(unsafe_code)]
 
-use super::apply::{Job, tile_blocks};
+use super::apply::{Job, matrix, tile_blocks};
 use super::blocks::{See, Sized, Spread};
 use super::transform::{Filter, ROWS, SEEN_ROWS};
-use super::{pitch, weights};
+use super::weights;
 use crate::conv2d::geometry::Geometry;
 use crate::conv2d::walk::tiles;
 use crate::conv2d::window::Tile;
 use crate::memory::initialized;
-use crate::product::{Depth, Left, Out, Right, multiply, multiply_add};
+use crate::product::{Depth, Left, Out, Right, lanes, multiply, multiply_add, padded_columns};
 use crate::real::Real;
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -31,14 +31,15 @@ pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, c
     let (seen, made, points) = (geometry.i, geometry.o, SEEN_ROWS * N);
     let size = tile_blocks(points * (seen + made));
     let tiles = tiles(geometry.n, [geometry.output[0].div_ceil(ROWS), job.seen.columns], size, 1);
-    let mut sums = Box::new_uninit_slice(points * seen * made);
+    let [seen_wide, made_wide] = [seen, made].map(|channels| padded_columns(lanes::<T>(), channels));
+    let mut sums = Box::new_uninit_slice(points * seen * made_wide);
     if tiles.is_empty() {
         return vec![T::zero(); geometry.o * geometry.depth()];
     }
     let most = tiles.iter().map(|tile| job.seen.count(tile)).max().unwrap_or(0);
-    let room = points * (pitch::<T>(most * seen) + pitch::<T>(most * made));
+    let room = points * (matrix::<T>(most, seen) + matrix::<T>(most, made));
     let together = (MEMORY / 4).max(points * seen * made).div_ceil(room.max(1)).clamp(1, tiles.len());
-    let rows = [1, made].map(|step| (0..seen).map(|row| row * step).collect::<Vec<_>>());
+    let rows = [1, made_wide].map(|step| (0..seen).map(|row| row * step).collect::<Vec<_>>());
     T::with_buffer(together * room, |buffer| {
         for (index, tiles) in tiles.chunks(together).enumerate() {
             buffer.par_chunks_mut(room).zip(tiles).for_each(|(buffer, tile)| {
@@ -47,9 +48,9 @@ pub(super) fn weight_gradient<T: Real, F: Filter<M, N> + Sync, const M: usize, c
             let filled: Vec<Filled<'_, T>> = buffer
                 .chunks(room)
                 .zip(tiles)
-                .map(|(buffer, tile)| Filled::new(buffer, job.seen.count(tile), [points, seen, made], &rows))
+                .map(|(buffer, tile)| Filled::new(buffer, job.seen.count(tile), [points, seen_wide, made_wide], &rows))
                 .collect();
-            sums.par_chunks_mut(seen * made).enumerate().for_each(|(point, sums)| {
+            sums.par_chunks_mut(seen * made_wide).enumerate().for_each(|(point, sums)| {
                 for (tile, filled) in filled.iter().enumerate() {
                     // SAFETY: the product with the first tile writes all.
                     unsafe { filled.multiply(point, sums, index + tile > 0) };
@@ -69,7 +70,7 @@ fn read<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
     tile: &Tile,
     buffer: &mut [T],
 ) {
-    let room = |channels: usize| SEEN_ROWS * N * pitch::<T>(job.seen.count(tile) * channels);
+    let room = |channels: usize| SEEN_ROWS * N * matrix::<T>(job.seen.count(tile), channels);
     let (seen, rest) = buffer.split_at_mut(room(job.seen.channels));
     let made = &mut rest[..room(job.made.channels)];
     let filter = PhantomData::<F>;
@@ -85,13 +86,13 @@ struct Filled<'a, T> {
     depth: Depth,
     /// Where the rows of a product begin in what is seen, and in what it makes.
     rows: &'a [Vec<usize>; 2],
-    /// Seen and made.
+    /// Seen and made, filled up to whole vectors.
     channels: [usize; 2],
 }
 
 impl<'a, T: Real> Filled<'a, T> {
     fn new(buffer: &'a [T], blocks: usize, [points, seen, made]: [usize; 3], rows: &'a [Vec<usize>; 2]) -> Self {
-        let (first, rest) = buffer.split_at(points * pitch::<T>(blocks * seen));
+        let (first, rest) = buffer.split_at(points * matrix::<T>(blocks, seen));
         Self { seen: first, made: rest, depth: Depth::of(blocks, seen, PART), rows, channels: [seen, made] }
     }
 
@@ -101,8 +102,8 @@ impl<'a, T: Real> Filled<'a, T> {
     /// `sums` must have been written where it is to be added.
     unsafe fn multiply(&self, point: usize, sums: &mut [MaybeUninit<T>], add: bool) {
         let ([seen, made], [rows, to], blocks) = (self.channels, self.rows, self.depth.count());
-        let numbers = &self.seen[point * pitch::<T>(blocks * seen)..][..blocks * seen];
-        let gradients = &self.made[point * pitch::<T>(blocks * made)..][..blocks * made];
+        let numbers = &self.seen[point * matrix::<T>(blocks, seen)..][..blocks * seen];
+        let gradients = &self.made[point * matrix::<T>(blocks, made)..][..blocks * made];
         let left = Left { numbers, rows, depth: &self.depth };
         let right = Right::Rows { numbers: gradients, step: made, columns: made };
         match add {

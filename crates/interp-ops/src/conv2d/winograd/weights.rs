@@ -6,13 +6,14 @@
 use super::transform::{Filter, SEEN_ROWS, Two, both};
 use crate::conv2d::geometry::Geometry;
 use crate::lanes::{Kernel, Lanes};
-use crate::product::lanes;
+use crate::product::{lanes, padded_columns};
 use crate::real::Real;
 use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// Panel after panel, for each point, the panel's columns of the matrix G g G^T: channel seen by channel made. For the
+/// Panel after panel, filled up with zeros, for each point the panel's columns of the matrix G g G^T: channel seen by
+/// channel made. For the
 /// `gradient` channels seen are outputs and the kernel is turned by half a circle.
 pub(super) fn transformed<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
     weight: &[T],
@@ -23,14 +24,14 @@ pub(super) fn transformed<T: Real, F: Filter<M, N>, const M: usize, const N: usi
     let (seen, seen_step, made, made_step) =
         if gradient { (outputs, inputs * 9, inputs, 9) } else { (inputs, 9, outputs, inputs * 9) };
     let panel = 2 * lanes::<T>();
-    let mut panels = Box::new_uninit_slice(SEEN_ROWS * N * seen * made);
+    let mut panels = Box::new_uninit_slice(SEEN_ROWS * N * seen * padded_columns(lanes::<T>(), made));
     panels.par_chunks_mut(SEEN_ROWS * N * seen * panel).enumerate().for_each(|(index, panels)| {
         let weight = &weight[index * panel * made_step..];
         let filter = PhantomData::<F>;
         T::vectorize(Transformed::<T, F, M, N> {
             weight,
             panels,
-            seen,
+            channels: [seen, made - index * panel],
             steps: [seen_step, made_step],
             gradient,
             filter,
@@ -45,7 +46,8 @@ struct Transformed<'a, T, F, const M: usize, const N: usize> {
     /// From the weights of the panel's first channel made.
     weight: &'a [T],
     panels: &'a mut [MaybeUninit<T>],
-    seen: usize,
+    /// Seen, and made from the panel's first on.
+    channels: [usize; 2],
     /// Between channels seen and between channels made.
     steps: [usize; 2],
     gradient: bool,
@@ -57,17 +59,18 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Tra
 
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
-        let [seen_step, made_step] = self.steps;
-        let width = self.panels.len() / (SEEN_ROWS * N * self.seen);
+        let ([seen, made], [seen_step, made_step]) = (self.channels, self.steps);
+        let width = self.panels.len() / (SEEN_ROWS * N * seen);
         assert!(width.is_multiple_of(L::COUNT), "a panel of other vectors");
         for first in (0..width).step_by(L::COUNT) {
-            for channel in 0..self.seen {
+            let count = (made - first).min(L::COUNT);
+            for channel in 0..seen {
                 let mut square = [[lanes.splat(T::zero()); 3]; 3];
                 let from = &self.weight[channel * seen_step + first * made_step..];
-                let from = &from[..(L::COUNT - 1) * made_step + 9];
+                let from = &from[..(count - 1) * made_step + 9];
                 for tap in 0..9 {
                     let place = if self.gradient { 8 - tap } else { tap };
-                    square[tap / 3][tap % 3] = gather(lanes, &from[place..], made_step);
+                    square[tap / 3][tap % 3] = gather(lanes, &from[place..], made_step, count);
                 }
                 let points = both::<_, 3, 3, SEEN_ROWS, N>(
                     &square,
@@ -78,8 +81,10 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Tra
                 );
                 for row in 0..SEEN_ROWS {
                     for column in 0..N {
-                        let at = ((row * N + column) * self.seen + channel) * width + first;
-                        scatter::<T, L>(points[row][column], &mut self.panels[at..], 1);
+                        let at = ((row * N + column) * seen + channel) * width + first;
+                        let to = self.panels[at..][..L::COUNT].as_mut_ptr().cast::<T>();
+                        // SAFETY: there is room for a vector.
+                        unsafe { lanes.store(to, points[row][column]) };
                     }
                 }
             }
@@ -87,25 +92,42 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Tra
     }
 }
 
-/// Numbers that lie `step` apart.
+/// The first `count` numbers of a vector, which lie `step` apart, and zeros.
 #[inline(always)]
-fn gather<T: Real, L: Lanes<T>>(lanes: L, from: &[T], step: usize) -> L::Vector {
+fn gather<T: Real, L: Lanes<T>>(lanes: L, from: &[T], step: usize, count: usize) -> L::Vector {
     let mut vector = lanes.splat(T::zero());
-    for lane in 0..L::COUNT {
-        let numbers: *mut T = std::ptr::from_mut(&mut vector).cast();
-        // SAFETY: a vector has the layout of its numbers.
-        unsafe { *numbers.add(lane) = from[lane * step] };
+    let numbers: *mut T = std::ptr::from_mut(&mut vector).cast();
+    // The loop over all is unrolled.
+    if count >= L::COUNT {
+        let from = &from[..(L::COUNT - 1) * step + 1];
+        for lane in 0..L::COUNT {
+            // SAFETY: a vector has the layout of its numbers.
+            unsafe { *numbers.add(lane) = from[lane * step] };
+        }
+    } else {
+        for lane in 0..count {
+            // SAFETY: a vector has the layout of its numbers.
+            unsafe { *numbers.add(lane) = from[lane * step] };
+        }
     }
     vector
 }
 
-/// Writes numbers `step` apart.
+/// Writes the first `count` numbers of a vector `step` apart.
 #[inline(always)]
-fn scatter<T: Real, L: Lanes<T>>(vector: L::Vector, to: &mut [MaybeUninit<T>], step: usize) {
+fn scatter<T: Real, L: Lanes<T>>(vector: L::Vector, to: &mut [MaybeUninit<T>], step: usize, count: usize) {
     let numbers: *const T = std::ptr::from_ref(&vector).cast();
-    for lane in 0..L::COUNT {
-        // SAFETY: a vector has the layout of its numbers.
-        to[lane * step].write(unsafe { *numbers.add(lane) });
+    if count >= L::COUNT {
+        let to = &mut to[..(L::COUNT - 1) * step + 1];
+        for lane in 0..L::COUNT {
+            // SAFETY: a vector has the layout of its numbers.
+            to[lane * step].write(unsafe { *numbers.add(lane) });
+        }
+    } else {
+        for lane in 0..count {
+            // SAFETY: a vector has the layout of its numbers.
+            to[lane * step].write(unsafe { *numbers.add(lane) });
+        }
     }
 }
 
@@ -140,7 +162,7 @@ fn adjoint<const N: usize>(matrix: &[[f64; 3]; N]) -> [[f64; N]; 3] {
 /// Output channels that a task treats: a multiple of every vector's length.
 const BLOCK: usize = 16;
 
-/// G^T (...) G of sums in the transformed space, (point, input, output), as weights (O, I, 3, 3) row by row.
+/// G^T (...) G of sums in the transformed space, (point, input, output), the outputs filled up to whole vectors, as weights (O, I, 3, 3) row by row.
 pub(super) fn gradient<T: Real, F: Filter<M, N>, const M: usize, const N: usize>(
     sums: &[T],
     geometry: &Geometry,
@@ -171,14 +193,17 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Gra
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) {
         let [inputs, outputs] = self.channels;
+        let wide = outputs.next_multiple_of(L::COUNT);
         let (down, along) = (adjoint(&Two::TAPS), adjoint(&F::TAPS));
-        for (lane, weight) in self.weight.chunks_exact_mut(L::COUNT * inputs * 9).enumerate() {
+        for (lane, weight) in self.weight.chunks_mut(L::COUNT * inputs * 9).enumerate() {
+            let count = weight.len() / (inputs * 9);
             for input in 0..inputs {
                 let mut block = [[lanes.splat(T::zero()); N]; SEEN_ROWS];
                 for row in 0..SEEN_ROWS {
                     for column in 0..N {
-                        let at = ((row * N + column) * inputs + input) * outputs + self.first + lane * L::COUNT;
-                        block[row][column] = gather(lanes, &self.sums[at..][..L::COUNT], 1);
+                        let at = ((row * N + column) * inputs + input) * wide + self.first + lane * L::COUNT;
+                        // SAFETY: there are the numbers of a vector.
+                        block[row][column] = unsafe { lanes.load(self.sums[at..][..L::COUNT].as_ptr()) };
                     }
                 }
                 let taps = both::<_, SEEN_ROWS, N, 3, 3>(
@@ -189,7 +214,7 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Gra
                     |points| times(lanes, &along, points),
                 );
                 for tap in 0..9 {
-                    scatter::<T, L>(taps[tap / 3][tap % 3], &mut weight[input * 9 + tap..], inputs * 9);
+                    scatter::<T, L>(taps[tap / 3][tap % 3], &mut weight[input * 9 + tap..], inputs * 9, count);
                 }
             }
         }

@@ -1,0 +1,86 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use interp::folder::Stage;
+use interp::net::{Checkpoint, Meta, Network, Normalization, Role};
+use interp::plan::Plan;
+use interp::recipe::Recipe;
+use interp::{Catalog, Error};
+
+use crate::common::TINY;
+
+/// The plan of [`TINY`] with more at its end.
+fn plan(more: &str) -> Plan {
+    let recipe = Recipe::parse("tiny", &format!("{TINY}\n{more}"), &Catalog::default()).unwrap();
+    Plan::new(recipe, &|_, _| {}).unwrap()
+}
+
+fn numbers(net: &Network) -> Vec<Vec<f32>> {
+    net.params.list().iter().map(|p| p.value.flatten_all().unwrap().to_vec1().unwrap()).collect()
+}
+
+/// Writes the network of [`TINY`] without two channels of its first layer, for pictures normalized in another way.
+fn narrow(path: &Path) -> Network {
+    let plan = plan("");
+    let mut net = plan.network(Stage::Main).unwrap();
+    let position = net.params.position(net.graph.id("features.1").unwrap(), Role::Gain).unwrap();
+    let mut gains = net.params.list()[position].value.to_vec1::<f32>().unwrap();
+    gains[..2].fill(0.0);
+    net.params.set(position, Tensor::new(gains, &Device::Cpu).unwrap()).unwrap();
+    let net = net.compact().unwrap().network;
+    let normalization = Normalization { mean: vec![0.25; 3], std: vec![0.5; 3] };
+    let meta = Meta::new(net.graph.clone(), plan.info().classes.clone(), normalization);
+    Checkpoint::write(path, &net.params, &meta).unwrap();
+    net
+}
+
+#[test]
+fn training_starts_from_a_file_with_its_structure_and_normalization() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("narrow.safetensors");
+    let net = narrow(&path);
+    let section = format!("[init]\npath = {path:?}\n");
+    let plan_of = |more: &str| plan(&format!("{section}{more}"));
+    let started = plan_of("");
+    assert_eq!(started.graph, net.graph);
+    assert_eq!(numbers(&started.network(Stage::Main).unwrap()), numbers(&net));
+    assert_eq!(numbers(&started.network(Stage::Twin).unwrap()), numbers(&net));
+    assert_eq!((&started.info().mean, &started.info().std), (&vec![0.25; 3], &vec![0.5; 3]));
+    assert_eq!(plan_of("mean = [0.5, 0.5, 0.25]").info().mean, [0.5, 0.5, 0.25]);
+    let fresh = plan_of("structure_only = true");
+    assert_eq!(fresh.graph, net.graph);
+    assert_eq!(numbers(&fresh.network(Stage::Main).unwrap()), numbers(&Network::new(net.graph, 0).unwrap()));
+}
+
+#[test]
+fn a_file_of_others_has_the_tensors_of_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.safetensors");
+    let net = Network::new(plan("").graph, 7).unwrap();
+    let tensors: HashMap<_, _> = net.params.list().iter().map(|p| (p.name.clone(), p.value.clone())).collect();
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let section = format!("[init]\npath = {path:?}\n");
+    assert_eq!(numbers(&plan(&section).network(Stage::Main).unwrap()), numbers(&net));
+}
+
+#[test]
+fn what_does_not_fit_is_told_before_training_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("narrow.safetensors");
+    narrow(&path);
+    let complaint = |text: &str, more: &str| {
+        let text = format!("{text}\n[init]\npath = {path:?}\n{more}");
+        let recipe = Recipe::parse("tiny", &text, &Catalog::default()).unwrap();
+        match Plan::new(recipe, &|_, _| {}) {
+            Err(Error::Recipe { message, span: Some(_), .. }) => message,
+            Err(other) => panic!("{other}, without a place"),
+            Ok(_) => panic!("{text} is accepted"),
+        }
+    };
+    let deeper = TINY.replacen("depth = 8", "depth = 11", 1);
+    assert!(complaint(&deeper, "").contains("its nodes are others"));
+    assert!(complaint(TINY, "std = [0.0, 1.0, 1.0]").contains("std above 0"));
+    std::fs::remove_file(&path).unwrap();
+    assert!(complaint(TINY, "").contains("narrow.safetensors"));
+}
