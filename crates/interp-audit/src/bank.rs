@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Tensor};
 use interp_net::finding::Bank;
-use interp_net::ops::{OpError, banks};
+use interp_net::ops::OpError;
+use interp_net::ops::banks::{self, Wavelet};
 
 use crate::Result;
 
@@ -14,6 +15,8 @@ pub(crate) fn along_bank(bank: Bank, weights: &[Tensor]) -> Result<Option<f64>> 
         shares.extend(match bank {
             Bank::Gabor => along_filters(weight, banks::gabor)?,
             Bank::Gaussian => along_filters(weight, banks::gaussian_derivatives)?,
+            Bank::Haar => along_filters(weight, |channels, side| banks::wavelet(Wavelet::Haar, channels, side))?,
+            Bank::Db2 => along_filters(weight, |channels, side| banks::wavelet(Wavelet::Db2, channels, side))?,
             Bank::Opponent => along_axes(weight)?,
         });
     }

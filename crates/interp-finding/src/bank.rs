@@ -11,6 +11,10 @@ pub enum Bank {
     Gabor,
     /// Slopes, curvatures and a spot, by derivatives of a Gaussian: the first 6 filters.
     Gaussian,
+    /// Sums and differences of neighbors along rows and columns: the first 4 filters.
+    Haar,
+    /// The same with Daubechies' wavelet of four taps: the first 4 filters.
+    Db2,
     /// Every filter reads one color-opponent axis alone, in turn: red against green, yellow against blue, gray. What it looks for
     /// along it is free.
     Opponent,
@@ -22,6 +26,8 @@ impl Bank {
         match self {
             Self::Gabor => "a Gabor filter",
             Self::Gaussian => "a derivative of a Gaussian",
+            Self::Haar => "a Haar wavelet",
+            Self::Db2 => "a Daubechies wavelet",
             Self::Opponent => "a color-opponent axis",
         }
     }

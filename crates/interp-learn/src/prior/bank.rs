@@ -1,7 +1,7 @@
 //! Filters that were made by hand: the first layer is theirs, or stays near them.
 
 use interp_net::finding::{Bank, Claim, Entry, Quantity, Relation, Unfit, build};
-use interp_net::ops::banks;
+use interp_net::ops::banks::{self, Wavelet};
 use interp_net::{Network, NodeId, Op, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ fn whole() -> f64 {
 
 pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     name: "bank",
-    summary: "first filters that are Gabor filters, derivatives of a Gaussian or read color-opponent axes, or stay near that",
+    summary: "first filters that are Gabor filters, wavelets or derivatives of a Gaussian, or read color-opponent axes, or stay near that",
     example: "kind = \"bank\"\nnodes = [\"features.0\"]\nbank = \"gabor\"\ntarget = 0.9\n",
     build: |section| build(section, |settings: FilterBank| Box::new(settings)),
     schema: || schemars::schema_for!(FilterBank),
@@ -58,6 +58,8 @@ impl Place {
         let filters = match bank {
             Bank::Gabor => banks::gabor(dims[1], dims[2])?,
             Bank::Gaussian => banks::gaussian_derivatives(dims[1], dims[2])?,
+            Bank::Haar => banks::wavelet(Wavelet::Haar, dims[1], dims[2])?,
+            Bank::Db2 => banks::wavelet(Wavelet::Db2, dims[1], dims[2])?,
             Bank::Opponent => return Ok(Self::Axes(banks::opponent_axes())),
         };
         Ok(Self::Filters(filters.flatten_from(1)?.to_vec2()?))
@@ -105,8 +107,11 @@ impl Prior for FilterBank {
         let node = &net.graph.nodes()[id];
         let Op::Conv2d { kernel: [height, width], groups: 1, .. } = node.op else { return false };
         let channels = net.graph.shape(0)[0];
+        let has_room = |side: usize| matches!(channels, 1 | 3) && height == width && height >= side;
         let fits = match self.bank {
-            Bank::Gabor | Bank::Gaussian => matches!(channels, 1 | 3) && height == width && height >= 3,
+            Bank::Haar => has_room(2),
+            Bank::Gabor | Bank::Gaussian => has_room(3),
+            Bank::Db2 => has_room(4),
             Bank::Opponent => channels == 3,
         };
         node.inputs == [0] && fits
@@ -241,9 +246,13 @@ mod tests {
     /// Filters start along the bank, as long as they were, and the others as they were.
     #[test]
     fn what_it_starts_from() {
-        for (bank, channels, banked) in
-            [(Bank::Gabor, 3, 16), (Bank::Gabor, 1, 16), (Bank::Gaussian, 3, 6), (Bank::Opponent, 3, 20)]
-        {
+        for (bank, channels, banked) in [
+            (Bank::Gabor, 3, 16),
+            (Bank::Gabor, 1, 16),
+            (Bank::Gaussian, 3, 6),
+            (Bank::Db2, 3, 4),
+            (Bank::Opponent, 3, 20),
+        ] {
             let mut net = network(channels, 20);
             let before = values(&net.params, 0).unwrap();
             let prior = prior(bank, 0.0);
@@ -270,7 +279,9 @@ mod tests {
     /// Whatever the optimizer does to the filters, the share along the bank stays; what is near enough stays as it is.
     #[test]
     fn filters_stay_in_their_cones() {
-        for (bank, target) in [(Bank::Gabor, 0.9), (Bank::Gabor, 1.0), (Bank::Opponent, 0.7), (Bank::Gaussian, 0.5)] {
+        for (bank, target) in
+            [(Bank::Gabor, 0.9), (Bank::Gabor, 1.0), (Bank::Opponent, 0.7), (Bank::Gaussian, 0.5), (Bank::Haar, 0.6)]
+        {
             let mut net = network(3, 20);
             let prior = prior(bank, target);
             let scope = scope(&net, &prior);

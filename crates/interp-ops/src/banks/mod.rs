@@ -13,7 +13,7 @@ mod wavelets;
 pub use gabor::gabor;
 pub use gaussian::gaussian_derivatives;
 pub use opponent::opponent_axes;
-pub use wavelets::Wavelet;
+pub use wavelets::{Wavelet, wavelet};
 
 use candle_core::{Device, Tensor};
 

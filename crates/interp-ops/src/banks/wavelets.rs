@@ -2,6 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
+use crate::{OpError, Result};
+
 /// An orthonormal wavelet with real taps (Daubechies 1992, "Ten Lectures on Wavelets", table 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wavelet {
@@ -40,6 +42,26 @@ impl Wavelet {
             pairs.iter().flat_map(|(rows, columns)| rows.iter().flat_map(|r| columns.iter().map(move |c| r * c)));
         Tensor::from_vec(products.collect(), (4, 1, low.len(), low.len()), &Device::Cpu)
     }
+}
+
+/// The four filters of [`Wavelet::filters`] as a bank, with zeros around them: in the middle of `side` x `side` pixels, or a pixel before
+/// it. The first sees how light gray is, the others have mean 0.
+///
+/// # Errors
+/// [`OpError::Value`] where `side` is below the number of taps.
+pub fn wavelet(wavelet: Wavelet, channels: usize, side: usize) -> Result<Tensor> {
+    let (filters, taps) = (wavelet.filters()?, wavelet.low().len());
+    let Some(room) = side.checked_sub(taps).filter(|_| channels > 0) else {
+        let given = format!("{channels} channels and filters of {side} x {side} pixels");
+        return Err(OpError::Value {
+            op: "wavelet",
+            given,
+            expected: format!("a channel and {taps} x {taps} pixels, or more"),
+        });
+    };
+    let (before, after) = (room / 2, room - room / 2);
+    let wide = filters.pad_with_zeros(2, before, after)?.pad_with_zeros(3, before, after)?;
+    Ok((wide / (channels as f64).sqrt())?.broadcast_as((4, channels, side, side))?.contiguous()?)
 }
 
 #[cfg(test)]
@@ -108,6 +130,26 @@ mod tests {
             let again = conv_transpose2d(&coefficients, &filters, None, &back).unwrap();
             let furthest = list(&picture).iter().zip(list(&again)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(again.dims() == picture.dims() && furthest < 1e-12, "{wavelet:?}: {furthest}");
+        }
+    }
+
+    // Sums of two neighbors in each direction are 1/2 of each of four pixels, by 1 / sqrt 3 of each of three channels.
+    #[test]
+    fn a_bank_has_them_in_the_middle() {
+        let haar = list(&wavelet(Wavelet::Haar, 3, 3).unwrap());
+        let half = 0.5 / 3f64.sqrt();
+        let expected = [half, half, 0.0, half, half, 0.0, 0.0, 0.0, 0.0];
+        assert!(haar[..27].iter().zip(expected.iter().cycle()).all(|(w, e)| (w - e).abs() < 1e-12), "{haar:?}");
+        for (kind, side) in [(Wavelet::Haar, 2), (Wavelet::Haar, 5), (Wavelet::Db2, 4), (Wavelet::Db2, 7)] {
+            let bank = wavelet(kind, 3, side).unwrap();
+            for filter in list(&bank).chunks(3 * side * side) {
+                assert!((filter.iter().map(|w| w * w).sum::<f64>() - 1.0).abs() < 1e-12);
+            }
+            let flat = super::super::tests::responses(&bank, |_, _| 1.0);
+            assert!((flat[0] - 2.0 * 3f64.sqrt()).abs() < 1e-12 && flat[1..].iter().all(|r| r.abs() < 1e-12));
+        }
+        for (channels, side) in [(1, 3), (0, 5)] {
+            assert!(matches!(wavelet(Wavelet::Db2, channels, side), Err(OpError::Value { .. })));
         }
     }
 }
