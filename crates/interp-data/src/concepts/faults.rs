@@ -25,6 +25,7 @@ pub enum Place {
 /// any of the ten classes. Cramér's V between code and label is then `strength`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "PlantedShortcut")] // ResNets have another kind; one schema has both.
 pub struct Shortcut {
     /// Where it is seen.
     pub place: Place,
