@@ -49,7 +49,7 @@ def cases():
     for x in [[3, 128, 7, 7], [8, 256, 4, 4], [2, 256, 8, 8]]:
         yield from conv(x, [x[1], x[1], 3, 3])
     # What is left of such layers when channels are cut out.
-    for x, outputs in [([2, 23, 16, 16], 37), ([3, 10, 15, 17], 16), ([2, 37, 8, 9], 10)]:
+    for x, outputs in [([2, 23, 16, 16], 37), ([3, 10, 15, 17], 16)]:
         yield from conv(x, [outputs, x[1], 3, 3])
     yield from conv([2, 16, 32, 32], [32, 16, 3, 3], stride=2)
     yield from conv([3, 64, 15, 13], [96, 64, 3, 3], stride=2)
