@@ -15,7 +15,8 @@ use crate::Result;
 ///
 /// The strength is controlled: its logarithm follows what the share of zeros in the batch lacks of a ramp, which leads from
 /// the share before the first step to a tenth of the way from `target` to 1 beyond the target, so that it is reached on other
-/// pictures too. The ramp is `1 - (1 - t)^3` of its way, t from 0 to 1 over the first `reached_at` of the steps.
+/// pictures too. The ramp is `1 - (1 - t)^3` of its way, t from 0 to 1 over the first `reached_at` of the steps. The penalty
+/// comes at every eighth step, eight times as strong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activity {
@@ -38,11 +39,14 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     schema: || schemars::schema_for!(Activity),
 };
 
+/// Steps from one penalty to the next: it costs a pass over the activations.
+const EVERY: f64 = 8.0;
+
 /// The strength before it is controlled.
 const STRENGTH: f64 = 1e-2;
 
-/// How fast the logarithm of the strength follows the error in the share of zeros.
-const GAIN: f64 = 0.5;
+/// How fast the logarithm of the strength follows the error in the share of zeros, at every penalty.
+const GAIN: f64 = 4.0;
 
 /// How far beyond the target training aims, as a share of what is left.
 const MARGIN: f64 = 0.1;
@@ -77,20 +81,31 @@ impl Prior for Activity {
         share("reached_at", self.reached_at)
     }
 
+    fn prepare(&self, _net: &mut Network, _scope: &Scope) -> Result<State> {
+        let mut state = State::default();
+        state.numbers.insert("steps".into(), 0.0);
+        Ok(state)
+    }
+
     fn taps(&self, _net: &Network, scope: &Scope) -> Vec<NodeId> {
         scope.nodes.clone()
     }
 
     fn penalty(&self, step: &Step<'_>, scope: &Scope, state: &mut State) -> Result<Option<Term>> {
+        let steps = state.numbers.get("steps").copied().unwrap_or_default();
+        state.numbers.insert("steps".into(), steps + 1.0);
+        if steps % EVERY != 0.0 {
+            return Ok(None);
+        }
         let graph = &step.net.graph;
         let activations = scope.nodes.iter().map(|&id| Ok((id, step.tape.at(graph, id)?)));
         let activations = activations.collect::<Result<Vec<_>>>()?;
         let count: usize = activations.iter().map(|(_, activation)| activation.elem_count()).sum();
-        let scale = state.numbers.get("strength").copied().unwrap_or(STRENGTH) / count.max(1) as f64;
+        let scale = EVERY * state.numbers.get("strength").copied().unwrap_or(STRENGTH) / count.max(1) as f64;
         let (mut term, mut zeros) = (Term::default(), 0);
         for (id, activation) in activations {
             let sizes = ops::sizes(activation, scale)?;
-            term.value += scale * sizes.sum;
+            term.value += scale * sizes.sum / EVERY;
             zeros += sizes.zeros;
             term.nodes.push((id, sizes.gradient));
         }
@@ -121,7 +136,7 @@ mod tests {
         prior.control(&mut state, 0.5, 1e-9);
         assert!((state.numbers["strength"] / STRENGTH - 1.0).abs() < 1e-6);
         prior.control(&mut state, 0.6, 0.3);
-        assert!((state.numbers["strength"] / STRENGTH - (0.5f64 * 0.18).exp()).abs() < 1e-6);
+        assert!((state.numbers["strength"] / STRENGTH - (4.0f64 * 0.18).exp()).abs() < 1e-6);
         assert!((prior.aim(0.5, 0.6) - 0.82).abs() < 1e-12 && (prior.aim(0.5, 1.0) - 0.82).abs() < 1e-12);
     }
 }
