@@ -19,6 +19,7 @@ use crate::Result;
 /// `strength * sum P(z > 0)`, `P(z > 0) = sigmoid(log_alpha - beta ln(-gamma / zeta))` (eq. 12), is added to the loss: the
 /// expected number of filters, a count, which has a gradient although zeros are exact.
 ///
+/// Log alphas take steps of their own, down a running mean of their gradients in units of its root mean square over all gates.
 /// Where a batch norm alone reads the filter, the gate multiplies its gain and shift: a norm would undo a gate before it. The
 /// strength is controlled, so that the expected share of zeros follows the ramp of `prior/target.rs` (the multiplier of the
 /// constraint, as in Gallego-Posada et al. 2022, arXiv 2208.04425). At the ramp's end the gates become numbers without noise
