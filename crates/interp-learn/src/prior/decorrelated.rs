@@ -18,7 +18,7 @@ use crate::Result;
 ///
 /// Positions are samples, 512 of a batch, spread over pictures, rows and columns. The penalty comes at every eighth step, eight
 /// times as strong. The strength of each layer is controlled: it grows while the layer's mean is above four fifths of the
-/// target and shrinks below.
+/// target and shrinks below, but not beyond 1: what cannot be had must not leave the loss behind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decorrelated {
@@ -44,7 +44,7 @@ const SAMPLES: usize = 512;
 const STRENGTH: f64 = 1e-2;
 
 /// By how much the logarithm of the strength grows or shrinks at most.
-const GAIN: f64 = 0.5;
+const GAIN: f64 = 0.2;
 
 fn key(index: usize) -> String {
     format!("strength.{index}")
@@ -84,7 +84,7 @@ impl Prior for Decorrelated {
             term.value += strength * (step.net.graph.shape(id)[0] - 1) as f64 * mean;
             term.nodes.push((id, seed));
             let above = (mean / (0.8 * self.target)).ln().clamp(-1.0, 1.0);
-            state.numbers.insert(key(index), (strength * (GAIN * above).exp()).clamp(1e-6, 1e6));
+            state.numbers.insert(key(index), (strength * (GAIN * above).exp()).clamp(1e-6, 1.0));
         }
         Ok(Some(term))
     }
