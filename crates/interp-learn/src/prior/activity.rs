@@ -43,10 +43,10 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
 const EVERY: f64 = 8.0;
 
 /// The strength before it is controlled.
-const STRENGTH: f64 = 1e-2;
+const STRENGTH: f64 = 0.1;
 
 /// How fast the logarithm of the strength follows the error in the share of zeros, at every penalty.
-const GAIN: f64 = 4.0;
+const GAIN: f64 = 1.5;
 
 /// How far beyond the target training aims, as a share of what is left.
 const MARGIN: f64 = 0.1;
@@ -136,7 +136,7 @@ mod tests {
         prior.control(&mut state, 0.5, 1e-9);
         assert!((state.numbers["strength"] / STRENGTH - 1.0).abs() < 1e-6);
         prior.control(&mut state, 0.6, 0.3);
-        assert!((state.numbers["strength"] / STRENGTH - (4.0f64 * 0.18).exp()).abs() < 1e-6);
+        assert!((state.numbers["strength"] / STRENGTH - (1.5f64 * 0.18).exp()).abs() < 1e-6);
         assert!((prior.aim(0.5, 0.6) - 0.82).abs() < 1e-12 && (prior.aim(0.5, 1.0) - 0.82).abs() < 1e-12);
     }
 }
