@@ -356,13 +356,13 @@ impl Bench<'_> {
     }
 
     fn threshold(&mut self, x: [usize; 4]) {
-        self.time("soft_threshold/forward", x.iter().product(), || {
+        self.time("threshold/forward", x.iter().product(), || {
             let (x, theta) = (noise(&x), noise(&x[1..2]));
-            move || ops::soft_threshold(&x, &theta)
+            move || ops::threshold(&x, &theta, ops::Curve::Soft)
         });
-        self.time("soft_threshold/backward", x.iter().product(), || {
+        self.time("threshold/backward", x.iter().product(), || {
             let (x, theta) = (noise(&x), noise(&x[1..2]));
-            move || ops::soft_threshold_backward(&x, &theta, &x, true)
+            move || ops::threshold_backward(&x, &theta, &x, ops::Curve::Soft, true)
         });
     }
 

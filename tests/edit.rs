@@ -73,6 +73,22 @@ fn thresholds_are_changed_in_a_new_file() {
 }
 
 #[test]
+fn thresholds_are_chosen_by_what_comes_in() {
+    let folder = trained(&soft());
+    let arguments = ["run", "--universal", "features.2", "--sure", "features.6", "--limit", "20", "--out", "new"];
+    let (status, stdout, stderr) = edit(folder.path(), &arguments);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stdout.contains("wrote new"), "{stdout}");
+    let [before, after] = ["run/model.safetensors", "new"].map(|name| thresholds(&folder.path().join(name)));
+    assert!(before[0] != after[0] && before[1] != after[1] && before[2..] == after[2..]);
+    let (status, stdout, _) = run(program("interp-train", folder.path()).args(["show", "new"]));
+    assert!(
+        status == 0 && stdout.contains("edited after training: features.2 by universal, features.6 by SURE"),
+        "{stdout}"
+    );
+}
+
+#[test]
 fn files_are_replaced_only_when_asked() {
     let folder = trained(&soft());
     let path = folder.path().join("run/model.safetensors");
@@ -95,7 +111,7 @@ fn files_are_replaced_only_when_asked() {
 fn edits_that_make_no_sense_are_explained() {
     let folder = trained(&soft());
     let cases: &[(&[&str], &[&str])] = &[
-        (&["--threshold", "features.0=1"], &["features.0", "matches no soft threshold"]),
+        (&["--threshold", "features.0=1"], &["features.0", "matches no threshold"]),
         (&["--threshold", "features.2:99=1"], &["features.2", "no channel 99", "it has 8"]),
         (&["--threshold", "features.2=-1"], &["-1", "not a number from 0 on"]),
         (&["--threshold", "features.2"], &["NODE=VALUE"]),
@@ -111,7 +127,7 @@ fn edits_that_make_no_sense_are_explained() {
         assert!(!folder.path().join("new").exists());
     }
     let (status, _, stderr) = edit(folder.path(), &["run/twin/model.safetensors", "--dial", "2", "--out", "new"]);
-    assert!(status == 2 && stderr.contains("no soft thresholds"), "the twin has ReLUs: {stderr}");
+    assert!(status == 2 && stderr.contains("no thresholds"), "the twin has ReLUs: {stderr}");
 }
 
 #[test]

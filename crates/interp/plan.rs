@@ -226,9 +226,9 @@ fn check_output(graph: &Graph, objective: Objective, info: &Info) -> std::result
     })
 }
 
-/// What training makes true of every network with soft thresholds.
+/// What training makes true of every network with thresholds.
 fn thresholds_claim(graph: &Graph) -> Option<Claim> {
-    let has = graph.nodes().iter().filter(|node| matches!(node.op, Op::SoftThreshold { .. }));
+    let has = graph.nodes().iter().filter(|node| matches!(node.op, Op::Threshold { .. }));
     let nodes: Vec<String> = has.map(|node| node.name.clone()).collect();
     let (quantity, relation) = (Quantity::NegativeThresholds, Relation::AtMost);
     (!nodes.is_empty()).then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound: 0.0 })

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn negative_thresholds_are_counted_and_what_is_no_number_too() {
         let mut graph = Graph::new(4, 1, 1).unwrap();
-        graph.then("shrink", Op::SoftThreshold { initial: 0.1 }).unwrap();
+        graph.then("shrink", Op::soft_threshold(0.1)).unwrap();
         let mut net = Network::new(graph, 0).unwrap();
         let count = |net: &Network| quantity(net, Quantity::NegativeThresholds, &[1]).unwrap();
         assert_eq!(count(&net), Some(0.0));

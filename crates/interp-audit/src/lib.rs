@@ -2,6 +2,7 @@
 
 mod bank;
 mod channels;
+mod choose;
 mod claims;
 mod denoising;
 mod evidence;
@@ -11,6 +12,7 @@ mod shrinkage;
 mod slopes;
 mod zeros;
 
+pub use choose::{Choice, chosen_thresholds};
 pub use claims::{measure, quantity};
 pub use denoising::Denoising;
 pub use pictures::Pictures;
@@ -37,6 +39,9 @@ pub enum AuditError {
     /// The network takes no noise away, or has nothing to turn.
     #[error("the network does not make pictures of the size of its input with soft thresholds: it takes no noise away")]
     NotDenoising,
+    /// There are no thresholds to choose.
+    #[error("the node has no thresholds")]
+    NoThresholds,
     /// There is nothing to measure on.
     #[error("there are no pictures to measure on")]
     NoPictures,

@@ -6,6 +6,7 @@
 
 use candle_core::{DType, Device};
 use interp_net::finding::Quantity;
+use interp_net::ops::Curve;
 use interp_net::{Network, Node, NodeId, Op, Role};
 
 use crate::{AuditError, Result};
@@ -116,7 +117,7 @@ fn through(net: &Network, id: NodeId, node: &Node, before: &[Option<Bounds>], co
             linear(&weights(net, id)?, &biases(net, id)?, &inputs[0])
         }
         Op::BatchNorm { eps, .. } if all_one => normed(net, id, eps, &inputs[0]),
-        Op::Relu | Op::SoftThreshold { .. } => {
+        Op::Relu | Op::Threshold { curve: Curve::Soft, shared: false, .. } => {
             let theta = if let Op::Relu = node.op { None } else { Some(numbers(net, id, Role::Threshold)?) };
             match theta.iter().flatten().all(|theta| *theta >= 0.0) {
                 true => Ok(bent(inputs.remove(0), theta.as_deref())),
@@ -351,7 +352,7 @@ mod tests {
     fn soft_thresholds_and_norms_by_hand() {
         let mut graph = Graph::new(1, 1, 1).unwrap();
         graph.then("norm", Op::BatchNorm { eps: 0.0, momentum: 0.1 }).unwrap();
-        graph.then("shrink", Op::SoftThreshold { initial: 2.0 }).unwrap();
+        graph.then("shrink", Op::soft_threshold(2.0)).unwrap();
         graph.then("logits", Op::GlobalAvgPool).unwrap();
         let mut net = Network::new(graph, 0).unwrap();
         let quantity = |rises: Vec<usize>| {

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn shares_by_hand() {
         let mut graph = Graph::new(1, 2, 2).unwrap();
-        graph.then("shrink", Op::SoftThreshold { initial: 1.0 }).unwrap();
+        graph.then("shrink", Op::soft_threshold(1.0)).unwrap();
         graph.then("relu", Op::Relu).unwrap();
         let net = Network::new(graph, 0).unwrap();
         let mut zeros = Zeros::new(&net);

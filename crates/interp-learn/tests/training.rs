@@ -787,7 +787,7 @@ fn a_prior_may_change_the_structure_and_others_find_their_nodes() {
 fn shrinking() -> Network {
     let mut graph = Graph::new(1, 4, 4).unwrap();
     graph.then("conv", Op::conv(6, 3, 1, 1, true)).unwrap();
-    graph.then("shrink", Op::SoftThreshold { initial: 0.05 }).unwrap();
+    graph.then("shrink", Op::soft_threshold(0.05)).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
     graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
     Network::new(graph, 5).unwrap()

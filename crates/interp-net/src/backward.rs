@@ -1,7 +1,7 @@
 //! The backward sweep: gradients at any node and any parameter, from seeds at any nodes.
 
 use candle_core::Tensor;
-use interp_ops::{self as ops, Then};
+use interp_ops::{self as ops, Curve, Then};
 
 use crate::graph::Fused;
 use crate::tape::Saved;
@@ -122,7 +122,7 @@ impl Sweep<'_> {
         match node.op {
             Op::Input { .. } => Ok(()),
             Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
-            Op::SoftThreshold { .. } => self.soft_threshold(id, &grad),
+            Op::Threshold { curve, .. } => self.threshold(id, curve, &grad),
             Op::BatchNorm { .. } => self.batch_norm(id, &grad, Then::Nothing),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Concat => self.concat(id, &grad),
@@ -232,11 +232,12 @@ impl Sweep<'_> {
         found.input.map_or(Ok(()), |below| self.flow(input, below))
     }
 
-    fn soft_threshold(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+    fn threshold(&mut self, id: NodeId, curve: Curve, grad: &Tensor) -> Result<()> {
         let network = self.network;
         let input = network.graph.nodes()[id].inputs[0];
-        let (output, theta) = (self.tape.at(&network.graph, id)?, network.params.get(id, Role::Threshold)?);
-        let found = ops::soft_threshold_backward(output, theta, grad, self.needed[input]);
+        let seen = self.tape.at(&network.graph, if curve.reads_input() { input } else { id })?;
+        let theta = network.params.get(id, Role::Threshold)?;
+        let found = ops::threshold_backward(seen, theta, grad, curve, self.needed[input]);
         let found = network.named(id, found)?;
         self.store(network.params.position(id, Role::Threshold), Some(found.theta));
         found.input.map_or(Ok(()), |below| self.flow(input, below))

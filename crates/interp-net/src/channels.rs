@@ -55,7 +55,7 @@ impl Graph {
                 Op::BatchNorm { .. }
                 | Op::Relu
                 | Op::KWinners { .. }
-                | Op::SoftThreshold { .. }
+                | Op::Threshold { .. }
                 | Op::MaxPool { .. }
                 | Op::AvgPool { .. }
                 | Op::AdaptiveAvgPool { .. }

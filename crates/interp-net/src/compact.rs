@@ -78,6 +78,7 @@ impl Network {
         let value = match (&self.graph.nodes()[id].op, role) {
             (Op::ConvTranspose2d { groups: 1, .. }, Role::Weight) => select(&select(value, inputs, 0)?, outputs, 1)?,
             (Op::ConvTranspose2d { .. }, Role::Weight) => value.clone(),
+            (Op::Threshold { shared: true, .. }, _) => value.clone(),
             (Op::Conv2d { groups: 1, .. } | Op::Linear { .. }, Role::Weight) => {
                 select(&select(value, outputs, 0)?, inputs, 1)?
             }
@@ -125,13 +126,10 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
             Op::Relu => first.iter().map(|c| c.map(|value| if value <= 0.0 { 0.0 } else { value })).collect(),
             // What is above zero may win or not.
             Op::KWinners { .. } => first.iter().map(|c| c.filter(|value| *value <= 0.0).map(|_| 0.0)).collect(),
-            Op::SoftThreshold { .. } => {
+            Op::Threshold { curve, .. } => {
                 let thresholds = numbers(net, id, Role::Threshold)?;
-                let shrink = |value: f64, threshold: &f64| match value {
-                    0.0 => 0.0,
-                    value => value.signum() * (value.abs() - threshold).max(0.0),
-                };
-                first.iter().zip(&thresholds).map(|(constant, t)| constant.map(|value| shrink(value, t))).collect()
+                let of_each = first.iter().zip(thresholds.iter().cycle());
+                of_each.map(|(constant, &theta)| constant.map(|value| curve.of(value, theta))).collect()
             }
             // Padding is zero: only zeros stay the same at the borders.
             Op::AvgPool { .. } => first.iter().map(|constant| constant.filter(|value| *value == 0.0)).collect(),

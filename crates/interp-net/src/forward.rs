@@ -229,7 +229,7 @@ impl Network {
             Op::BatchNorm { .. } => return self.batch_norm(&Fused::alone(id), x, mode),
             Op::Relu => ops::relu(x),
             Op::Describe { by } => ops::describe(x, by),
-            Op::SoftThreshold { .. } => ops::soft_threshold(x, param(Role::Threshold)?),
+            Op::Threshold { curve, .. } => ops::threshold(x, param(Role::Threshold)?, curve),
             Op::KWinners { count } => ops::k_winners(x, count),
             Op::MaxPool { kernel, stride, padding } => {
                 let pooled = self.named(id, ops::max_pool2d(x, &Op::pool_geometry(kernel, stride, padding)))?;

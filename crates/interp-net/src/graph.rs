@@ -217,7 +217,7 @@ impl Graph {
     }
 
     /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, batch norms and descriptions, the outputs
-    /// of soft thresholds and k winners, and those of ReLUs that follow no batch norm alone.
+    /// of thresholds (of hard ones the inputs) and k winners, and those of ReLUs that follow no batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
@@ -229,7 +229,8 @@ impl Graph {
                 | Op::Describe { .. } => {
                     read[node.inputs[0]] = true;
                 }
-                Op::SoftThreshold { .. } | Op::KWinners { .. } => read[id] = true,
+                Op::Threshold { curve, .. } if curve.reads_input() => read[node.inputs[0]] = true,
+                Op::Threshold { .. } | Op::KWinners { .. } => read[id] = true,
                 Op::Relu => read[id] |= self.fused(id).is_none(),
                 _ => {}
             }
@@ -371,8 +372,8 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
             }
         }
         Op::BatchNorm { .. } => image().map(|_| inputs[0].to_vec()),
-        Op::SoftThreshold { initial } if (*initial as f32).is_finite() => Ok(inputs[0].to_vec()),
-        Op::SoftThreshold { initial } => Err(format!("a threshold cannot start from {initial}")),
+        Op::Threshold { initial, .. } if (*initial as f32).is_finite() => Ok(inputs[0].to_vec()),
+        Op::Threshold { initial, .. } => Err(format!("a threshold cannot start from {initial}")),
         &(Op::AdaptiveAvgPool { size } | Op::UpsampleNearest { size } | Op::UpsampleBilinear { size, .. }) => {
             resized(size)
         }

@@ -16,7 +16,7 @@ pub(crate) fn fill(graph: &Graph, params: &mut Params, seed: u64) -> Result<()> 
         let param = &params.list()[position];
         let values = match (param.role, &graph.nodes()[param.node].op) {
             (Role::Weight, op) => weights(op, param, seed)?,
-            (Role::Threshold, Op::SoftThreshold { initial }) => vec![*initial as f32; param.value.elem_count()],
+            (Role::Threshold, Op::Threshold { initial, .. }) => vec![*initial as f32; param.value.elem_count()],
             _ => continue,
         };
         let value = Tensor::from_vec(values, param.value.dims(), &Device::Cpu)?.to_dtype(param.value.dtype())?;

@@ -1,6 +1,6 @@
 //! The operations that a node can be.
 
-use interp_ops::{Conv2d, ConvTranspose2d, Descriptor, Pool2d};
+use interp_ops::{Conv2d, ConvTranspose2d, Curve, Descriptor, Pool2d};
 use serde::{Deserialize, Serialize};
 
 /// What a node computes. Channels going in follow from the inputs' shapes; parameters lie beside the
@@ -62,9 +62,16 @@ pub enum Op {
     },
     /// `max(x, 0)`, with derivative 0 at 0.
     Relu,
-    /// `sign(x) max(|x| - theta, 0)` with a trained threshold per channel: numbers near zero become zero. Training
-    /// keeps thresholds at 0 or above; one below, set by other means, moves numbers away from zero.
-    SoftThreshold {
+    /// Numbers near zero become zero, and the others what the curve says, by trained thresholds. Training keeps thresholds at 0
+    /// or above; a soft one below, set by other means, moves numbers away from zero.
+    #[serde(alias = "soft_threshold")]
+    Threshold {
+        /// What becomes of numbers by their distance from zero.
+        #[serde(default)]
+        curve: Curve,
+        /// Whether all channels have one threshold; else each has its own.
+        #[serde(default)]
+        shared: bool,
         /// First value of every threshold, finite.
         initial: f64,
     },
@@ -182,6 +189,11 @@ impl Op {
         }
     }
 
+    /// A soft threshold for each channel, which starts from `initial`.
+    pub fn soft_threshold(initial: f64) -> Self {
+        Self::Threshold { curve: Curve::Soft, shared: false, initial }
+    }
+
     /// Batch normalization with PyTorch's defaults.
     pub fn batch_norm() -> Self {
         Self::BatchNorm { eps: 1e-5, momentum: 0.1 }
@@ -194,7 +206,7 @@ impl Op {
 
     /// Whether it is what a neuron does with its input: what priors on activations act on, and zeros are counted of.
     pub fn is_activation(&self) -> bool {
-        matches!(self, Self::Relu | Self::SoftThreshold { .. } | Self::KWinners { .. })
+        matches!(self, Self::Relu | Self::Threshold { .. } | Self::KWinners { .. })
     }
 
     /// What a batch norm adds to the variance; 0 for other operations.
@@ -218,7 +230,9 @@ impl Op {
             Self::ConvTranspose2d { kernel, stride, .. } => window("transposed conv", kernel, stride),
             Self::BatchNorm { .. } => "batch norm".into(),
             Self::Relu => "relu".into(),
-            Self::SoftThreshold { .. } => "soft threshold".into(),
+            Self::Threshold { curve: Curve::Soft, .. } => "soft threshold".into(),
+            Self::Threshold { curve: Curve::Hard, .. } => "hard threshold".into(),
+            Self::Threshold { curve: Curve::Firm, .. } => "firm threshold".into(),
             Self::KWinners { count } => format!("{count} winners"),
             Self::OnOff => "on and off".into(),
             Self::MaxPool { kernel, stride, .. } => window("max pool", kernel, stride),
@@ -287,7 +301,7 @@ impl Op {
             | Self::Describe { .. }
             | Self::BatchNorm { .. }
             | Self::Relu
-            | Self::SoftThreshold { .. }
+            | Self::Threshold { .. }
             | Self::OnOff
             | Self::GlobalAvgPool
             | Self::Add

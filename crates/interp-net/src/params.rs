@@ -17,7 +17,7 @@ pub enum Role {
     Gain,
     /// What a batch norm adds.
     Shift,
-    /// Below what absolute value a soft threshold gives zero, per channel.
+    /// Up to what absolute value a threshold gives zero, per channel, or one for all.
     Threshold,
     /// A batch norm's mean in evaluation.
     RunningMean,
@@ -173,7 +173,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         Op::BatchNorm { .. } => [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance]
             .map(|role| (role, vec![input[0]]))
             .to_vec(),
-        Op::SoftThreshold { .. } => vec![(Role::Threshold, vec![input[0]])],
+        Op::Threshold { shared, .. } => vec![(Role::Threshold, vec![if shared { 1 } else { input[0] }])],
         Op::Input { .. }
         | Op::Describe { .. }
         | Op::Relu

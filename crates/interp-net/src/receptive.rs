@@ -133,7 +133,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         Op::Input { .. }
         | Op::BatchNorm { .. }
         | Op::Relu
-        | Op::SoftThreshold { .. }
+        | Op::Threshold { .. }
         | Op::KWinners { .. }
         | Op::OnOff
         | Op::Add
@@ -172,7 +172,7 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         Op::Input { .. }
         | Op::BatchNorm { .. }
         | Op::Relu
-        | Op::SoftThreshold { .. }
+        | Op::Threshold { .. }
         | Op::KWinners { .. }
         | Op::OnOff
         | Op::Add

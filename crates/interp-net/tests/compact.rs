@@ -202,7 +202,7 @@ fn what_cannot_be_cut_stays_and_the_rest_goes() {
     let mut graph = Graph::new(2, 6, 6).unwrap();
     graph.then("both", Op::OnOff).unwrap();
     graph.then("conv", conv(4, 1)).unwrap();
-    graph.then("soft", Op::SoftThreshold { initial: 0.2 }).unwrap();
+    graph.then("soft", Op::soft_threshold(0.2)).unwrap();
     graph.then("up", up).unwrap();
     graph.then("relu", Op::Relu).unwrap();
     let first = graph.then("a", conv(4, 1)).unwrap();

@@ -95,7 +95,7 @@ fn graphs_round_trip() {
 /// The operations that change sizes, and soft thresholds.
 fn decoder() -> Graph {
     let mut graph = Graph::new(2, 3, 4).unwrap();
-    graph.then("shrink", Op::SoftThreshold { initial: 0.1 }).unwrap();
+    graph.then("shrink", Op::soft_threshold(0.1)).unwrap();
     let spread = Op::ConvTranspose2d {
         out_channels: 4,
         kernel: [2, 3],

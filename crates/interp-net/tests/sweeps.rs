@@ -44,7 +44,7 @@ fn decoder() -> Network {
     graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
     graph.then("few", Op::AdaptiveAvgPool { size: [4, 3] }).unwrap();
     graph.then("bn1", Op::batch_norm()).unwrap();
-    let code = graph.then("shrink", Op::SoftThreshold { initial: 0.2 }).unwrap();
+    let code = graph.then("shrink", Op::soft_threshold(0.2)).unwrap();
     let nearest = graph.then("nearest", Op::UpsampleNearest { size: [9, 8] }).unwrap();
     let edges = graph.add("edges", Op::UpsampleBilinear { size: [9, 8], align_corners: false }, &[code]).unwrap();
     let spread = graph.add("spread", up(4, [3, 2], [2, 2], 2, true), &[code]).unwrap();
@@ -53,7 +53,7 @@ fn decoder() -> Network {
     graph.then("winners", Op::KWinners { count: 2 }).unwrap();
     graph.then("all", up(3, [2, 2], [1, 2], 1, false)).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
-    graph.then("shrink features", Op::SoftThreshold { initial: 0.01 }).unwrap();
+    graph.then("shrink features", Op::soft_threshold(0.01)).unwrap();
     graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
     assert_eq!(graph.shape(spread), [4, 7, 8]);
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
@@ -364,8 +364,8 @@ fn decoders_that_do_not_fit_are_refused() {
         (Op::AdaptiveAvgPool { size: [0, 2] }, "no cells"),
         (Op::UpsampleNearest { size: [2, 0] }, "no cells"),
         (Op::UpsampleBilinear { size: [70_000, 2], align_corners: true }, "65536"),
-        (Op::SoftThreshold { initial: f64::NAN }, "NaN"),
-        (Op::SoftThreshold { initial: 1e300 }, "threshold"),
+        (Op::soft_threshold(f64::NAN), "NaN"),
+        (Op::soft_threshold(1e300), "threshold"),
         (Op::KWinners { count: 0 }, "must win"),
     ] {
         let mut graph = Graph::new(4, 5, 4).unwrap();

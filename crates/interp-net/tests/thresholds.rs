@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use candle_core::{Device, Tensor};
+use interp_net::ops::Curve;
 use interp_net::zoo::{Activation, Architecture, ResNet, Shortcut, Vgg};
-use interp_net::{Graph, Keep, Mode, Network, NodeId, Op};
+use interp_net::{Graph, Keep, Mode, Network, Node, NodeId, Op, Role, Want};
 
 fn architectures() -> [Box<dyn Architecture>; 3] {
     let activation = Activation::SoftThreshold;
@@ -27,7 +28,7 @@ fn every_relu_is_a_soft_threshold_of_its_name() {
         assert_eq!(soft.nodes().len(), plain.nodes().len());
         for (soft, plain) in soft.nodes().iter().zip(plain.nodes()) {
             assert_eq!((&soft.name, &soft.inputs), (&plain.name, &plain.inputs));
-            let expected = if plain.op == Op::Relu { Op::SoftThreshold { initial: 0.2 } } else { plain.op.clone() };
+            let expected = if plain.op == Op::Relu { Op::soft_threshold(0.2) } else { plain.op.clone() };
             assert_eq!(soft.op, expected);
         }
         assert!(architecture.plain().unwrap().plain().is_none(), "a network of ReLUs is its own twin");
@@ -44,7 +45,7 @@ fn without_activations(net: &Network) -> Network {
     for node in &net.graph.nodes()[1..] {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|&input| new[input]).collect();
         new.push(match node.op {
-            Op::SoftThreshold { .. } => inputs[0],
+            Op::Threshold { .. } => inputs[0],
             _ => graph.add(node.name.clone(), node.op.clone(), &inputs).unwrap(),
         });
     }
@@ -97,4 +98,32 @@ fn first_thresholds_below_zero_are_refused() {
         let error = vgg.graph([3, 32, 32], 5).unwrap_err().to_string();
         assert!(error.contains("`threshold` must be 0 or more"), "{error}");
     }
+}
+
+#[test]
+fn curves_and_shared_thresholds_are_as_asked_for() {
+    let x = Tensor::ones((2, 3, 32, 32), candle_core::DType::F32, &Device::Cpu).unwrap();
+    for (activation, curve) in [(Activation::HardThreshold, Curve::Hard), (Activation::FirmThreshold, Curve::Firm)] {
+        let vgg = Vgg { depth: 8, width: 0.125, activation, shared_threshold: true, ..Vgg::default() };
+        let net = Network::new(graph(&vgg), 1).unwrap();
+        let thresholds = net.thresholds().unwrap();
+        assert_eq!(thresholds.len(), 5);
+        for (node, thresholds) in thresholds {
+            assert_eq!(thresholds, [0.1]);
+            assert_eq!(net.graph.nodes()[node].op, Op::Threshold { curve, shared: true, initial: 0.1 });
+        }
+        let tape = net.forward(&x, Mode::Train { frozen: vec![] }, &Keep::Backward(vec![])).unwrap();
+        let seed = tape.output(&net.graph).unwrap().ones_like().unwrap();
+        let want = Want { nodes: vec![], params: (0..net.params.list().len()).collect() };
+        let grads = net.backward(&tape, &[(net.graph.output(), seed)], &want).unwrap();
+        let position = net.params.position(net.graph.id("features.2").unwrap(), Role::Threshold).unwrap();
+        assert_eq!(grads.param(position).unwrap().dims(), [1]);
+        assert_eq!(net.compact().unwrap().network.thresholds().unwrap(), net.thresholds().unwrap());
+    }
+}
+
+#[test]
+fn files_of_before_there_were_other_curves_are_read() {
+    let text = r#"{"name": "a", "op": "soft_threshold", "initial": 0.25, "inputs": [0]}"#;
+    assert_eq!(serde_json::from_str::<Node>(text).unwrap().op, Op::soft_threshold(0.25));
 }

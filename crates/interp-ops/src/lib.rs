@@ -5,7 +5,7 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Descriptors, soft thresholds, k winners, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
+//! - Descriptors, thresholds, k winners, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
 //!   runs where its tensors lie, and its results lie there too.
@@ -41,10 +41,10 @@ mod product;
 mod real;
 mod resample;
 mod sizes;
-mod soft_threshold;
 mod sums;
 #[cfg(test)]
 mod testing;
+mod threshold;
 mod update;
 mod upsample;
 
@@ -69,7 +69,7 @@ pub use pool::{
     avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
 pub use sizes::{Sizes, sizes};
-pub use soft_threshold::{SoftThresholdGrads, soft_threshold, soft_threshold_backward};
+pub use threshold::{Curve, ThresholdGrads, threshold, threshold_backward};
 pub use update::{Rule, Update, Updated, sum_of_squares, update};
 pub use upsample::{Interpolation, upsample2d, upsample2d_backward};
 

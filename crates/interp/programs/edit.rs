@@ -4,19 +4,23 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use interp_audit::{Choice, Pictures, chosen_thresholds};
+use interp_data::{Split, renormalized};
 use interp_finding::Measured;
+use interp_learn::{Denoise, Objective};
 use interp_net::{Checkpoint, Network, Node, NodeId, Op, aligned};
 use serde_json::json;
 
-use super::checkpoint::{Which, measure_claims};
+use super::checkpoint::{Loaded, Which, check_fit, measure_claims, objective, open_for};
 use super::{Ending, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
-/// Change the soft thresholds of a trained network, and measure its claims again
+/// Change the thresholds of a trained network, and measure its claims again
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  interp-train edit checkpoints/soft_threshold_vgg --dial 1.5 --out stronger.safetensors\n  \
+    interp-train edit checkpoints/soft_autoencoder --sure shrink.1 --out by_stein.safetensors\n  \
     interp-train edit checkpoints/soft_threshold_vgg --threshold features.2=0.2 --threshold features.6:3=0 --out other.safetensors"
 )]
 pub(super) struct Edit {
@@ -25,9 +29,22 @@ pub(super) struct Edit {
     /// Multiply all thresholds with this, 0 or more; at 0 the activations change nothing
     #[arg(long, value_name = "FACTOR", value_parser = at_least_zero)]
     dial: Option<f64>,
-    /// Set the thresholds of the nodes that match a pattern, or of one channel (from 0) of them; may be repeated, and comes
-    /// after the dial
-    #[arg(long = "threshold", value_name = "NODE[:CHANNEL]=VALUE", required_unless_present = "dial")]
+    /// Give the nodes that match a pattern the universal threshold of what comes into each channel, sigma sqrt(2 ln n) for its n
+    /// cells, sigma being the median of their sizes / 0.6745; those that are 0 stay so. May be repeated, and comes after the dial
+    #[arg(long, value_name = "NODE")]
+    universal: Vec<String>,
+    /// The same by Stein's unbiased estimate of the risk
+    #[arg(long, value_name = "NODE")]
+    sure: Vec<String>,
+    /// NAME[:PATH] for --universal and --sure, whose validation pictures are looked at; by default what the network was trained on
+    #[arg(long, value_name = "SPEC")]
+    data: Option<String>,
+    /// How many pictures are looked at
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = super::eval::at_least_one)]
+    limit: usize,
+    /// Set the thresholds of the nodes that match a pattern, or of one channel (from 0) of them; may be repeated, and comes last
+    #[arg(long = "threshold", value_name = "NODE[:CHANNEL]=VALUE")]
+    #[arg(required_unless_present_any = ["dial", "universal", "sure"])]
     settings: Vec<Setting>,
     /// Where to write the changed network; needed, unless the checkpoint itself is to be replaced
     #[arg(long, value_name = "FILE")]
@@ -80,14 +97,14 @@ impl Edit {
             let problem = "a file of others: only files of ours say enough to be changed".into();
             return Err(Error::Folder { path, problem });
         };
-        let mut network = which.network(path, file, [32, 32])?.network;
-        let before = thresholds_of(&network)?;
+        let mut loaded = which.network(path, file, [32, 32])?;
+        let before = thresholds_of(&loaded.network)?;
         if before.is_empty() {
-            return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no soft thresholds".into() });
+            return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no thresholds".into() });
         }
-        self.change(&mut network)?;
+        self.change(&mut loaded, catalog)?;
         meta.edits.push(self.words());
-        Checkpoint::write(&target, &network.params, &meta)?;
+        Checkpoint::write(&target, &loaded.network.params, &meta)?;
         let written = Which::of(target.clone(), None).load([32, 32])?;
         let after = thresholds_of(&written.network)?;
         let claims = measure_claims(&written, None, catalog, 0, &Screen::new(self.json))?;
@@ -104,21 +121,51 @@ impl Edit {
         Ok(target)
     }
 
-    /// First the dial, then each setting.
-    fn change(&self, network: &mut Network) -> Result<()> {
+    /// First the dial, then what pictures ask for, then each setting.
+    fn change(&self, loaded: &mut Loaded, catalog: &Catalog) -> Result<()> {
+        let network = &mut loaded.network;
         if let Some(dial) = self.dial {
             for (node, thresholds) in network.thresholds()? {
                 let turned = thresholds.iter().map(|&theta| (dial * f64::from(theta)) as f32).collect();
                 network.set_thresholds(node, turned)?;
             }
         }
-        self.settings.iter().try_for_each(|setting| setting.apply(network))
+        if !self.universal.is_empty() || !self.sure.is_empty() {
+            self.choose(loaded, catalog)?;
+        }
+        self.settings.iter().try_for_each(|setting| setting.apply(&mut loaded.network))
+    }
+
+    /// Node after node in the graph's order: what comes into one depends on the thresholds before it.
+    fn choose(&self, loaded: &mut Loaded, catalog: &Catalog) -> Result<()> {
+        let objective = objective(&loaded.file, catalog);
+        let data = open_for(&loaded.file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        check_fit(loaded, objective, data.info())?;
+        let data = match &loaded.normalization {
+            Some(normalization) => renormalized(data, &normalization.mean, &normalization.std),
+            None => data,
+        };
+        let pictures = Pictures { data, split: Split::Validation, workers: 0 };
+        let noise = match objective {
+            Objective::Classify => None,
+            Objective::Denoise(Denoise { noise }) => Some(noise),
+        };
+        for (patterns, choice) in [(&self.universal, Choice::Universal), (&self.sure, Choice::Sure)] {
+            for node in loaded.network.graph.select(patterns, "threshold", is_threshold)? {
+                let chosen = chosen_thresholds(&loaded.network, node, choice, &pictures, self.limit, noise)?;
+                loaded.network.set_thresholds(node, chosen)?;
+            }
+        }
+        Ok(())
     }
 
     /// What is changed, for the file.
     fn words(&self) -> String {
         let dial = self.dial.map(|dial| format!("thresholds times {dial}"));
-        dial.into_iter().chain(self.settings.iter().map(Setting::words)).collect::<Vec<_>>().join(", ")
+        let rules = [("universal", &self.universal), ("SURE", &self.sure)];
+        let chosen =
+            rules.into_iter().flat_map(|(rule, patterns)| patterns.iter().map(move |p| format!("{p} by {rule}")));
+        dial.into_iter().chain(chosen).chain(self.settings.iter().map(Setting::words)).collect::<Vec<_>>().join(", ")
     }
 
     fn report(&self, target: &Path, before: Thresholds, after: Thresholds, claims: &[Measured]) -> Result<Ending> {
@@ -143,8 +190,7 @@ impl Edit {
 
 impl Setting {
     fn apply(&self, network: &mut Network) -> Result<()> {
-        let is_soft = |node: &Node| matches!(node.op, Op::SoftThreshold { .. });
-        let chosen = network.graph.select(std::slice::from_ref(&self.pattern), "soft threshold", is_soft)?;
+        let chosen = network.graph.select(std::slice::from_ref(&self.pattern), "threshold", is_threshold)?;
         for (node, mut thresholds) in network.thresholds()?.into_iter().filter(|(node, _)| chosen.contains(node)) {
             self.set(&mut thresholds).map_err(|problem| named(network, node, &problem))?;
             network.set_thresholds(node, thresholds)?;
@@ -168,6 +214,10 @@ impl Setting {
         let channel = self.channel.map(|channel| format!(":{channel}")).unwrap_or_default();
         format!("{}{channel} = {}", self.pattern, self.value)
     }
+}
+
+fn is_threshold(node: &Node) -> bool {
+    matches!(node.op, Op::Threshold { .. })
 }
 
 fn named(network: &Network, node: NodeId, problem: &str) -> Error {

@@ -36,7 +36,7 @@ pub(super) struct Eval {
     /// Write the logits (N, K), or pictures (N, C, H, W), labels (N) and the pictures' indices (N) to this safetensors file
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
-    /// Also the share of activations that are exactly zero, of every ReLU and soft threshold
+    /// Also the share of activations that are exactly zero, of every ReLU and threshold
     #[arg(long)]
     zeros: bool,
     /// Print one JSON object

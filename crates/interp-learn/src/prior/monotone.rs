@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use interp_net::finding::{Claim, Entry, Indices, Quantity, Relation, Unfit, build};
+use interp_net::ops::Curve;
 use interp_net::{Network, Node, NodeId, Op, Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -257,7 +258,7 @@ fn rises(op: &Op) -> bool {
         Op::Linear { .. }
         | Op::BatchNorm { .. }
         | Op::Relu
-        | Op::SoftThreshold { .. }
+        | Op::Threshold { curve: Curve::Soft, shared: false, .. }
         | Op::GlobalAvgPool
         | Op::Add => true,
         _ => false,
@@ -407,7 +408,7 @@ mod tests {
     // 10,000 random pairs for each output; without the prior many are in the wrong order.
     #[test]
     fn no_pair_is_in_the_wrong_order() {
-        for middle in [Op::Relu, Op::SoftThreshold { initial: 0.1 }] {
+        for middle in [Op::Relu, Op::soft_threshold(0.1)] {
             let mut net = network(2, middle);
             assert!(violations(&net).iter().all(|&count| count > 100), "{:?}", violations(&net));
             let scope = scope(&net, "color.*");

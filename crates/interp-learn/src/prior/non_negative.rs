@@ -68,7 +68,7 @@ impl Prior for NonNegative {
 
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         let nodes = net.graph.nodes();
-        let soft = (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::SoftThreshold { .. }));
+        let soft = (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::Threshold { .. }));
         let found = soft.filter_map(|id| Some((before(net, scope, id)?, id))).next();
         found.map_or(Ok(()), |(layer, soft)| {
             let (layer, soft) = (&nodes[layer].name, &nodes[soft].name);

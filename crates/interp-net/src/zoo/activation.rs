@@ -1,6 +1,7 @@
 //! What stands where the original networks have a ReLU.
 
 use interp_finding::Unfit;
+use interp_ops::Curve;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,10 @@ pub enum Activation {
     // stays, because without it networks learn less: VGG-8 after 5 epochs on 3000 pictures of `concepts`, seeds 1 to 3, is
     // right on 67.7, 65.6 and 68.7 % of test with shift and gain trained, on 66.6, 60.5 and 67.9 % with both fixed.
     SoftThreshold,
+    /// x where |x| > theta, else 0: what stays is as it was. Thresholds are trained by what is near them.
+    HardThreshold,
+    /// 0 up to theta, x from 2 theta on, a straight line between: soft for small numbers, hard for large ones.
+    FirmThreshold,
     /// `max(x, 0)` for the largest channels at every position, `winners` of them; 0 for the others.
     KWinners,
 }
@@ -29,17 +34,21 @@ pub(super) const THRESHOLD: f64 = 0.1;
 pub(super) const WINNERS: usize = 8;
 
 impl Activation {
-    /// The operation, with `threshold` as the first value of every threshold, or this many `winners`.
+    /// The operation, with `threshold` as the first value of every threshold, which all channels share or not, or this many
+    /// `winners`.
     ///
     /// # Errors
     /// If the threshold is below 0 or not finite, or there are no winners.
-    pub(super) fn op(self, threshold: f64, winners: usize) -> Result<Op, Unfit> {
+    pub(super) fn op(self, threshold: f64, shared: bool, winners: usize) -> Result<Op, Unfit> {
         let usable = threshold >= 0.0 && (threshold as f32).is_finite();
         Unfit::unless(usable, "threshold", format!("must be 0 or more, not {threshold}"))?;
         Unfit::unless(winners > 0, "winners", "must be 1 or more, not 0")?;
+        let of = |curve: Curve| Op::Threshold { curve, shared, initial: threshold };
         Ok(match self {
             Self::Relu => Op::Relu,
-            Self::SoftThreshold => Op::SoftThreshold { initial: threshold },
+            Self::SoftThreshold => of(Curve::Soft),
+            Self::HardThreshold => of(Curve::Hard),
+            Self::FirmThreshold => of(Curve::Firm),
             Self::KWinners => Op::KWinners { count: winners },
         })
     }

@@ -34,8 +34,10 @@ pub struct ResNet {
     pub shortcut: Shortcut,
     /// What stands in place of every ReLU, under its name.
     pub activation: Activation,
-    /// First value of every threshold of the soft thresholds, 0 or more.
+    /// First value of every threshold, 0 or more.
     pub threshold: f64,
+    /// Whether all channels of a layer have one threshold; else each has its own.
+    pub shared_threshold: bool,
     /// Channels that are not 0 at a position, at most, where the activation is `k_winners`.
     pub winners: usize,
 }
@@ -48,6 +50,7 @@ impl Default for ResNet {
             shortcut: Shortcut::Pad,
             activation: Activation::Relu,
             threshold: activation::THRESHOLD,
+            shared_threshold: false,
             winners: activation::WINNERS,
         }
     }
@@ -65,7 +68,7 @@ impl ResNet {
     /// One block; gives its last node.
     fn block(&self, graph: &mut Graph, name: &str, input: NodeId, filters: usize, stride: usize) -> Result<NodeId> {
         let part = |suffix: &str| format!("{name}.{suffix}");
-        let activation = || self.activation.op(self.threshold, self.winners);
+        let activation = || self.activation.op(self.threshold, self.shared_threshold, self.winners);
         graph.add(part("conv1"), Op::conv3x3(filters, stride), &[input])?;
         graph.then(part("bn1"), Op::batch_norm())?;
         graph.then(part("relu1"), activation()?)?;
@@ -98,7 +101,7 @@ impl Architecture for ResNet {
         let mut graph = Graph::new(channels, height, width)?;
         graph.then("conv1", Op::conv3x3(scaled(16, self.width), 1))?;
         graph.then("bn1", Op::batch_norm())?;
-        let mut last = graph.then("relu", self.activation.op(self.threshold, self.winners)?)?;
+        let mut last = graph.then("relu", self.activation.op(self.threshold, self.shared_threshold, self.winners)?)?;
         for (stage, filters) in [16, 32, 64].into_iter().enumerate() {
             for block in 0..(self.depth - 2) / 6 {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };

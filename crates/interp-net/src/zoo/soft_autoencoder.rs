@@ -193,7 +193,7 @@ impl Architecture for SoftAutoencoder {
         let mut graph = Graph::new(channels, height, width)?;
         for level in self.each(channels) {
             graph.then(format!("encoder.{}", level.level), level.encoder())?;
-            graph.then(format!("shrink.{}", level.level), self.activation.op(self.threshold, WINNERS)?)?;
+            graph.then(format!("shrink.{}", level.level), self.activation.op(self.threshold, false, WINNERS)?)?;
         }
         for level in self.each(channels).rev() {
             graph.then(format!("decoder.{}", level.level), level.decoder())?;

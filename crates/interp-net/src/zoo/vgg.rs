@@ -29,8 +29,10 @@ pub struct Vgg {
     pub on_off: bool,
     /// What stands in place of every ReLU, under its name.
     pub activation: Activation,
-    /// First value of every threshold of the soft thresholds, 0 or more.
+    /// First value of every threshold, 0 or more.
     pub threshold: f64,
+    /// Whether all channels of a layer have one threshold; else each has its own.
+    pub shared_threshold: bool,
     /// Channels that are not 0 at a position, at most, where the activation is `k_winners`.
     pub winners: usize,
 }
@@ -45,6 +47,7 @@ impl Default for Vgg {
             on_off: false,
             activation: Activation::Relu,
             threshold: activation::THRESHOLD,
+            shared_threshold: false,
             winners: activation::WINNERS,
         }
     }
@@ -95,7 +98,7 @@ impl Architecture for Vgg {
                 if self.batch_norm {
                     graph.then(name(), Op::batch_norm())?;
                 }
-                graph.then(name(), self.activation.op(self.threshold, self.winners)?)?;
+                graph.then(name(), self.activation.op(self.threshold, self.shared_threshold, self.winners)?)?;
             }
             graph.then(name(), Op::max_pool(2))?;
         }
