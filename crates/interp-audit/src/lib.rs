@@ -1,8 +1,10 @@
 //! Analyses of trained networks. They see a network, data and their own settings, never the training.
 
+mod ablation;
 mod bank;
 mod channels;
 mod claims;
+mod contributions;
 mod denoising;
 mod evidence;
 mod pictures;
@@ -11,7 +13,9 @@ mod shrinkage;
 mod slopes;
 mod zeros;
 
+pub use ablation::{Ablation, ablate};
 pub use claims::{measure, quantity};
+pub use contributions::{Explained, explain};
 pub use denoising::Denoising;
 pub use pictures::Pictures;
 pub use shares::{Decision, Share, Shares, shares};

@@ -173,13 +173,17 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         Op::BatchNorm { .. } => [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance]
             .map(|role| (role, vec![input[0]]))
             .to_vec(),
+        Op::BCosConv2d { out_channels, kernel: [h, w], .. } => vec![(Role::Weight, vec![out_channels, input[0], h, w])],
+        Op::UncenteredNorm { .. } => [Role::Gain, Role::RunningVariance].map(|role| (role, vec![input[0]])).to_vec(),
         Op::SoftThreshold { .. } => vec![(Role::Threshold, vec![input[0]])],
         Op::Input { .. }
         | Op::Describe { .. }
         | Op::Relu
         | Op::KWinners { .. }
         | Op::OnOff
+        | Op::Complement
         | Op::Concat
+        | Op::Saliency
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::AdaptiveAvgPool { .. }
