@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput};
-use interp::ops::{self, BatchNorm, Conv2d, ConvTranspose2d, Interpolation, Pool2d, Targets, Then, Wanted};
+use interp::ops::{self, BCosConv2d, BatchNorm, Conv2d, ConvTranspose2d, Interpolation, Pool2d, Targets, Then, Wanted};
 
 #[global_allocator]
 static ALLOCATOR: interp::Allocator = interp::Allocator;
@@ -60,9 +60,11 @@ enum Layer {
     Resize,
     /// A soft threshold.
     Threshold,
+    /// A B-cos convolution of 3x3, as many channels as before, and an uncentered norm.
+    BCos,
 }
 
-use Layer::{Add, Double, Head, Norm, Pictures, Pool, Resize, Shortcut, Threshold};
+use Layer::{Add, BCos, Double, Head, Norm, Pictures, Pool, Resize, Shortcut, Threshold};
 
 const fn conv(filters: usize, kernel: usize, stride: usize) -> Layer {
     Layer::Conv { filters, kernel, stride, groups: 1 }
@@ -72,7 +74,7 @@ const fn grouped(filters: usize, stride: usize, groups: usize) -> Layer {
     Layer::Conv { filters, kernel: 3, stride, groups }
 }
 
-const NETS: [Net; 7] = [
+const NETS: [Net; 8] = [
     Net {
         name: "vgg11",
         batch: 64,
@@ -163,6 +165,7 @@ const NETS: [Net; 7] = [
         batch: 8,
         layers: &[([64, 16], Double { filters: 32 }), ([64, 28], Resize), ([64, 28], Threshold)],
     },
+    Net { name: "bcos_resnet20", batch: 64, layers: &[([16, 32], BCos), ([32, 16], BCos), ([64, 8], BCos)] },
     Net { name: "resnext50", batch: 8, layers: &[([256, 28], grouped(256, 1, 32)), ([256, 28], grouped(256, 2, 32))] },
 ];
 
@@ -366,6 +369,28 @@ impl Bench<'_> {
         });
     }
 
+    fn bcos(&mut self, x: [usize; 4]) {
+        let (weight, flop) = ([x[1], x[1], 3, 3], 18 * x.iter().product::<usize>() * x[1]);
+        let bcos = BCosConv2d { stride: [1, 1], padding: [1, 1], exponent: 2.0 };
+        self.time("bcos_conv2d/forward", flop, || {
+            let (x, weight) = (noise(&x), noise(&weight));
+            move || ops::bcos_conv2d(&x, &weight, &bcos)
+        });
+        self.time("bcos_conv2d/input and weight", 2 * flop, || {
+            let (x, weight, wanted) = (noise(&x), noise(&weight), Wanted { input: true, weight: true, bias: false });
+            move || ops::bcos_conv2d_backward(&x, &weight, &x, &x, &bcos, wanted)
+        });
+        self.time("uncentered_norm/train", x.iter().product(), || {
+            let (x, gain) = (noise(&x), noise(&x[1..2]));
+            move || ops::uncentered_norm_train(&x, &gain, 1e-5)
+        });
+        self.time("uncentered_norm/backward", x.iter().product(), || {
+            let (x, gain) = (noise(&x), noise(&x[1..2]));
+            let found = ops::uncentered_norm_train(&x, &gain, 1e-5).unwrap();
+            move || ops::uncentered_norm_backward(&x, &gain, (Some(&found.mean), &found.variance), 1e-5, &x, true)
+        });
+    }
+
     fn pictures(&mut self, x: [usize; 4]) {
         self.time("channels_last/forward", x.iter().product(), || {
             let x = noise(&x).contiguous().unwrap();
@@ -436,6 +461,7 @@ fn add(criterion: &mut Criterion, net: &Net, x: [usize; 4], layer: Layer) {
         }
         Resize => bench.resize(x),
         Threshold => bench.threshold(x),
+        BCos => bench.bcos(x),
     }
 }
 

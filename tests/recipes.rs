@@ -137,7 +137,7 @@ fn errors_name_place_value_and_nearest_key() {
             "dpeth = 8",
             1,
             &[
-                "depth, width, first_kernel, batch_norm, on_off, activation, threshold, shared_threshold, winners, kind",
+                "depth, width, first_kernel, batch_norm, on_off, saliency, activation, threshold, shared_threshold, winners, kind",
                 "did you mean `depth`",
             ],
         ),

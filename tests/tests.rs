@@ -14,6 +14,8 @@ mod denoise;
 mod determinism;
 /// Thresholds changed after training.
 mod edit;
+/// What pixels contribute, and what a node is worth, by the programs.
+mod explained;
 /// Training that starts from a checkpoint.
 mod init;
 /// Every prior on every architecture, and every pair of priors.

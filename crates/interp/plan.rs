@@ -104,7 +104,7 @@ impl Plan {
         check_patterns(&recipe.common, &graph, &priors, &origin)?;
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
         let of_graph = thresholds_claim(&graph).into_iter().chain(winners_claim(&graph)).chain(sum_claim(&graph));
-        let claims = of_graph.chain(of_priors).collect();
+        let claims = of_graph.chain(contributions_claim(&graph)).chain(of_priors).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
         let data_hash = data.digest().to_owned();
@@ -268,6 +268,17 @@ fn sum_claim(graph: &Graph) -> Option<Claim> {
     let nodes: Vec<String> = last.inputs.iter().map(|&id| graph.nodes()[id].name.clone()).collect();
     let (quantity, relation, scope) = (Quantity::SumDeviation, Relation::AtMost, nodes.join(", "));
     (last.op == Op::Add).then_some(Claim { quantity, nodes, scope, relation, bound: 1e-4 })
+}
+
+/// How far a logit may be from what pixels contribute to it, by rounding.
+const CONTRIBUTION_GAP: f64 = 1e-4;
+
+/// What is so of every network of B-cos convolutions.
+fn contributions_claim(graph: &Graph) -> Option<Claim> {
+    let has = graph.nodes().iter().any(|node| matches!(node.op, Op::BCosConv2d { .. }));
+    let nodes = vec![graph.nodes()[graph.output()].name.clone()];
+    let (quantity, relation, bound) = (Quantity::ContributionGap, Relation::AtMost, CONTRIBUTION_GAP);
+    has.then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound })
 }
 
 /// Patterns and names that are used only later in training are checked now.

@@ -61,6 +61,7 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::AlongBank(bank) => along_bank(bank, &by_output(net, nodes)?),
         Quantity::ZeroActivations
         | Quantity::EvidenceInside
+        | Quantity::ContributionGap
         | Quantity::ActiveChannels
         | Quantity::ChannelCorrelation
         | Quantity::SumDeviation => Ok(None),

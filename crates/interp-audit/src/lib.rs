@@ -1,9 +1,11 @@
 //! Analyses of trained networks. They see a network, data and their own settings, never the training.
 
+mod ablation;
 mod bank;
 mod channels;
 mod choose;
 mod claims;
+mod contributions;
 mod denoising;
 mod evidence;
 mod pictures;
@@ -12,8 +14,10 @@ mod shrinkage;
 mod slopes;
 mod zeros;
 
+pub use ablation::{Ablation, ablate};
 pub use choose::{Choice, chosen_thresholds};
 pub use claims::{measure, quantity};
+pub use contributions::{Explained, explain};
 pub use denoising::Denoising;
 pub use pictures::Pictures;
 pub use shares::{Decision, Share, Shares, shares};

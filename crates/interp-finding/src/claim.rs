@@ -54,6 +54,9 @@ pub enum Quantity {
         /// Channels in which the outputs are to fall.
         falls: Indices,
     },
+    /// Difference between what pixels contribute, added up, and the logit of the class that a picture is taken for, as the
+    /// node has it: that of the picture where it is largest.
+    ContributionGap,
 }
 
 impl Quantity {
@@ -69,6 +72,9 @@ impl Quantity {
             Self::FieldSize => format!("pixels in a row or column that a cell of {nodes} sees"),
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
             Self::NegativeThresholds => format!("number of negative thresholds in {nodes}"),
+            Self::ContributionGap => {
+                format!("largest difference between a logit of {nodes} and what pixels contribute to it")
+            }
             Self::ZeroActivations => format!("share of the activations of {nodes} that are exactly zero"),
             Self::AlongBank(bank) => format!("share of a filter of {nodes} that lies along {}", bank.words()),
             Self::EvidenceInside => {
@@ -90,6 +96,7 @@ impl Quantity {
                 | Self::ActiveChannels
                 | Self::ChannelCorrelation
                 | Self::SumDeviation
+                | Self::ContributionGap
         )
     }
 
@@ -110,6 +117,7 @@ impl Quantity {
             Self::FilterSimilarity | Self::ChannelCorrelation => format!("{value:.4}"),
             Self::Slope { .. } | Self::SumDeviation if value != 0.0 => format!("{value:.1e}"),
             Self::Slope { .. } | Self::SumDeviation => "0".into(),
+            Self::ContributionGap => format!("{value:.1e}"),
         }
     }
 }

@@ -57,6 +57,8 @@ struct Sweep<'a> {
     needed: Vec<bool>,
     /// Parameters wanted.
     wanted: Vec<bool>,
+    /// Whether the cosines of B-cos convolutions are held as they are.
+    held: bool,
     grads: Grads,
 }
 
@@ -67,6 +69,28 @@ impl Network {
     /// # Errors
     /// If an activation is needed that was not kept, or a seed has not the shape of its activation.
     pub fn backward(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], want: &Want) -> Result<Grads> {
+        self.sweep_back(tape, seeds, want, false)
+    }
+
+    /// The linear map that a pass in evaluation was, from the activation of the node `at` to the sum over seeds of `<seed,
+    /// activation>`: its gradient where the cosines of B-cos convolutions are held as they are, as every gradient holds what
+    /// ReLUs let pass, where maxima lie, and what norms divide by in evaluation. Of the shape of the activation of `at`.
+    ///
+    /// Where nothing is added between `at` and the seeds (no bias, shift, mean or threshold), its product with the activation is
+    /// the sum itself, and each of the products is a contribution to it (Böhle et al. 2022, arXiv 2205.10268, section 3.1).
+    ///
+    /// # Errors
+    /// As [`Network::backward`], and if no seed depends on `at`.
+    pub fn linear_map(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], at: NodeId) -> Result<Tensor> {
+        let grads = self.sweep_back(tape, seeds, &Want { nodes: vec![at], params: vec![] }, true)?;
+        let none = || NetError::Graph {
+            node: self.graph.nodes()[at].name.clone(),
+            problem: "nothing that is asked for depends on it".into(),
+        };
+        grads.node(at).cloned().ok_or_else(none)
+    }
+
+    fn sweep_back(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], want: &Want, held: bool) -> Result<Grads> {
         let nodes = self.graph.nodes();
         let mut wanted = vec![false; self.params.list().len()];
         want.params.iter().for_each(|&position| wanted[position] = true);
@@ -79,7 +103,7 @@ impl Network {
             needed[id] |= node.inputs.iter().any(|&input| needed[input]);
         }
         let grads = Grads { nodes: vec![None; nodes.len()], params: vec![None; wanted.len()] };
-        let mut sweep = Sweep { network: self, tape, needed, wanted, grads };
+        let mut sweep = Sweep { network: self, tape, needed, wanted, held, grads };
         for (id, seed) in seeds {
             sweep.flow(*id, seed.clone())?;
         }
@@ -123,12 +147,17 @@ impl Sweep<'_> {
             Op::Input { .. } => Ok(()),
             Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
             Op::Threshold { curve, .. } => self.threshold(id, curve, &grad),
+            Op::BCosConv2d { stride, padding, exponent, .. } => {
+                self.bcos(id, &grad, &Op::bcos_geometry(stride, padding, exponent))
+            }
+            Op::UncenteredNorm { .. } => self.uncentered_norm(id, &grad),
             Op::BatchNorm { .. } => self.batch_norm(id, &grad, Then::Nothing),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Concat => self.concat(id, &grad),
             Op::Relu
             | Op::KWinners { .. }
             | Op::OnOff
+            | Op::Complement
             | Op::MaxPool { .. }
             | Op::AvgPool { .. }
             | Op::AdaptiveAvgPool { .. }
@@ -136,6 +165,7 @@ impl Sweep<'_> {
             | Op::UpsampleNearest { .. }
             | Op::UpsampleBilinear { .. }
             | Op::Describe { .. }
+            | Op::Saliency
             | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
     }
@@ -181,13 +211,14 @@ impl Sweep<'_> {
                 ops::upsample2d_backward(grad, &shape, ops::Interpolation::Bilinear { align_corners })
             }
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
-            (Op::OnOff, _) => ops::on_off_backward(grad),
+            (Op::OnOff | Op::Complement, _) => ops::on_off_backward(grad),
             (&Op::Describe { by }, _) => ops::describe_backward(self.tape.at(&self.network.graph, input)?, grad, by),
             (&Op::PadShortcut { stride, .. }, _) => {
                 let [before, _] = self.network.graph.sides(id).unwrap_or_default();
                 ops::pad_shortcut_backward(grad, &shape, before, stride)
             }
             (Op::Relu | Op::KWinners { .. }, _) => ops::relu_backward(&self.again(id)?, grad),
+            (Op::Saliency, _) => ops::saliency_backward(self.tape.at(&self.network.graph, input)?, grad),
             _ => return Err(NetError::NotKept(node.name.clone())),
         };
         let below = self.network.named(id, result)?;
@@ -230,6 +261,38 @@ impl Sweep<'_> {
         self.store(weight, found.weight);
         self.store(bias, found.bias);
         found.input.map_or(Ok(()), |below| self.flow(input, below))
+    }
+
+    fn bcos(&mut self, id: NodeId, grad: &Tensor, bcos: &ops::BCosConv2d) -> Result<()> {
+        let network = self.network;
+        let input = network.graph.nodes()[id].inputs[0];
+        let (x, y) = (self.tape.at(&network.graph, input)?, self.tape.at(&network.graph, id)?);
+        let weight = network.params.get(id, Role::Weight)?;
+        if self.held {
+            let below = ops::bcos_conv2d_held_backward(x, weight, y, grad, bcos);
+            return self.flow(input, network.named(id, below)?);
+        }
+        let position = network.params.position(id, Role::Weight);
+        let is_wanted = position.is_some_and(|p| self.wanted[p]);
+        let wanted = ops::Wanted { input: self.needed[input], weight: is_wanted, bias: false };
+        let found = network.named(id, ops::bcos_conv2d_backward(x, weight, y, grad, bcos, wanted))?;
+        self.store(position, found.weight);
+        found.input.map_or(Ok(()), |below| self.flow(input, below))
+    }
+
+    fn uncentered_norm(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let node = &network.graph.nodes()[id];
+        let (x, gain) = (self.tape.at(&network.graph, node.inputs[0])?, network.params.get(id, Role::Gain)?);
+        let statistics = match &self.tape.saved[id] {
+            Saved::Statistics { mean, variance, .. } => (Some(mean), variance),
+            _ => (None, network.params.get(id, Role::RunningVariance)?),
+        };
+        let needed = self.needed[node.inputs[0]];
+        let found = ops::uncentered_norm_backward(x, gain, statistics, node.op.eps(), grad, needed);
+        let found = network.named(id, found)?;
+        self.store(network.params.position(id, Role::Gain), Some(found.gain));
+        found.input.map_or(Ok(()), |below| self.flow(node.inputs[0], below))
     }
 
     fn threshold(&mut self, id: NodeId, curve: Curve, grad: &Tensor) -> Result<()> {

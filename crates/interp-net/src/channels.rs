@@ -38,7 +38,14 @@ impl Graph {
             match node.op {
                 // Channels of their own; what comes in is read channel by channel.
                 Op::Conv2d { groups: 1, .. } | Op::ConvTranspose2d { groups: 1, .. } | Op::Linear { .. } => {}
-                Op::Input { .. } | Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::OnOff | Op::Describe { .. } => {
+                Op::Input { .. }
+                | Op::Conv2d { .. }
+                | Op::ConvTranspose2d { .. }
+                | Op::BCosConv2d { .. }
+                | Op::OnOff
+                | Op::Complement
+                | Op::Saliency
+                | Op::Describe { .. } => {
                     node.inputs.iter().chain([&id]).for_each(|&node| ties.fix(node));
                 }
                 Op::PadShortcut { out_channels, before, .. } => {
@@ -53,6 +60,7 @@ impl Graph {
                     }
                 }
                 Op::BatchNorm { .. }
+                | Op::UncenteredNorm { .. }
                 | Op::Relu
                 | Op::KWinners { .. }
                 | Op::Threshold { .. }

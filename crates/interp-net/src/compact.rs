@@ -28,7 +28,8 @@ impl Network {
     /// Cuts out the channels that are zero for every image wherever a convolution or linear map reads them: those of which
     /// filters are zero, and those whose batch norm has gain zero and a shift that the ReLU after it takes away. Channels that
     /// are the same ([`Channels`]) go together: those that are added to each other (residual sums), when all of them are zero in
-    /// the sum. One channel of each layer stays. Not cut: what groups of channels see, the input and the output.
+    /// the sum. One channel of each layer stays. Not cut: what groups of channels and B-cos
+    /// convolutions see, the input and the output.
     ///
     /// # Errors
     /// Where parameters cannot be read or made.
@@ -147,9 +148,15 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
                 let [before, after] = net.graph.sides(id).unwrap_or_default().map(|count| vec![Some(0.0); count]);
                 [&before, first, &after].into_iter().flatten().copied().collect()
             }
-            Op::Input { .. } | Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::OnOff | Op::Describe { .. } => {
-                vec![None; channels]
-            }
+            Op::Input { .. }
+            | Op::Conv2d { .. }
+            | Op::ConvTranspose2d { .. }
+            | Op::BCosConv2d { .. }
+            | Op::UncenteredNorm { .. }
+            | Op::OnOff
+            | Op::Describe { .. }
+            | Op::Complement
+            | Op::Saliency => vec![None; channels],
         };
         constants.push(found);
     }

@@ -225,8 +225,18 @@ impl Network {
                 let conv = Op::transposed_geometry(stride, padding, output_padding, dilation, groups);
                 ops::conv_transpose2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
             }
+            Op::BCosConv2d { stride, padding, exponent, .. } => {
+                ops::bcos_conv2d(x, param(Role::Weight)?, &Op::bcos_geometry(stride, padding, exponent))
+            }
             Op::Linear { .. } => ops::linear(x, param(Role::Weight)?, self.params.find(id, Role::Bias)),
             Op::BatchNorm { .. } => return self.batch_norm(&Fused::alone(id), x, mode),
+            Op::UncenteredNorm { eps, .. } if mode.uses_batch_statistics(id) => {
+                let normed = self.named(id, ops::uncentered_norm_train(x, param(Role::Gain)?, eps))?;
+                return Ok(with_statistics(normed, x));
+            }
+            Op::UncenteredNorm { eps, .. } => {
+                ops::uncentered_norm_eval(x, param(Role::Gain)?, param(Role::RunningVariance)?, eps)
+            }
             Op::Relu => ops::relu(x),
             Op::Describe { by } => ops::describe(x, by),
             Op::Threshold { curve, .. } => ops::threshold(x, param(Role::Threshold)?, curve),
@@ -249,8 +259,10 @@ impl Network {
                 }
                 Ok(sum)
             }
+            Op::Saliency => ops::saliency(x),
             Op::Concat => ops::concat(inputs),
             Op::OnOff => ops::on_off(x),
+            Op::Complement => ops::complement(x),
             Op::PadShortcut { stride, .. } => ops::pad_shortcut(x, self.graph.sides(id).unwrap_or_default(), stride),
         };
         Ok((self.named(id, output)?, Saved::Nothing))
@@ -262,10 +274,8 @@ impl Network {
         let param = |role| self.params.get(id, role);
         let (gain, shift, eps) = (param(Role::Gain)?, param(Role::Shift)?, self.graph.nodes()[id].op.eps());
         if mode.uses_batch_statistics(id) {
-            let normed = ops::batch_norm_train(x, gain, shift, eps, then);
-            let ops::BatchNormed { output, mean, variance } = self.named(id, normed)?;
-            let count = x.elem_count() / mean.elem_count().max(1);
-            return Ok((output, Saved::Statistics { mean, variance, count }));
+            let normed = self.named(id, ops::batch_norm_train(x, gain, shift, eps, then))?;
+            return Ok(with_statistics(normed, x));
         }
         let (mean, variance) = (param(Role::RunningMean)?, param(Role::RunningVariance)?);
         let norm = ops::BatchNorm { gain, shift, mean, variance, eps };
@@ -292,7 +302,7 @@ impl Network {
     /// Where tensors cannot be combined.
     pub fn commit_statistics(&mut self, tape: &Tape) -> Result<()> {
         for id in 0..self.graph.nodes().len() {
-            if let Op::BatchNorm { momentum, .. } = self.graph.nodes()[id].op {
+            if let Op::BatchNorm { momentum, .. } | Op::UncenteredNorm { momentum, .. } = self.graph.nodes()[id].op {
                 self.blend_statistics(tape, id, momentum)?;
             }
         }
@@ -320,6 +330,13 @@ impl Network {
         }
         Ok(())
     }
+}
+
+/// The output of a norm in training, and the statistics of `x`.
+fn with_statistics(normed: ops::BatchNormed, x: &Tensor) -> (Tensor, Saved) {
+    let ops::BatchNormed { output, mean, variance } = normed;
+    let count = x.elem_count() / mean.elem_count().max(1);
+    (output, Saved::Statistics { mean, variance, count })
 }
 
 /// Sizes as people write them: `3, 32, 32`.

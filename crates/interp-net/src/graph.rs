@@ -216,8 +216,8 @@ impl Graph {
         (users == 1).then_some(input)
     }
 
-    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, batch norms and descriptions, the outputs
-    /// of thresholds (of hard ones the inputs) and k winners, and those of ReLUs that follow no batch norm alone.
+    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, norms, descriptions and saliency, the outputs
+    /// of B-cos convolutions, thresholds (of hard ones the inputs) and k winners, and those of ReLUs that follow no batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
@@ -226,9 +226,10 @@ impl Graph {
                 | Op::ConvTranspose2d { .. }
                 | Op::Linear { .. }
                 | Op::BatchNorm { .. }
-                | Op::Describe { .. } => {
-                    read[node.inputs[0]] = true;
-                }
+                | Op::Describe { .. }
+                | Op::UncenteredNorm { .. }
+                | Op::Saliency => read[node.inputs[0]] = true,
+                Op::BCosConv2d { .. } => (read[node.inputs[0]], read[id]) = (true, true),
                 Op::Threshold { curve, .. } if curve.reads_input() => read[node.inputs[0]] = true,
                 Op::Threshold { .. } | Op::KWinners { .. } => read[id] = true,
                 Op::Relu => read[id] |= self.fused(id).is_none(),
@@ -238,7 +239,7 @@ impl Graph {
         read
     }
 
-    /// Multiply-adds of a node for one image: convolutions, plain and transposed, and linear maps; 0 for the rest, as is
+    /// Multiply-adds of a node for one image: convolutions, plain, transposed and B-cos, and linear maps; 0 for the rest, as is
     /// usual.
     pub fn multiply_adds(&self, id: NodeId) -> usize {
         let node = &self.nodes[id];
@@ -247,6 +248,7 @@ impl Graph {
             Op::Conv2d { kernel: [h, w], groups, .. } => {
                 self.shapes[id].iter().product::<usize>() * (coming_in() / groups) * h * w
             }
+            Op::BCosConv2d { kernel: [h, w], .. } => self.shapes[id].iter().product::<usize>() * coming_in() * h * w,
             Op::ConvTranspose2d { out_channels, kernel: [h, w], groups, .. } => {
                 self.shapes[node.inputs[0]].iter().product::<usize>() * (out_channels / groups) * h * w
             }
@@ -358,6 +360,14 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
             let [h, w] = transposed.output_size(size, kernel).ok_or_else(problem)?;
             Ok(vec![out_channels, h, w])
         }
+        &Op::BCosConv2d { out_channels, kernel, stride, padding, exponent } => {
+            let (_, size) = image()?;
+            if out_channels == 0 || !(exponent >= 1.0 && exponent.is_finite()) {
+                return Err(format!("needs a filter and an exponent from 1 on, not {out_channels} and {exponent}"));
+            }
+            let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding).output_size(size))?;
+            Ok(vec![out_channels, h, w])
+        }
         &(Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding }) => {
             let (channels, size) = image()?;
             let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding).output_size(size))?;
@@ -371,7 +381,7 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
                 false => Err(format!("describes pictures of {wanted} channel(s), not {channels}")),
             }
         }
-        Op::BatchNorm { .. } => image().map(|_| inputs[0].to_vec()),
+        Op::BatchNorm { .. } | Op::UncenteredNorm { .. } => image().map(|_| inputs[0].to_vec()),
         Op::Threshold { initial, .. } if (*initial as f32).is_finite() => Ok(inputs[0].to_vec()),
         Op::Threshold { initial, .. } => Err(format!("a threshold cannot start from {initial}")),
         &(Op::AdaptiveAvgPool { size } | Op::UpsampleNearest { size } | Op::UpsampleBilinear { size, .. }) => {
@@ -379,8 +389,9 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
         }
         Op::KWinners { count: 0 } => Err("somebody must win".into()),
         Op::KWinners { .. } => Ok(inputs[0].to_vec()),
-        Op::OnOff => image().map(|(channels, [h, w])| vec![2 * channels, h, w]),
+        Op::OnOff | Op::Complement => image().map(|(channels, [h, w])| vec![2 * channels, h, w]),
         Op::Relu => Ok(inputs[0].to_vec()),
+        Op::Saliency => image().map(|(_, [h, w])| vec![1, h, w]),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),
         &Op::Linear { out_features, .. } if inputs[0].len() == 1 && out_features > 0 => Ok(vec![out_features]),
         Op::Linear { .. } => Err(format!("needs a vector of features and at least one output, not {:?}", inputs[0])),

@@ -1,6 +1,6 @@
 //! The operations that a node can be.
 
-use interp_ops::{Conv2d, ConvTranspose2d, Curve, Descriptor, Pool2d};
+use interp_ops::{BCosConv2d, Conv2d, ConvTranspose2d, Curve, Descriptor, Pool2d};
 use serde::{Deserialize, Serialize};
 
 /// What a node computes. Channels going in follow from the inputs' shapes; parameters lie beside the
@@ -53,11 +53,34 @@ pub enum Op {
         /// Whether a bias is added.
         bias: bool,
     },
+    /// B-cos convolution: weight `(out, in, kernel)`, of which only the directions of filters count. What a filter finds is
+    /// multiplied with the power `exponent - 1` of its cosine to what it sees.
+    #[serde(rename = "bcos_conv2d")]
+    BCosConv2d {
+        /// Filters.
+        out_channels: usize,
+        /// Height and width of a filter.
+        kernel: [usize; 2],
+        /// Steps between outputs.
+        stride: [usize; 2],
+        /// Zeros around the input, at most half a filter.
+        padding: [usize; 2],
+        /// The B of the name, at least 1.
+        exponent: f64,
+    },
     /// Batch normalization over N, H, W, with gain and shift per channel.
     BatchNorm {
         /// Added to the variance.
         eps: f64,
         /// Share of the new batch in the running statistics (PyTorch's meaning).
+        momentum: f64,
+    },
+    /// Batch normalization over N, H, W that only scales: division by the deviation, with a gain per channel; no mean is
+    /// subtracted and nothing added.
+    UncenteredNorm {
+        /// Added to the variance.
+        eps: f64,
+        /// Share of the new batch in the running variance (PyTorch's meaning).
         momentum: f64,
     },
     /// `max(x, 0)`, with derivative 0 at 0.
@@ -83,6 +106,8 @@ pub enum Op {
     /// The input and its negative, channel after channel: what is there and what is not, for layers without
     /// negative weights.
     OnOff,
+    /// The input, of pixel values in [0, 1], and what is missing to 1, channel after channel: `x` and `1 - x`.
+    Complement,
     /// Maximum over windows.
     MaxPool {
         /// Height and width of a window.
@@ -132,6 +157,8 @@ pub enum Op {
         /// Whether a bias is added.
         bias: bool,
     },
+    /// How far the colors around each pixel lie from the picture's mean color: `(C, H, W)` to `(1, H, W)`.
+    Saliency,
     /// Sum of its inputs, all of one shape.
     Add,
     /// Channels of its inputs one after another: maps of one height and width, or vectors.
@@ -199,6 +226,16 @@ impl Op {
         Self::BatchNorm { eps: 1e-5, momentum: 0.1 }
     }
 
+    /// A square B-cos convolution.
+    pub fn bcos(out_channels: usize, kernel: usize, stride: usize, padding: usize, exponent: f64) -> Self {
+        Self::BCosConv2d { out_channels, kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], exponent }
+    }
+
+    /// Uncentered normalization with PyTorch's defaults of batch normalization.
+    pub fn uncentered_norm() -> Self {
+        Self::UncenteredNorm { eps: 1e-5, momentum: 0.1 }
+    }
+
     /// Non-overlapping square maximum pooling.
     pub fn max_pool(kernel: usize) -> Self {
         Self::MaxPool { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
@@ -209,10 +246,10 @@ impl Op {
         matches!(self, Self::Relu | Self::Threshold { .. } | Self::KWinners { .. })
     }
 
-    /// What a batch norm adds to the variance; 0 for other operations.
+    /// What a norm adds to the variance; 0 for other operations.
     pub(crate) fn eps(&self) -> f64 {
         match self {
-            Self::BatchNorm { eps, .. } => *eps,
+            Self::BatchNorm { eps, .. } | Self::UncenteredNorm { eps, .. } => *eps,
             _ => 0.0,
         }
     }
@@ -228,13 +265,16 @@ impl Op {
             Self::Input { .. } => "input".into(),
             Self::Conv2d { kernel, stride, .. } => window("conv", kernel, stride),
             Self::ConvTranspose2d { kernel, stride, .. } => window("transposed conv", kernel, stride),
+            Self::BCosConv2d { kernel, stride, .. } => window("b-cos conv", kernel, stride),
             Self::BatchNorm { .. } => "batch norm".into(),
+            Self::UncenteredNorm { .. } => "uncentered norm".into(),
             Self::Relu => "relu".into(),
             Self::Threshold { curve: Curve::Soft, .. } => "soft threshold".into(),
             Self::Threshold { curve: Curve::Hard, .. } => "hard threshold".into(),
             Self::Threshold { curve: Curve::Firm, .. } => "firm threshold".into(),
             Self::KWinners { count } => format!("{count} winners"),
             Self::OnOff => "on and off".into(),
+            Self::Complement => "complement".into(),
             Self::MaxPool { kernel, stride, .. } => window("max pool", kernel, stride),
             Self::AvgPool { kernel, stride, .. } => window("avg pool", kernel, stride),
             Self::AdaptiveAvgPool { size: [h, w] } => format!("adaptive avg pool to {h}x{w}"),
@@ -246,6 +286,7 @@ impl Op {
             Self::Describe { by: Descriptor::Orientations { bins } } => format!("edges in {bins} directions"),
             Self::Describe { by: Descriptor::Patterns } => "local binary patterns".into(),
             Self::Linear { .. } => "linear".into(),
+            Self::Saliency => "saliency".into(),
             Self::Add => "add".into(),
             Self::Concat => "concat".into(),
             Self::PadShortcut { stride, .. } => format!("pad shortcut /{stride}"),
@@ -273,6 +314,11 @@ impl Op {
         ConvTranspose2d { conv: Self::conv_geometry(stride, padding, dilation, groups), output_padding }
     }
 
+    /// The B-cos convolution's geometry, for the operations crate.
+    pub(crate) fn bcos_geometry(stride: [usize; 2], padding: [usize; 2], exponent: f64) -> BCosConv2d {
+        BCosConv2d { stride, padding, exponent }
+    }
+
     /// The pooling's geometry, for the operations crate.
     pub(crate) fn pool_geometry(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Pool2d {
         Pool2d { kernel, stride, padding }
@@ -287,6 +333,9 @@ impl Op {
             Self::ConvTranspose2d {
                 out_channels, kernel, stride, padding, output_padding, dilation, groups, ..
             } => [kernel, stride, padding, output_padding, dilation, [out_channels, groups]].concat(),
+            Self::BCosConv2d { out_channels, kernel, stride, padding, .. } => {
+                [&kernel[..], &stride, &padding, &[out_channels]].concat()
+            }
             Self::AdaptiveAvgPool { size } | Self::UpsampleNearest { size } | Self::UpsampleBilinear { size, .. } => {
                 size.to_vec()
             }
@@ -300,10 +349,13 @@ impl Op {
             Self::Input { .. }
             | Self::Describe { .. }
             | Self::BatchNorm { .. }
+            | Self::UncenteredNorm { .. }
             | Self::Relu
             | Self::Threshold { .. }
             | Self::OnOff
+            | Self::Complement
             | Self::GlobalAvgPool
+            | Self::Saliency
             | Self::Add
             | Self::Concat => vec![],
         }

@@ -174,12 +174,16 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
             .map(|role| (role, vec![input[0]]))
             .to_vec(),
         Op::Threshold { shared, .. } => vec![(Role::Threshold, vec![if shared { 1 } else { input[0] }])],
+        Op::BCosConv2d { out_channels, kernel: [h, w], .. } => vec![(Role::Weight, vec![out_channels, input[0], h, w])],
+        Op::UncenteredNorm { .. } => [Role::Gain, Role::RunningVariance].map(|role| (role, vec![input[0]])).to_vec(),
         Op::Input { .. }
         | Op::Describe { .. }
         | Op::Relu
         | Op::KWinners { .. }
         | Op::OnOff
+        | Op::Complement
         | Op::Concat
+        | Op::Saliency
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::AdaptiveAvgPool { .. }

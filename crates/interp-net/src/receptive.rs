@@ -114,9 +114,9 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         Op::Conv2d { kernel, stride, padding, dilation, .. } => {
             window(kernel[axis], stride[axis], padding[axis], dilation[axis])
         }
-        Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding } => {
-            window(kernel[axis], stride[axis], padding[axis], 1)
-        }
+        Op::MaxPool { kernel, stride, padding }
+        | Op::AvgPool { kernel, stride, padding }
+        | Op::BCosConv2d { kernel, stride, padding, .. } => window(kernel[axis], stride[axis], padding[axis], 1),
         Op::ConvTranspose2d { kernel, stride, padding, dilation, .. } => {
             let from = |tap: usize| (cell + padding[axis]).checked_sub(tap * dilation[axis]);
             let spread = (0..kernel[axis]).filter_map(from).filter(|at| at % stride[axis] == 0);
@@ -128,14 +128,16 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         Op::UpsampleBilinear { align_corners, .. } => {
             positions(Interpolation::Bilinear { align_corners }.terms(inputs, outputs, cell))
         }
-        Op::GlobalAvgPool | Op::Linear { .. } => (0..inputs).collect(),
+        Op::GlobalAvgPool | Op::Linear { .. } | Op::Saliency => (0..inputs).collect(),
         Op::PadShortcut { stride, .. } => vec![cell * stride],
         Op::Input { .. }
         | Op::BatchNorm { .. }
+        | Op::UncenteredNorm { .. }
         | Op::Relu
         | Op::Threshold { .. }
         | Op::KWinners { .. }
         | Op::OnOff
+        | Op::Complement
         | Op::Add
         | Op::Concat => {
             vec![cell]
@@ -154,9 +156,9 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         Op::Conv2d { kernel, stride, padding, dilation, .. } => {
             (stride[axis], padding[axis], (kernel[axis] - 1) * dilation[axis] + 1)
         }
-        Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding } => {
-            (stride[axis], padding[axis], kernel[axis])
-        }
+        Op::MaxPool { kernel, stride, padding }
+        | Op::AvgPool { kernel, stride, padding }
+        | Op::BCosConv2d { kernel, stride, padding, .. } => (stride[axis], padding[axis], kernel[axis]),
         Op::ConvTranspose2d { kernel, stride, padding, dilation, .. } => {
             // With stride 1 it is the convolution with the turned kernel, whose last weight lies on the first cell.
             let reach = ((kernel[axis] - 1) * dilation[axis]) as i64;
@@ -166,15 +168,17 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         Op::AdaptiveAvgPool { .. } | Op::UpsampleNearest { .. } | Op::UpsampleBilinear { .. } => {
             return even(&graph.nodes()[id].op, axis, [whole(), extent(graph, id, axis)]);
         }
-        Op::GlobalAvgPool | Op::Linear { .. } => (0, 0, whole()),
+        Op::GlobalAvgPool | Op::Linear { .. } | Op::Saliency => (0, 0, whole()),
         Op::Describe { by } => (1, by.reach(), 2 * by.reach() + 1),
         Op::PadShortcut { stride, .. } => (stride, 0, 1),
         Op::Input { .. }
         | Op::BatchNorm { .. }
+        | Op::UncenteredNorm { .. }
         | Op::Relu
         | Op::Threshold { .. }
         | Op::KWinners { .. }
         | Op::OnOff
+        | Op::Complement
         | Op::Add
         | Op::Concat => (1, 0, 1),
     };

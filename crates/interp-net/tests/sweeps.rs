@@ -59,6 +59,19 @@ fn decoder() -> Network {
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 
+/// The operations of networks that are linear maps.
+fn linear_for_each_picture() -> Network {
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    graph.then("both", Op::Complement).unwrap();
+    graph.then("conv1", Op::bcos(4, 3, 1, 1, 2.0)).unwrap();
+    graph.then("bn1", Op::uncentered_norm()).unwrap();
+    graph.then("conv2", Op::bcos(6, 3, 2, 1, 1.5)).unwrap();
+    graph.then("bn2", Op::uncentered_norm()).unwrap();
+    graph.then("head", Op::bcos(3, 1, 1, 0, 2.0)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
 fn waves(shape: &[usize], step: f64) -> Tensor {
     let values: Vec<f64> = (0..shape.iter().product::<usize>()).map(|i| (0.3 + i as f64 * step).sin()).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
@@ -86,6 +99,7 @@ fn gradients_agree_with_central_differences_in_every_mode() {
     central_differences(&branched());
     central_differences(&decoder());
     central_differences(&pooled());
+    central_differences(&linear_for_each_picture());
 }
 
 fn central_differences(net: &Network) {
@@ -312,13 +326,22 @@ fn statistics_move_as_pytorch_moves_them() {
 
 #[test]
 fn decoders_keep_what_backward_reads() {
-    let net = decoder();
+    backward_reads_what_is_kept(&decoder(), "shrink", Some("edges"));
+}
+
+#[test]
+fn bcos_networks_keep_what_backward_reads() {
+    backward_reads_what_is_kept(&linear_for_each_picture(), "conv2", None);
+}
+
+/// Also `kept`, and not `dropped`.
+fn backward_reads_what_is_kept(net: &Network, kept: &str, dropped: Option<&str>) {
     let x = waves(&[3, 2, 9, 8], 0.71);
     let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     let want = Want { nodes: vec![0], params: (0..net.params.list().len()).collect() };
     for mode in modes() {
         let [all, few] = [Keep::All, Keep::Backward(vec![])].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
-        assert!(few.get(&net.graph, "shrink").is_ok() && few.get(&net.graph, "edges").is_err());
+        assert!(few.get(&net.graph, kept).is_ok() && dropped.is_none_or(|name| few.get(&net.graph, name).is_err()));
         let seeds = [(net.graph.output(), waves(&[3, 3], 1.9))];
         let [a, b] = [&all, &few].map(|tape| net.backward(tape, &seeds, &want).unwrap());
         assert_eq!(bits(a.node(0).unwrap()), bits(b.node(0).unwrap()));

@@ -5,7 +5,8 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Descriptors, thresholds, k winners, interpolation, adaptive pooling and transposed convolutions run on the CPU alone.
+//! - Descriptors, thresholds, k winners, interpolation, adaptive pooling, transposed and B-cos convolutions and uncentered norms run on
+//!   the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
 //!   runs where its tensors lie, and its results lie there too.
@@ -19,6 +20,7 @@
 
 pub mod banks;
 mod batch_norm;
+mod bcos_conv2d;
 mod channels;
 mod concat;
 mod conv2d;
@@ -40,6 +42,7 @@ mod pool;
 mod product;
 mod real;
 mod resample;
+mod saliency;
 mod sizes;
 mod sums;
 #[cfg(test)]
@@ -49,9 +52,10 @@ mod update;
 mod upsample;
 
 pub use batch_norm::{
-    BatchNorm, BatchNormGrads, BatchNormed, Then, batch_norm_eval, batch_norm_eval_backward, batch_norm_train,
-    batch_norm_train_backward,
+    BatchNorm, BatchNormGrads, BatchNormed, Then, UncenteredGrads, batch_norm_eval, batch_norm_eval_backward,
+    batch_norm_train, batch_norm_train_backward, uncentered_norm_backward, uncentered_norm_eval, uncentered_norm_train,
 };
+pub use bcos_conv2d::{BCosConv2d, bcos_conv2d, bcos_conv2d_backward, bcos_conv2d_held_backward};
 pub use concat::{concat, concat_backward};
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
 pub use conv2d::{Conv2d, conv2d, conv2d_backward, conv2d_batch_norm_eval};
@@ -62,12 +66,13 @@ pub use elementwise::{add, channels_last, relu, relu_backward};
 pub use error::{OpError, Result};
 pub use k_winners::k_winners;
 pub use linear::{linear, linear_backward};
-pub use on_off::{on_off, on_off_backward};
+pub use on_off::{complement, on_off, on_off_backward};
 pub use pad_shortcut::{pad_shortcut, pad_shortcut_backward};
 pub use pool::{
     MaxPooled, Pool2d, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, adaptive_window, avg_pool2d,
     avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
+pub use saliency::{saliency, saliency_backward};
 pub use sizes::{Sizes, sizes};
 pub use threshold::{Curve, ThresholdGrads, threshold, threshold_backward};
 pub use update::{Rule, Update, Updated, sum_of_squares, update};

@@ -18,6 +18,12 @@ pub(crate) trait Real: WithDType {
     /// Whether it is not a number.
     fn is_nan(self) -> bool;
 
+    /// The square root.
+    fn sqrt(self) -> Self;
+
+    /// The power with exponent `exponent`.
+    fn powf(self, exponent: f64) -> Self;
+
     /// Runs `work` with `count` numbers of this thread, which hold what the last work has left in them.
     fn with_buffer<R>(count: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
 
@@ -29,6 +35,16 @@ impl Real for f32 {
     #[inline(always)]
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+
+    #[inline(always)]
+    fn powf(self, exponent: f64) -> Self {
+        self.powf(exponent as f32)
     }
 
     fn with_buffer<R>(count: usize, work: impl FnOnce(&mut [Self]) -> R) -> R {
@@ -44,6 +60,16 @@ impl Real for f64 {
     #[inline(always)]
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+
+    #[inline(always)]
+    fn powf(self, exponent: f64) -> Self {
+        self.powf(exponent)
     }
 
     fn with_buffer<R>(count: usize, work: impl FnOnce(&mut [Self]) -> R) -> R {

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
+use super::ablate::Ablate;
 use super::checkpoint::{Which, measure_claims};
+use super::contributions::Contributions;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
 use super::{Ending, Machine, exit, print};
@@ -38,6 +40,8 @@ enum Analysis {
     },
     Shrinkage(Shrinkage),
     Shares(SharesOf),
+    Contributions(Contributions),
+    Ablate(Ablate),
 }
 
 /// The program's command line.
@@ -53,6 +57,8 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         }
         Analysis::Shrinkage(shrinkage) => exit(shrinkage.run(catalog)),
         Analysis::Shares(shares) => exit(shares.run(catalog)),
+        Analysis::Contributions(contributions) => exit(contributions.run(catalog)),
+        Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The programs, over a [`Catalog`](crate::Catalog): a downstream crate has them with its own extensions
 //! in a `main` of three lines.
 
+mod ablate;
 mod audit;
 mod bench;
 mod checkpoint;
 mod compact;
+mod contributions;
 mod edit;
 mod eval;
 mod list;

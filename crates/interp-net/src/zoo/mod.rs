@@ -3,17 +3,19 @@
 mod activation;
 mod additive;
 mod bagnet;
+mod bcos;
 mod resnet;
 mod soft_autoencoder;
 mod vgg;
 
 use interp_finding::{Entry, Unfit, nearest};
 
-use crate::{Graph, NetError, Network, Result};
+use crate::{Graph, NetError, Network, Op, Result};
 
 pub use activation::Activation;
 pub use additive::{Additive, Module};
 pub use bagnet::BagNet;
+pub use bcos::BCosResNet;
 pub use resnet::{ResNet, Shortcut};
 pub use soft_autoencoder::SoftAutoencoder;
 pub use vgg::Vgg;
@@ -49,7 +51,7 @@ pub trait Architecture: Send + Sync {
 
 /// All architectures.
 pub const ENTRIES: &[&Entry<dyn Architecture>] =
-    &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY, &soft_autoencoder::ENTRY, &additive::ENTRY];
+    &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY, &soft_autoencoder::ENTRY, &additive::ENTRY, &bcos::ENTRY];
 
 /// Architectures with well-known names, as other people's checkpoints are called: `vgg16`, `vgg16_bn`,
 /// `resnet20`.
@@ -80,6 +82,16 @@ pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
     let hint =
         nearest(name, names.iter().map(String::as_str)).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
     Err(NetError::Architecture(format!("`{name}` is no known architecture ({}){hint}", names.join(", "))))
+}
+
+/// A graph that sees pictures, and beside them how salient each pixel is where that is asked for: as one more channel, `seen`.
+fn seeing([channels, height, width]: [usize; 3], saliency: bool) -> Result<Graph> {
+    let mut graph = Graph::new(channels, height, width)?;
+    if saliency {
+        let map = graph.then("saliency", Op::Saliency)?;
+        graph.add("seen", Op::Concat, &[0, map])?;
+    }
+    Ok(graph)
 }
 
 /// Refuses a width multiplier that makes no network, or one for no computer.

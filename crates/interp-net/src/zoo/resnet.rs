@@ -4,7 +4,7 @@ use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Architecture, activation, check_width, scaled};
+use super::{Activation, Architecture, activation, check_width, scaled, seeing};
 use crate::{Graph, NodeId, Op, Result};
 
 /// Depths that exist.
@@ -32,6 +32,9 @@ pub struct ResNet {
     pub width: f64,
     /// What stands beside two convolutions where the shape changes.
     pub shortcut: Shortcut,
+    /// Whether the first convolution sees, beside the picture, how far each pixel is from the picture's mean color, as a channel
+    /// of its own, `saliency`.
+    pub saliency: bool,
     /// What stands in place of every ReLU, under its name.
     pub activation: Activation,
     /// First value of every threshold, 0 or more.
@@ -48,6 +51,7 @@ impl Default for ResNet {
             depth: 20,
             width: 1.0,
             shortcut: Shortcut::Pad,
+            saliency: false,
             activation: Activation::Relu,
             threshold: activation::THRESHOLD,
             shared_threshold: false,
@@ -93,12 +97,12 @@ impl ResNet {
 }
 
 impl Architecture for ResNet {
-    fn graph(&self, [channels, height, width]: [usize; 3], classes: usize) -> Result<Graph> {
+    fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph> {
         if !DEPTHS.contains(&self.depth) {
             return Err(Unfit::new("depth", format!("must be one of {DEPTHS:?}, not {}", self.depth)).into());
         }
         check_width(self.width)?;
-        let mut graph = Graph::new(channels, height, width)?;
+        let mut graph = seeing(input, self.saliency)?;
         graph.then("conv1", Op::conv3x3(scaled(16, self.width), 1))?;
         graph.then("bn1", Op::batch_norm())?;
         let mut last = graph.then("relu", self.activation.op(self.threshold, self.shared_threshold, self.winners)?)?;
@@ -115,7 +119,7 @@ impl Architecture for ResNet {
     }
 
     fn plain(&self) -> Option<Box<dyn Architecture>> {
-        let plain = Self { activation: Activation::Relu, ..self.clone() };
+        let plain = Self { activation: Activation::Relu, saliency: false, ..self.clone() };
         (plain != *self).then(|| Box::new(plain) as _)
     }
 }

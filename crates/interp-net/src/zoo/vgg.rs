@@ -4,7 +4,7 @@ use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Architecture, activation, check_width, scaled};
+use super::{Activation, Architecture, activation, check_width, scaled, seeing};
 use crate::{Graph, NetError, Op, Result};
 
 /// Depths that exist.
@@ -27,6 +27,9 @@ pub struct Vgg {
     /// Whether the first convolution sees the picture and its negative, each a channel of its own: so that
     /// filters without negative weights can ask for what is not there.
     pub on_off: bool,
+    /// Whether the first convolution sees, beside the picture, how far each pixel is from the picture's mean color, as a channel
+    /// of its own, `saliency`.
+    pub saliency: bool,
     /// What stands in place of every ReLU, under its name.
     pub activation: Activation,
     /// First value of every threshold, 0 or more.
@@ -45,6 +48,7 @@ impl Default for Vgg {
             first_kernel: 3,
             batch_norm: true,
             on_off: false,
+            saliency: false,
             activation: Activation::Relu,
             threshold: activation::THRESHOLD,
             shared_threshold: false,
@@ -76,7 +80,8 @@ impl Vgg {
 }
 
 impl Architecture for Vgg {
-    fn graph(&self, [channels, height, width]: [usize; 3], classes: usize) -> Result<Graph> {
+    fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph> {
+        let [_, height, width] = input;
         if height.min(width) < 32 {
             let problem = format!("vgg halves the picture five times and needs 32x32 or more, not {height}x{width}");
             return Err(NetError::Architecture(problem));
@@ -85,7 +90,7 @@ impl Architecture for Vgg {
         let mut side = self.first_kernel;
         let usable = side % 2 == 1 && side < 32;
         Unfit::unless(usable, "first_kernel", format!("must be odd and below 32, not {side}"))?;
-        let mut graph = Graph::new(channels, height, width)?;
+        let mut graph = seeing(input, self.saliency)?;
         if self.on_off {
             graph.then("on_off", Op::OnOff)?;
         }
@@ -108,7 +113,7 @@ impl Architecture for Vgg {
     }
 
     fn plain(&self) -> Option<Box<dyn Architecture>> {
-        let plain = Self { activation: Activation::Relu, ..self.clone() };
+        let plain = Self { activation: Activation::Relu, saliency: false, ..self.clone() };
         (plain != *self).then(|| Box::new(plain) as _)
     }
 }

@@ -11,6 +11,7 @@ mod pooled;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod uncentered;
 
 use crate::Result;
 use crate::device::on_cuda;
@@ -21,6 +22,8 @@ use candle_core::Tensor;
 use functions::Normalize;
 use gradient::backward;
 use passes::{Beside, map, map_in_place};
+
+pub use uncentered::{UncenteredGrads, uncentered_norm_backward, uncentered_norm_eval, uncentered_norm_train};
 
 /// What is done to the normalized numbers in the same pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,262 @@
+//! `interp-audit contributions`: what pixels contribute to decisions, in numbers and as pictures.
+
+use std::path::PathBuf;
+
+use candle_core::Tensor;
+use clap::Args;
+use interp_audit::{Explained, explain};
+use interp_data::{Augment, Batch, Info, Loader, Split, renormalized};
+use interp_finding::{Better, Figure, Finding, Number};
+use interp_learn::{Objective, to_tensor};
+use interp_net::{aligned, files};
+use interp_report::{Page, html};
+use serde_json::json;
+
+use super::checkpoint::{Which, check_fit, open_for, split};
+use super::{Ending, Machine, print};
+use crate::progress::Screen;
+use crate::{Catalog, Error, Result};
+
+/// What pixels contribute to decisions: to the largest logit of each picture, and what they leave unexplained
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  interp-audit contributions checkpoints/bcos_resnet --page contributions.html")]
+pub(super) struct Contributions {
+    /// A run folder, or a file of ours
+    checkpoint: PathBuf,
+    /// NAME[:PATH]; by default what the network was trained on
+    #[arg(long, value_name = "SPEC")]
+    data: Option<String>,
+    /// train, val or test
+    #[arg(long, default_value = "test", value_parser = split)]
+    split: Split,
+    /// The first N pictures
+    #[arg(long, default_value_t = 12, value_name = "N")]
+    count: u16,
+    /// Write a page with the contributions as pictures
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// A picture with its explanation.
+struct Case {
+    index: usize,
+    label: usize,
+    /// Rows of red, green and blue, or of gray, in [0, 1].
+    pixels: Vec<f32>,
+    explained: Explained,
+    gap: f64,
+}
+
+impl Contributions {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
+        let (device, workers) = self.machine.prepare()?;
+        let screen = Screen::new(self.json);
+        let which = Which::of(self.checkpoint.clone(), None);
+        let (path, file) = which.read()?;
+        let data = open_for(&file, self.data.as_deref(), catalog, &screen)?;
+        let loaded = which.network(path, file, [data.info().height, data.info().width])?;
+        check_fit(&loaded, Objective::Classify, data.info())?;
+        let Some(normalization) = &loaded.normalization else {
+            return Err(Error::Folder { path: loaded.path, problem: "a file of others".into() });
+        };
+        let data = renormalized(data, &normalization.mean, &normalization.std);
+        let info = data.info().clone();
+        let network = loaded.network.to_device(&device)?;
+        let mut cases = vec![];
+        for batch in
+            Loader::new(data, self.split, 64, workers, Augment::default(), 0)?.in_order(Some(self.count.into()))
+        {
+            let batch = batch?;
+            let explained = explain(&network, &to_tensor(&batch, &info)?, network.graph.output())?;
+            cases.extend(of_batch(&batch, explained, &info)?);
+        }
+        if let Some(page) = &self.page {
+            files::write_atomically(page, html(&document(&cases, &info)?)?.as_bytes())?;
+        }
+        self.tell(&loaded.path, &cases, &info)
+    }
+
+    fn tell(&self, checkpoint: &std::path::Path, cases: &[Case], info: &Info) -> Result<Ending> {
+        let name = |class: usize| info.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+        if self.json {
+            let picture = |case: &Case| {
+                let Explained { class, logit, .. } = case.explained;
+                json!({ "index": case.index, "label": name(case.label), "class": name(class), "logit": logit, "gap": case.gap })
+            };
+            let pictures: Vec<_> = cases.iter().map(picture).collect();
+            let checkpoint = checkpoint.display().to_string();
+            let object = json!({
+                "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.split,
+                "largest_gap": largest_gap(cases), "pictures": pictures,
+            });
+            print(&object.to_string())?;
+            return Ok(Ending::Fine);
+        }
+        let head = ["picture", "label", "taken for", "logit", "contributed", "gap"].map(str::to_owned).to_vec();
+        let row = |case: &Case| {
+            let Explained { class, logit, .. } = case.explained;
+            let numbers = [format!("{logit:.4}"), format!("{:.4}", logit - case.gap), format!("{:.1e}", case.gap)];
+            [case.index.to_string(), name(case.label), name(class)].into_iter().chain(numbers).collect()
+        };
+        let lines: Vec<Vec<String>> = std::iter::once(head).chain(cases.iter().map(row)).collect();
+        print(&aligned(&lines, 3))?;
+        print(&format!("largest gap: {:.1e}", largest_gap(cases)))?;
+        Ok(Ending::Fine)
+    }
+}
+
+fn largest_gap(cases: &[Case]) -> f64 {
+    cases.iter().map(|case| case.gap.abs()).fold(0.0, f64::max)
+}
+
+fn of_batch(batch: &Batch, explained: Vec<Explained>, info: &Info) -> Result<Vec<Case>> {
+    let pictures = batch.images.chunks_exact(info.pixels().max(1));
+    let cases = pictures.zip(batch.indices.iter().zip(&batch.labels)).zip(explained);
+    let case = |((picture, (&index, &label)), explained): ((&[f32], (&usize, &u32)), Explained)| {
+        let channel = |at: usize| at % info.channels;
+        let pixel = |(at, value): (usize, &f32)| value * info.std[channel(at)] + info.mean[channel(at)];
+        let pixels = picture.iter().enumerate().map(pixel).collect();
+        Ok(Case { index, label: label as usize, pixels, gap: explained.gap()?, explained })
+    };
+    cases.map(case).collect()
+}
+
+fn document(cases: &[Case], info: &Info) -> Result<Page> {
+    let name = |class: usize| info.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let mut figures = vec![];
+    for case in cases {
+        let Explained { class, logit, .. } = case.explained;
+        let sheet = Sheet::of(case, info)?;
+        figures.push(Figure::Picture {
+            title: format!("Picture {}: {}", case.index, name(case.label)),
+            caption: format!(
+                "Taken for {}, with a logit of {logit:.3}, of which the pixels contribute {:.3}.",
+                name(class),
+                logit - case.gap
+            ),
+            width: sheet.width,
+            height: info.height,
+            rgb: sheet.rgb,
+            zoom: 4,
+        });
+    }
+    let gap = ("Largest gap".to_owned(), Number::new(largest_gap(cases), "", Better::Lower));
+    let statement = "Left the picture; in the middle what each pixel contributes to the logit of the class that the picture is \
+                     taken for: red for it, blue against it, the stronger the more; right, where the network sees pixel values \
+                     and what is missing to 1, the color that it looks for at each pixel that speaks for the class.";
+    let finding = Finding {
+        name: "contributions".into(),
+        title: "What pixels contribute".into(),
+        statement: statement.into(),
+        numbers: vec![gap],
+        figures,
+    };
+    Ok(Page {
+        title: format!("Contributions of pixels on {}", info.name),
+        lead: "The gap is the difference between a logit and the sum of all contributions: what no pixel contributed."
+            .into(),
+        warnings: vec![],
+        facts: vec![("Pictures".into(), cases.len().to_string())],
+        claims: vec![],
+        findings: vec![finding],
+        source: None,
+    })
+}
+
+/// Three pictures side by side.
+struct Sheet {
+    width: usize,
+    rgb: Vec<u8>,
+}
+
+/// Columns between two pictures.
+const GAP: usize = 2;
+
+impl Sheet {
+    fn of(case: &Case, info: &Info) -> Result<Self> {
+        let (height, width) = (info.height, info.width);
+        let own: Vec<[f32; 3]> = case.pixels.chunks_exact(info.channels).map(color_of).collect();
+        let sums = per_pixel(&case.explained.contributions()?)?;
+        let sums: Vec<f32> = sums.iter().map(|values| values.iter().sum()).collect();
+        let panels = [own, heat(&sums), looked_for(&per_pixel(&case.explained.weights)?, &sums, info.channels)];
+        let between = [[1.0; 3]; GAP];
+        let row = |y: usize| {
+            let [a, b, c] = panels.each_ref().map(|panel| &panel[y * width..(y + 1) * width]);
+            [a, &between, b, &between, c].concat()
+        };
+        let byte = |value: f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
+        let rgb = (0..height).flat_map(row).flatten().map(byte).collect();
+        Ok(Self { width: 3 * width + 2 * GAP, rgb })
+    }
+}
+
+/// Red, green and blue of a pixel; gray has all alike.
+fn color_of(pixel: &[f32]) -> [f32; 3] {
+    [0, 1, 2].map(|channel| pixel.get(channel).or(pixel.first()).copied().unwrap_or(0.0))
+}
+
+/// The numbers of each pixel of a map (C, H, W), rows from the top.
+fn per_pixel(map: &Tensor) -> Result<Vec<Vec<f32>>> {
+    Ok(map.to_device(&candle_core::Device::Cpu)?.flatten_from(1)?.t()?.to_vec2()?) // (C, H W) -> (H W, C)
+}
+
+/// White for 0, red above and blue below, full at the largest absolute value.
+fn heat(values: &[f32]) -> Vec<[f32; 3]> {
+    let largest = values.iter().fold(f32::MIN_POSITIVE, |largest, v| largest.max(v.abs()));
+    let color = |&value: &f32| {
+        let (share, rest) = (value.abs() / largest, 1.0 - value.abs() / largest);
+        if value >= 0.0 { [1.0 - 0.2 * share, rest, rest] } else { [rest, rest, 1.0 - 0.2 * share] }
+    };
+    values.iter().map(color).collect()
+}
+
+/// The color that the weights of a pixel and of its complement are most aligned with, over white, the denser the longer the
+/// weights are; white where the pixel speaks against the class, or there are no complements.
+fn looked_for(weights: &[Vec<f32>], sums: &[f32], channels: usize) -> Vec<[f32; 3]> {
+    let length = |weights: &[f32]| weights.iter().map(|w| w * w).sum::<f32>().sqrt();
+    let dense = dense(weights.iter().map(|weights| length(weights)).collect());
+    let color = |(weights, &sum): (&Vec<f32>, &f32)| {
+        if weights.len() != 2 * channels || sum <= 0.0 {
+            return [1.0; 3];
+        }
+        let share = |channel: usize| {
+            let [own, rest] = [channel, channels + channel].map(|at| weights[at].max(0.0));
+            own / (own + rest).max(f32::MIN_POSITIVE)
+        };
+        let shares: Vec<f32> = (0..channels).map(share).collect();
+        let density = (length(weights) / dense).min(1.0);
+        color_of(&shares).map(|share| 1.0 - density * (1.0 - share))
+    };
+    weights.iter().zip(sums).map(color).collect()
+}
+
+/// The value that one in a hundred is above.
+fn dense(mut values: Vec<f32>) -> f32 {
+    values.sort_by(f32::total_cmp);
+    values.get((values.len() * 99) / 100).copied().unwrap_or(1.0).max(f32::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heat_is_white_at_zero_and_full_at_the_largest() {
+        assert_eq!(heat(&[0.0, 2.0, -2.0]), [[1.0, 1.0, 1.0], [0.8, 0.0, 0.0], [0.0, 0.0, 0.8]]);
+    }
+
+    // Weights for red, and for what is missing to 1 of green and blue, look for red; against the class nothing is shown.
+    #[test]
+    fn the_color_looked_for_is_that_of_the_weights() {
+        let red = vec![2.0, 0.0, -1.0, 0.0, 2.0, 2.0];
+        assert_eq!(looked_for(std::slice::from_ref(&red), &[1.0], 3), [[1.0, 0.0, 0.0]]);
+        assert_eq!(looked_for(std::slice::from_ref(&red), &[-1.0], 3), [[1.0; 3]]);
+        assert_eq!(looked_for(&[red[..3].to_vec()], &[1.0], 3), [[1.0; 3]]);
+        assert_eq!(looked_for(&[vec![3.0, 1.0]], &[1.0], 1), [[0.75; 3]]);
+    }
+}
