@@ -73,6 +73,10 @@ fn a_network_that_takes_noise_away_is_trained_measured_and_audited() {
     fs::write(folder.path().join("a.png"), interp::report::png(16, 16, &[9; 768]).unwrap()).unwrap();
     let (status, _, stderr) = run(program("interp-train", folder.path()).args(["predict", "run", "a.png"]));
     assert!(status == 2 && stderr.contains("tells no classes"), "{stderr}");
+    for analysis in [&["shares", "run"][..], &["contributions", "run"], &["ablate", "run", "--node", "input"]] {
+        let (status, _, stderr) = run(program("interp-audit", folder.path()).args(analysis));
+        assert!(status == 2 && stderr.contains("was not trained to tell classes"), "{analysis:?}: {stderr}");
+    }
 }
 
 #[test]

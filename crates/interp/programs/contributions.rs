@@ -4,42 +4,30 @@ use std::path::PathBuf;
 
 use candle_core::Tensor;
 use clap::Args;
-use interp_audit::{Explained, explain};
-use interp_data::{Augment, Batch, Info, Loader, Split, renormalized};
+use interp_audit::{Explained, Pictures, explain};
+use interp_data::{Augment, Batch, Info, Loader};
 use interp_finding::{Better, Figure, Finding, Number};
-use interp_learn::{Objective, to_tensor};
+use interp_learn::to_tensor;
 use interp_net::{aligned, files};
 use interp_report::{Page, html};
 use serde_json::json;
 
-use super::checkpoint::{Which, check_fit, open_for, split};
-use super::{Ending, Machine, print};
-use crate::progress::Screen;
-use crate::{Catalog, Error, Result};
+use super::on_pictures::{OnPictures, Opened};
+use super::{Ending, print};
+use crate::{Catalog, Result};
 
 /// What pixels contribute to decisions: to the largest logit of each picture, and what they leave unexplained
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit contributions checkpoints/bcos_resnet --page contributions.html")]
 pub(super) struct Contributions {
-    /// A run folder, or a file of ours
-    checkpoint: PathBuf,
-    /// NAME[:PATH]; by default what the network was trained on
-    #[arg(long, value_name = "SPEC")]
-    data: Option<String>,
-    /// train, val or test
-    #[arg(long, default_value = "test", value_parser = split)]
-    split: Split,
+    #[command(flatten)]
+    on: OnPictures,
     /// The first N pictures
     #[arg(long, default_value_t = 12, value_name = "N")]
     count: u16,
     /// Write a page with the contributions as pictures
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    machine: Machine,
 }
 
 /// A picture with its explanation.
@@ -54,23 +42,10 @@ struct Case {
 
 impl Contributions {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let (device, workers) = self.machine.prepare()?;
-        let screen = Screen::new(self.json);
-        let which = Which::of(self.checkpoint.clone(), None);
-        let (path, file) = which.read()?;
-        let data = open_for(&file, self.data.as_deref(), catalog, &screen)?;
-        let loaded = which.network(path, file, [data.info().height, data.info().width])?;
-        check_fit(&loaded, Objective::Classify, data.info())?;
-        let Some(normalization) = &loaded.normalization else {
-            return Err(Error::Folder { path: loaded.path, problem: "a file of others".into() });
-        };
-        let data = renormalized(data, &normalization.mean, &normalization.std);
-        let info = data.info().clone();
-        let network = loaded.network.to_device(&device)?;
+        let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
+        let Pictures { data, split, workers } = pictures;
         let mut cases = vec![];
-        for batch in
-            Loader::new(data, self.split, 64, workers, Augment::default(), 0)?.in_order(Some(self.count.into()))
-        {
+        for batch in Loader::new(data, split, 64, workers, Augment::default(), 0)?.in_order(Some(self.count.into())) {
             let batch = batch?;
             let explained = explain(&network, &to_tensor(&batch, &info)?, network.graph.output())?;
             cases.extend(of_batch(&batch, explained, &info)?);
@@ -78,12 +53,12 @@ impl Contributions {
         if let Some(page) = &self.page {
             files::write_atomically(page, html(&document(&cases, &info)?)?.as_bytes())?;
         }
-        self.tell(&loaded.path, &cases, &info)
+        self.tell(&path, &cases, &info)
     }
 
     fn tell(&self, checkpoint: &std::path::Path, cases: &[Case], info: &Info) -> Result<Ending> {
         let name = |class: usize| info.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
-        if self.json {
+        if self.on.json {
             let picture = |case: &Case| {
                 let Explained { class, logit, .. } = case.explained;
                 json!({ "index": case.index, "label": name(case.label), "class": name(class), "logit": logit, "gap": case.gap })
@@ -91,7 +66,7 @@ impl Contributions {
             let pictures: Vec<_> = cases.iter().map(picture).collect();
             let checkpoint = checkpoint.display().to_string();
             let object = json!({
-                "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.split,
+                "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.on.split,
                 "largest_gap": largest_gap(cases), "pictures": pictures,
             });
             print(&object.to_string())?;

@@ -10,6 +10,7 @@ mod contributions;
 mod edit;
 mod eval;
 mod list;
+mod on_pictures;
 mod predict;
 mod shares;
 mod show;

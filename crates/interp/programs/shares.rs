@@ -3,64 +3,41 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use interp_audit::{Decision, Pictures, Share, Shares, shares};
-use interp_data::{Info, Split, renormalized};
+use interp_audit::{Decision, Share, Shares, shares};
+use interp_data::Info;
 use interp_finding::{Better, Figure, Finding, Number};
 use interp_net::{aligned, files};
 use interp_report::{Page, html};
 use serde_json::json;
 
-use super::checkpoint::{Which, check_fit, objective, open_for, split};
-use super::{Ending, Machine, print};
-use crate::progress::Screen;
-use crate::{Catalog, Error, Result};
+use super::on_pictures::{OnPictures, Opened};
+use super::{Ending, print};
+use crate::{Catalog, Result};
 
 /// What each module of a sum adds to decisions, and how well the network does without it
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit shares checkpoints/additive --page shares.html")]
 pub(super) struct SharesOf {
-    /// A run folder, or a file of ours
-    checkpoint: PathBuf,
-    /// NAME[:PATH]; by default what the network was trained on
-    #[arg(long, value_name = "SPEC")]
-    data: Option<String>,
-    /// train, val or test
-    #[arg(long, default_value = "test", value_parser = split)]
-    split: Split,
+    #[command(flatten)]
+    on: OnPictures,
     /// Tell the first N decisions one by one
     #[arg(long, default_value_t = 12, value_name = "N")]
     count: u16,
     /// Write a page
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    machine: Machine,
 }
 
 impl SharesOf {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let (device, workers) = self.machine.prepare()?;
-        let which = Which::of(self.checkpoint.clone(), None);
-        let (path, file) = which.read()?;
-        let data = open_for(&file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
-        let loaded = which.network(path, file, [data.info().height, data.info().width])?;
-        check_fit(&loaded, objective(&loaded.file, catalog), data.info())?;
-        let Some(normalization) = &loaded.normalization else {
-            return Err(Error::Folder { path: loaded.path, problem: "a file of others".into() });
-        };
-        let info = data.info().clone();
-        let data = renormalized(data, &normalization.mean, &normalization.std);
-        let pictures = Pictures { data, split: self.split, workers };
-        let found = shares(&loaded.network.to_device(&device)?, &pictures, self.count.into())?;
+        let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
+        let found = shares(&network, &pictures, self.count.into())?;
         let tables = Tables { found: &found, info: &info };
         if let Some(page) = &self.page {
             files::write_atomically(page, html(&tables.page())?.as_bytes())?;
         }
-        if self.json {
-            print(&self.object(&loaded.path.display().to_string(), &found, &info).to_string())?;
+        if self.on.json {
+            print(&self.object(&path.display().to_string(), &found, &info).to_string())?;
         } else {
             print(&aligned(&with_head(tables.modules()), 1))?;
             print(&format!("\n{}", aligned(&with_head(tables.decisions()), 4)))?;
@@ -78,7 +55,7 @@ impl SharesOf {
             json!({ "index": index, "label": label, "class": class, "rival": rival, "lead": lead })
         };
         json!({
-            "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.split, "count": found.count,
+            "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.on.split, "count": found.count,
             "accuracy": found.accuracy, "classes": info.classes,
             "modules": found.modules.iter().map(module).collect::<Vec<_>>(),
             "decisions": found.decisions.iter().map(decision).collect::<Vec<_>>(),

@@ -3,65 +3,39 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use interp_audit::{Denoising, Pictures};
-use interp_data::{Split, renormalized};
+use interp_audit::Denoising;
 use interp_finding::Finding;
 use interp_learn::{Denoise, Objective};
 use interp_net::files;
 use interp_report::{Page, html, number};
 use serde_json::json;
 
-use super::checkpoint::{Which, check_fit, objective, open_for, split};
-use super::{Ending, Machine, print};
-use crate::progress::Screen;
+use super::on_pictures::{OnPictures, Opened};
+use super::{Ending, print};
 use crate::{Catalog, Error, Result};
 
 /// Measure how well a network takes noise away, over its dial and over the noise, beside wavelet shrinkage
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit shrinkage checkpoints/soft_autoencoder --data cifar10:DIR")]
 pub(super) struct Shrinkage {
-    /// A run folder, or a file of ours
-    checkpoint: PathBuf,
-    /// NAME[:PATH]; by default what the network was trained on
-    #[arg(long, value_name = "SPEC")]
-    data: Option<String>,
-    /// train, val or test
-    #[arg(long, default_value = "test", value_parser = split)]
-    split: Split,
+    #[command(flatten)]
+    on: OnPictures,
     /// Only the first N pictures
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = super::eval::at_least_one)]
     limit: usize,
     /// Where shrinkage.json and shrinkage.html go; by default where the network's file is
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print what shrinkage.json holds
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    machine: Machine,
 }
 
 impl Shrinkage {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let (device, workers) = self.machine.prepare()?;
-        let which = Which::of(self.checkpoint.clone(), None);
-        let (path, file) = which.read()?;
-        let objective = objective(&file, catalog);
+        let Opened { path, network, objective, info, pictures } = self.on.open(catalog)?;
         let Objective::Denoise(Denoise { noise }) = objective else {
             return Err(Error::Folder { path, problem: "its network was not trained to take noise away".into() });
         };
-        let data = open_for(&file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
-        let loaded = which.network(path, file, [32, 32])?;
-        check_fit(&loaded, objective, data.info())?;
-        let data = match &loaded.normalization {
-            Some(normalization) => renormalized(data, &normalization.mean, &normalization.std),
-            None => data,
-        };
-        let name = data.info().name.clone();
-        let network = loaded.network.to_device(&device)?;
-        let pictures = Pictures { data, split: self.split, workers };
         let finding = Denoising { net: &network, pictures: &pictures, limit: self.limit, noise }.finding()?;
-        self.write(&loaded.path, &name, noise, &finding)?;
+        self.write(&path, &info.name, noise, &finding)?;
         Ok(Ending::Fine)
     }
 
@@ -74,7 +48,7 @@ impl Shrinkage {
         files::write_atomically(&folder.join("shrinkage.json"), &serde_json::to_vec_pretty(&object)?)?;
         let page = folder.join("shrinkage.html");
         files::write_atomically(&page, html(&page_of(&shown, data, noise, finding))?.as_bytes())?;
-        if self.json {
+        if self.on.json {
             return print(&object.to_string());
         }
         for (name, value) in &finding.numbers {

@@ -1,0 +1,77 @@
+//! What analyses of a network over pictures share: their arguments, and opening what these name.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use interp_audit::Pictures;
+use interp_data::{Info, Split, renormalized};
+use interp_learn::Objective;
+use interp_net::Network;
+
+use super::Machine;
+use super::checkpoint::{Which, check_fit, objective, open_for, split};
+use crate::progress::Screen;
+use crate::{Catalog, Error, Result};
+
+/// A network, and pictures to look at it with.
+#[derive(Args, Debug)]
+pub(super) struct OnPictures {
+    /// A run folder, or a file of ours
+    checkpoint: PathBuf,
+    /// NAME[:PATH]; by default what the network was trained on
+    #[arg(long, value_name = "SPEC")]
+    data: Option<String>,
+    /// train, val or test
+    #[arg(long, default_value = "test", value_parser = split)]
+    pub(super) split: Split,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// What they name.
+pub(super) struct Opened {
+    /// The network's file.
+    pub(super) path: PathBuf,
+    /// The network, where it is to be run.
+    pub(super) network: Network,
+    /// What it was trained for.
+    pub(super) objective: Objective,
+    /// What is said of the data.
+    pub(super) info: Info,
+    /// The pictures, normalized as the network wants them.
+    pub(super) pictures: Pictures,
+}
+
+impl OnPictures {
+    /// Reads the network and opens the pictures.
+    pub(super) fn open(&self, catalog: &Catalog) -> Result<Opened> {
+        let (device, workers) = self.machine.prepare()?;
+        let which = Which::of(self.checkpoint.clone(), None);
+        let (path, file) = which.read()?;
+        let objective = objective(&file, catalog);
+        let data = open_for(&file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        let loaded = which.network(path, file, [data.info().height, data.info().width])?;
+        check_fit(&loaded, objective, data.info())?;
+        let Some(normalization) = &loaded.normalization else {
+            return Err(Error::Folder { path: loaded.path, problem: "a file of others".into() });
+        };
+        let data = renormalized(data, &normalization.mean, &normalization.std);
+        let info = data.info().clone();
+        let pictures = Pictures { data, split: self.split, workers };
+        Ok(Opened { network: loaded.network.to_device(&device)?, path: loaded.path, objective, info, pictures })
+    }
+
+    /// The same of a network that tells classes.
+    pub(super) fn open_classifier(&self, catalog: &Catalog) -> Result<Opened> {
+        let opened = self.open(catalog)?;
+        match opened.objective {
+            Objective::Classify => Ok(opened),
+            Objective::Denoise(_) => {
+                Err(Error::Folder { path: opened.path, problem: "its network was not trained to tell classes".into() })
+            }
+        }
+    }
+}
