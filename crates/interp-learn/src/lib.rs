@@ -19,7 +19,7 @@ pub use fit::{Event, Fitted, Flow, Steering, Task, fit};
 pub use objective::{Denoise, Objective, Score};
 pub use optimizer::{AdamW, Optimizer, Sgd};
 pub use schedule::Schedule;
-pub use settings::{Group, Phase, Train};
+pub use settings::{ClassLoss, Group, Phase, Train};
 pub use snapshot::Snapshot;
 pub use trainer::{Best, Clock, Trainer};
 

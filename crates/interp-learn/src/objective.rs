@@ -5,12 +5,12 @@ use std::fmt;
 use candle_core::{DType, Device, Tensor};
 use interp_data::{Batch, Info, Noise};
 use interp_net::finding::Unfit;
-use interp_net::ops::{Targets, cross_entropy};
+use interp_net::ops::{Targets, binary_cross_entropy, cross_entropy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::{hits, to_tensor};
-use crate::{Result, Task, Train};
+use crate::{ClassLoss, Result, Task, Train};
 
 /// What a network is trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,10 +59,16 @@ impl Objective {
     /// # Errors
     /// The first key whose value cannot be used, from the recipe's root on.
     pub fn check(&self, train: &Train) -> Result<(), Unfit> {
-        let Self::Denoise(Denoise { noise }) = *self else { return Ok(()) };
+        let is_binary = train.loss == ClassLoss::Binary;
+        let Self::Denoise(Denoise { noise }) = *self else {
+            let softmax = "is not for a `loss` that takes each class by itself";
+            Unfit::unless(!is_binary || train.label_smoothing == 0.0, "train.label_smoothing", softmax)?;
+            return Unfit::unless(!is_binary || !train.balance_classes, "train.balance_classes", softmax);
+        };
         let usable = noise > 0.0 && noise <= 1.0;
         Unfit::unless(usable, "objective.denoise.noise", format!("must be above 0 and up to 1, not {noise}"))?;
         let classes = "is about classes, which this objective does not tell";
+        Unfit::unless(!is_binary, "train.loss", classes)?;
         Unfit::unless(train.label_smoothing == 0.0, "train.label_smoothing", classes)?;
         Unfit::unless(!train.balance_classes, "train.balance_classes", classes)
     }
@@ -99,8 +105,13 @@ impl Objective {
     pub(crate) fn loss(&self, task: &Task<'_>, output: &Tensor, batch: &Batch, info: &Info) -> Result<Loss> {
         match self {
             Self::Classify => {
-                let smoothing = task.settings.label_smoothing;
-                let found = cross_entropy(output, Targets::Classes(&batch.labels), smoothing, task.class_weights)?;
+                let Train { label_smoothing: smoothing, loss, .. } = *task.settings;
+                let found = match loss {
+                    ClassLoss::CrossEntropy => {
+                        cross_entropy(output, Targets::Classes(&batch.labels), smoothing, task.class_weights)?
+                    }
+                    ClassLoss::Binary => binary_cross_entropy(output, &batch.labels)?,
+                };
                 Ok(Loss { value: found.loss, grad: found.grad })
             }
             Self::Denoise(denoise) => denoise.loss(output, batch, info),
@@ -310,6 +321,11 @@ mod tests {
             assert_eq!(denoise(noise).check(&Train::default()).unwrap_err().key, "objective.denoise.noise");
         }
         assert_eq!(denoise(0.1).check(&smooth).unwrap_err().key, "train.label_smoothing");
+        let binary = Train { loss: ClassLoss::Binary, ..Train::default() };
+        assert_eq!(denoise(0.1).check(&binary).unwrap_err().key, "train.loss");
+        assert!(Objective::Classify.check(&binary).is_ok());
+        let both = Train { label_smoothing: 0.1, ..binary };
+        assert_eq!(Objective::Classify.check(&both).unwrap_err().key, "train.label_smoothing");
         let balanced = Train { balance_classes: true, ..Train::default() };
         assert_eq!(denoise(0.1).check(&balanced).unwrap_err().key, "train.balance_classes");
     }

@@ -14,6 +14,8 @@ pub struct Train {
     pub batch: usize,
     /// Batches whose gradients are averaged before a step.
     pub accumulate: usize,
+    /// What a classifier is trained by; on validation and test its loss is cross-entropy in any case.
+    pub loss: ClassLoss,
     /// Share of the target that is spread over all classes, in [0, 1).
     pub label_smoothing: f64,
     /// Classes weigh inversely to how often they occur in train.
@@ -35,6 +37,7 @@ impl Default for Train {
         Self {
             batch: 64,
             accumulate: 1,
+            loss: ClassLoss::CrossEntropy,
             label_smoothing: 0.0,
             balance_classes: false,
             clip: 0.0,
@@ -44,6 +47,24 @@ impl Default for Train {
             phase: vec![Phase::default()],
         }
     }
+}
+
+impl Train {
+    /// Leaves the names of priors out: the settings of a network that no prior steers.
+    pub fn without_priors(&mut self) {
+        self.phase.iter_mut().for_each(|phase| phase.priors = None);
+    }
+}
+
+/// How far the logits of a picture are from its label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassLoss {
+    /// One of the classes: the cross-entropy of the softmax.
+    CrossEntropy,
+    /// A yes or no for each class: the sum over classes of their binary cross-entropies, logits of 0 standing for the probability
+    /// 1/K. Evidence for a class is then more than evidence against others, as in B-cos networks.
+    Binary,
 }
 
 /// Nodes that are trained in their own way.

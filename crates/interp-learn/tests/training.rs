@@ -12,7 +12,8 @@ use interp_learn::prior::{
     Prior, Rule, Scope, Slimming, State, Step, Term,
 };
 use interp_learn::{
-    AdamW, Event, Fitted, Flow, Group, Objective, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train, Trainer, fit,
+    AdamW, ClassLoss, Event, Fitted, Flow, Group, Objective, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train,
+    Trainer, fit,
 };
 use interp_net::finding::{Bank, Claim};
 use interp_net::{Graph, Keep, Mode, Network, Node, Op, Params, Role};
@@ -172,6 +173,20 @@ fn clipping_shortens_the_step_and_keeps_its_direction() {
     close(&short, &long.iter().map(|v| v * scale).collect::<Vec<_>>(), 1e-6);
     let (loose, _) = train(&Train { clip: 1e3, ..two_steps() }, network(true), &[]);
     close(&only(&loose), &long, 0.0);
+}
+
+// With logits of ln 2, three of them, each class has the probability 1/2 for itself: biases go down by half of the rate each, and up
+// by the rate times how often theirs is the label; -0.1 (3/2 - 1) together. A softmax would leave their sum.
+#[test]
+fn a_yes_or_no_for_each_class() {
+    let mut net = network(false);
+    let [weight, bias] = [Role::Weight, Role::Bias].map(|role| position(&net, "head", role));
+    net.params.set(weight, net.params.list()[weight].value.zeros_like().unwrap()).unwrap();
+    net.params.set(bias, Tensor::new(&[std::f32::consts::LN_2; 3], &Device::Cpu).unwrap()).unwrap();
+    let binary = Train { loss: ClassLoss::Binary, ..two_steps() };
+    let (path, _) = train(&binary, net, &[]);
+    let sum = |step: usize| path[step][bias].iter().sum::<f32>();
+    assert!((sum(1) - sum(0) + 0.05).abs() < 1e-6, "{}", sum(1) - sum(0));
 }
 
 #[test]

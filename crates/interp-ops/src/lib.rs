@@ -21,6 +21,7 @@
 pub mod banks;
 mod batch_norm;
 mod bcos_conv2d;
+mod binary_cross_entropy;
 mod channels;
 mod concat;
 mod conv2d;
@@ -56,6 +57,7 @@ pub use batch_norm::{
     batch_norm_train, batch_norm_train_backward, uncentered_norm_backward, uncentered_norm_eval, uncentered_norm_train,
 };
 pub use bcos_conv2d::{BCosConv2d, bcos_conv2d, bcos_conv2d_backward, bcos_conv2d_held_backward};
+pub use binary_cross_entropy::binary_cross_entropy;
 pub use concat::{concat, concat_backward};
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d, conv_transpose2d_backward};
 pub use conv2d::{Conv2d, conv2d, conv2d_backward, conv2d_batch_norm_eval};
