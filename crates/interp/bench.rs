@@ -103,7 +103,18 @@ impl Row {
         self.holds == self.seeds
     }
 
-    /// The cells of its line in a table. What was claimed and is not so is struck out.
+    /// What its line in a table begins with, no other's.
+    fn key(&self) -> String {
+        format!("| `{}` | {} |", self.name, self.data)
+    }
+
+    /// Its line in a table.
+    fn line(&self) -> String {
+        let first = [format!("`{}`", self.name), self.data.clone()];
+        line(&first.into_iter().chain(self.cells()).collect::<Vec<_>>())
+    }
+
+    /// The cells of its line after these two. What was claimed and is not so is struck out.
     fn cells(&self) -> [String; 7] {
         let claims: Vec<String> =
             self.claims.iter().map(|claim| format!("{}: {}", claim.statement, claim.shown.join(", "))).collect();
@@ -143,30 +154,39 @@ const HEADINGS: [&str; 9] = [
     "seconds",
 ];
 
-/// The table in Markdown.
-pub fn markdown(rows: &[Row]) -> String {
-    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
+/// The table in Markdown, with these lines.
+fn table(lines: &[String]) -> String {
     let head = line(&HEADINGS.map(str::to_owned));
     let rule = format!("|{}", "---|".repeat(HEADINGS.len()));
-    let body = rows.iter().map(|row| {
-        let first = [format!("`{}`", row.name), row.data.clone()];
-        line(&first.into_iter().chain(row.cells()).collect::<Vec<_>>())
-    });
-    [head, rule].into_iter().chain(body).collect::<Vec<_>>().join("\n")
+    [head, rule].into_iter().chain(lines.iter().cloned()).collect::<Vec<_>>().join("\n")
+}
+
+fn line(cells: &[String]) -> String {
+    format!("| {} |", cells.join(" | "))
+}
+
+/// The table of these rows in Markdown.
+pub fn markdown(rows: &[Row]) -> String {
+    table(&rows.iter().map(Row::line).collect::<Vec<_>>())
 }
 
 /// What stands around the table in a file.
 const MARKS: [&str; 2] = ["<!-- table: written by interp-bench -->\n", "<!-- end of table -->"];
 
-/// A page with its table replaced, or with the table at its end where it has none yet.
-pub fn with_table(page: &str, table: &str) -> String {
+/// A page with these rows in its table, or with the table at its end where it has none yet. Rows of other recipes or data stay
+/// as they are: recipes that need other settings can be run apart. In order of names.
+pub fn with_rows(page: &str, rows: &[Row]) -> String {
     let [begin, end] = MARKS;
-    let marked = format!("{begin}\n{table}\n\n{end}");
-    let place = page.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
-    match place {
-        Some((before, after)) => format!("{before}{marked}{after}"),
-        None => format!("{page}\n{marked}\n"),
-    }
+    let place = page.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?)));
+    let (before, old, after) = match place {
+        Some((before, (old, after))) => (before.to_owned(), old, after),
+        None => (format!("{page}\n"), "", "\n"),
+    };
+    let is_new = |old: &str| rows.iter().any(|row| old.starts_with(&row.key()));
+    let kept = old.lines().filter(|old| old.starts_with("| `") && !is_new(old)).map(str::to_owned);
+    let mut lines: Vec<String> = kept.chain(rows.iter().map(Row::line)).collect();
+    lines.sort();
+    format!("{before}{begin}\n{}\n\n{end}{after}", table(&lines))
 }
 
 #[cfg(test)]
@@ -183,16 +203,14 @@ mod tests {
         assert_eq!((found.show(2), Spread::of(&[2.0]).show(1)), ("2.33 ± 1.53".into(), "2.0".into()));
     }
 
-    #[test]
-    fn a_failed_row_is_struck_out() {
+    fn row(name: &str, holds: usize) -> Row {
         let one = Spread::of(&[98.0]);
-        let claims = vec![Claimed { statement: "zeros ≥ 90 %".into(), shown: vec!["89 %".into()] }];
-        let row = |holds| Row {
-            name: "a".into(),
+        Row {
+            name: name.into(),
             data: "concepts".into(),
             seeds: 1,
             holds,
-            claims: claims.clone(),
+            claims: vec![Claimed { statement: "zeros ≥ 90 %".into(), shown: vec!["89 %".into()] }],
             measure: "accuracy",
             unit: "%",
             score: one,
@@ -200,8 +218,12 @@ mod tests {
             tax: None,
             nonzero: one,
             seconds: one,
-        };
-        let table = markdown(&[row(1), row(0)]);
+        }
+    }
+
+    #[test]
+    fn a_failed_row_is_struck_out() {
+        let table = markdown(&[row("a", 1), row("b", 0)]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(lines[2].contains("| zeros ≥ 90 %: 89 % | 1 of 1 | 98.00 |"));
@@ -209,10 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_replaces_the_one_before_and_nothing_else() {
-        let first = with_table("# Page\n", "| one |");
-        let second = with_table(&format!("{first}After.\n"), "| two |");
+    fn rows_replace_their_own_and_no_others() {
+        let first = with_rows("# Page\n", &[row("ab", 1), row("b", 1)]);
+        let second = with_rows(&format!("{first}After.\n"), &[row("b", 0), row("a", 1)]);
         assert!(second.starts_with("# Page\n") && second.ends_with("After.\n"));
-        assert!(second.contains("| two |") && !second.contains("| one |"));
+        let names: Vec<&str> = second.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(names, ["a", "ab", "b"]);
+        assert_eq!(second.matches("~~98.00~~").count(), 1);
+        assert_eq!(second.matches("| recipe |").count(), 1);
+        assert_eq!(with_rows(&second, &[]), second);
     }
 }

@@ -223,6 +223,15 @@ impl Folder {
         }
         Ok(Some((state, file.tensors)))
     }
+
+    /// The events in the log so far. A last line that is not whole is left out.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn events(&self) -> Result<Vec<serde_json::Value>> {
+        let text = fs::read_to_string(self.log()).map_err(io(&self.log()))?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
 }
 
 fn io(path: &Path) -> impl Fn(std::io::Error) -> Error {
@@ -269,14 +278,5 @@ impl Log {
     pub fn synced(&self) -> Result<u64> {
         self.file.sync_data().map_err(io(&self.path))?;
         Ok(self.length)
-    }
-
-    /// The events so far. A last line that is not whole is left out.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub fn events(&self) -> Result<Vec<serde_json::Value>> {
-        let text = fs::read_to_string(&self.path).map_err(io(&self.path))?;
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 }

@@ -9,6 +9,7 @@ use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Objective, Steering};
 use interp_net::zoo::Architecture;
 use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe};
+use serde_json::json;
 
 use crate::folder::Stage;
 use crate::recipe::{Common, Recipe};
@@ -147,6 +148,19 @@ impl Plan {
         let mut network = Network::new(graph.clone(), self.common.seed)?;
         model.start(&mut network)?;
         Ok(network)
+    }
+
+    /// The hash of all that the twin follows from: recipes that have the same have the same twin, to the bit.
+    ///
+    /// # Errors
+    /// If a setting cannot be written.
+    pub fn twin_hash(&self) -> Result<String> {
+        let mut common = self.common.clone();
+        common.name.clear();
+        common.train.without_priors();
+        let (twin, info) = (self.network(Stage::Twin)?.graph, self.info());
+        let all = json!([common, twin, &self.data_hash, &info.mean, &info.std, sizes(&self.data)]);
+        Ok(interp_net::sealed::digest(&all.to_string()))
     }
 
     /// What is said of the data in files and reports.

@@ -35,6 +35,8 @@ pub struct Options<'a> {
     pub save_every: Duration,
     /// Becomes true when the run should stop at the next step.
     pub stop: &'a AtomicBool,
+    /// A finished run whose twin is this run's too: it is copied, and not trained again.
+    pub twin: Option<Folder>,
 }
 
 /// How a run ended.
@@ -119,6 +121,9 @@ impl Sitting<'_> {
 
     /// Trains the network of a stage and writes it; false if asked to stop before.
     fn train(&mut self, stage: Stage, saved: Option<Saved>) -> Result<bool> {
+        if let (Stage::Twin, None, Some(run)) = (stage, &saved, &self.options.twin) {
+            return self.copy_twin(run).map(|()| true);
+        }
         let plan = self.plan;
         let nothing: &[Steering] = &[];
         let (priors, claims) = match stage {
@@ -134,7 +139,7 @@ impl Sitting<'_> {
         };
         let mut settings = plan.common.train.clone();
         if stage == Stage::Twin {
-            settings.phase.iter_mut().for_each(|phase| phase.priors = None);
+            settings.without_priors();
         }
         let task = Task {
             objective: plan.common.objective,
@@ -169,6 +174,18 @@ impl Sitting<'_> {
                 Ok(true)
             }
         }
+    }
+
+    /// Takes the twin of another run, with what that run's log says of its training.
+    fn copy_twin(&mut self, run: &Folder) -> Result<()> {
+        let (from, info) = (run.model(Stage::Twin), self.plan.info());
+        let file = Checkpoint::read(&from)?;
+        let network = file.network(&from, None, [info.height, info.width])?;
+        let epoch = file.meta.map_or(0, |meta| meta.epoch);
+        let meta = self.plan.meta(network.graph, &[], epoch);
+        Checkpoint::write(&self.folder.model(Stage::Twin), &network.params, &meta)?;
+        let of_twin = |event: &serde_json::Value| event["stage"] == json!(Stage::Twin);
+        run.events()?.iter().filter(|event| of_twin(event)).try_for_each(|event| self.log.line(event))
     }
 
     /// Takes the main network from a state of the twin, and writes its file anew: the state alone is enough.
@@ -219,7 +236,7 @@ impl Sitting<'_> {
 
     /// Measures everything on the saved files, and writes the summary and the report.
     fn finish(&mut self) -> Result<Summary> {
-        let events = self.log.events()?;
+        let events = self.folder.events()?;
         let main = self.examine(Stage::Main)?;
         let twin = self.plan.has_twin().then(|| self.examine(Stage::Twin)).transpose()?;
         let difference =

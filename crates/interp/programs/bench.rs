@@ -1,5 +1,6 @@
 //! `interp-bench`: recipes beside their twins, over several seeds.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use super::train::{STOP, stop_on_interrupt};
 use super::{Ending, Machine, exit, print};
-use crate::bench::{Row, markdown, with_table};
+use crate::bench::{Row, markdown, with_rows};
 use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::progress::{Screen, tell};
@@ -40,7 +41,7 @@ struct Cli {
     /// Folder of the runs. What is finished there is kept, and what was stopped goes on
     #[arg(long, value_name = "DIR", default_value = "checkpoints/bench")]
     out: PathBuf,
-    /// Put the table into this page, in place of the one that it has
+    /// Put the rows into the table of this page, in place of those that it has of the same recipes and data
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
     /// Print one JSON object
@@ -66,16 +67,17 @@ pub fn bench(catalog: &Catalog) -> ExitCode {
 impl Cli {
     fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let (device, workers) = self.machine.prepare()?;
-        let options = Options { device, workers, save_every: Duration::from_secs(60), stop: &STOP };
+        let save_every = Duration::from_secs(60);
+        let mut options = Options { device, workers, save_every, stop: &STOP, twin: None };
         // A recipe that cannot be read must not stop the others half-way.
         let recipes = self.recipes.iter().map(|path| self.recipe(path, 0, catalog).map(|_| path));
         let recipes = recipes.collect::<Result<Vec<_>>>()?;
         stop_on_interrupt();
-        let mut rows = vec![];
+        let (mut rows, mut twins) = (vec![], BTreeMap::new());
         for path in recipes {
             let mut runs = vec![];
             for &seed in &self.seeds {
-                match self.cell(self.recipe(path, seed, catalog)?, seed, &options)? {
+                match self.cell(self.recipe(path, seed, catalog)?, seed, &mut options, &mut twins)? {
                     Some(summary) => runs.push(summary),
                     None => return Ok(Ending::Interrupted),
                 }
@@ -90,8 +92,15 @@ impl Cli {
         Recipe::read(path, &overrides.collect::<Vec<_>>(), catalog)
     }
 
-    /// One run, in a folder of its own: another recipe or seed has another. `None` if it was stopped.
-    fn cell(&self, recipe: Recipe, seed: u32, options: &Options<'_>) -> Result<Option<Summary>> {
+    /// One run, in a folder of its own: another recipe or seed has another. `None` if it was stopped. A twin that one of `twins`,
+    /// finished runs by the hash of theirs, has already is not trained again.
+    fn cell(
+        &self,
+        recipe: Recipe,
+        seed: u32,
+        options: &mut Options<'_>,
+        twins: &mut BTreeMap<String, Folder>,
+    ) -> Result<Option<Summary>> {
         let mut screen = Screen::new(self.quiet);
         let plan = {
             let bar = screen.units("data");
@@ -101,8 +110,15 @@ impl Cli {
         let folder = Folder::new(self.out.join(name));
         let start = if folder.is_begun() { Start::Resume } else { Start::Fresh };
         screen.say(&folder.root().display().to_string());
+        let twin = plan.twin_hash()?;
+        options.twin = twins.get(&twin).cloned();
         match run::run(&plan, &folder, start, options, &mut screen)? {
-            Outcome::Finished(summary) => Ok(Some(*summary)),
+            Outcome::Finished(summary) => {
+                if summary.twin.is_some() {
+                    twins.entry(twin).or_insert(folder);
+                }
+                Ok(Some(*summary))
+            }
             Outcome::Stopped => {
                 tell("stopped; the same command goes on");
                 Ok(None)
@@ -111,7 +127,6 @@ impl Cli {
     }
 
     fn report(&self, rows: &[Row]) -> Result<Ending> {
-        let table = markdown(rows);
         if let Some(path) = &self.markdown {
             let page = match std::fs::read_to_string(path) {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -119,9 +134,9 @@ impl Cli {
                 }
                 page => page.unwrap_or_default(),
             };
-            files::write_atomically(path, with_table(&page, &table).as_bytes())?;
+            files::write_atomically(path, with_rows(&page, rows).as_bytes())?;
         }
-        print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { table })?;
+        print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { markdown(rows) })?;
         Ok(if rows.iter().all(Row::all_hold) { Ending::Fine } else { Ending::Failed })
     }
 }

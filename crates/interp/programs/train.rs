@@ -184,7 +184,7 @@ impl Train {
         }
         stop_on_interrupt();
         let profile = self.profile.then(Profile::begin).transpose()?;
-        let options = Options { device, workers, save_every, stop: &STOP };
+        let options = Options { device, workers, save_every, stop: &STOP, twin: None };
         let outcome = run::run(&plan, &folder, self.start(), &options, &mut screen)?;
         if let Some(profile) = profile {
             profile.write_trace(&folder.trace())?;

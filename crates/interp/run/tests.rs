@@ -70,19 +70,52 @@ nodes = ["features.*"]
 target = 0.5
 "#;
 
-#[test]
-fn a_structure_that_a_prior_has_changed_is_in_the_file() {
+fn plan(text: &str) -> Plan {
     let mut catalog = Catalog::default();
     catalog.priors.push(&CAPPED);
-    let recipe = Recipe::parse("test", RECIPE, &catalog).unwrap();
-    let plan = Plan::new(recipe, &|_, _| {}).unwrap();
+    Plan::new(Recipe::parse("test", text, &catalog).unwrap(), &|_, _| {}).unwrap()
+}
+
+/// Runs a recipe in a folder, with the twin of another run where there is one.
+fn finish(text: &str, folder: &Folder, twin: Option<Folder>) -> Summary {
+    let plan = plan(text);
+    let stop = AtomicBool::new(false);
+    let options = Options { device: Device::Cpu, workers: 0, save_every: Duration::from_secs(60), stop: &stop, twin };
+    let outcome = run(&plan, folder, Start::Fresh, &options, &mut Screen::new(true)).unwrap();
+    let Outcome::Finished(summary) = outcome else { panic!("stopped") };
+    *summary
+}
+
+#[test]
+fn a_structure_that_a_prior_has_changed_is_in_the_file() {
     let place = tempfile::tempdir().unwrap();
     let folder = Folder::new(place.path().join("run"));
-    let stop = AtomicBool::new(false);
-    let options = Options { device: Device::Cpu, workers: 0, save_every: Duration::from_secs(60), stop: &stop };
-    let outcome = run(&plan, &folder, Start::Fresh, &options, &mut Screen::new(true)).unwrap();
-    let Outcome::Finished(summary) = outcome else { panic!("stopped") };
+    let summary = finish(RECIPE, &folder, None);
     assert!(summary.claims[0].holds);
     let has_cap = |stage| Checkpoint::read(&folder.model(stage)).unwrap().meta.unwrap().graph.id("cap").is_ok();
     assert!(has_cap(Stage::Main) && !has_cap(Stage::Twin));
+}
+
+/// The twin of a recipe with other priors is the same one to the bit, and a copy of it leaves the same results.
+#[test]
+fn a_twin_is_trained_once() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = |name: &str| Folder::new(place.path().join(name));
+    let other =
+        RECIPE.replace("target = 0.5", "target = 0.25").replace("name = \"capped\"\n\n", "name = \"other\"\n\n");
+    finish(RECIPE, &folder("one"), None);
+    let trained = finish(&other, &folder("trained"), None);
+    let copied = finish(&other, &folder("copied"), Some(folder("one")));
+    let file = |name: &str| std::fs::read(folder(name).model(Stage::Twin)).unwrap();
+    assert!(file("trained") == file("copied"));
+    let twin = |summary: &Summary| serde_json::to_string(&summary.twin).unwrap();
+    assert_eq!(twin(&trained), twin(&copied));
+    let epochs = |name: &str| folder(name).events().unwrap().len();
+    assert_eq!(epochs("trained"), epochs("copied"));
+    let hash = |text: &str| plan(text).twin_hash().unwrap();
+    assert_eq!(hash(RECIPE), hash(&other));
+    for (from, to) in [("batch = 20", "batch = 10"), ("train = 40", "train = 50"), ("width = 0.0625", "width = 0.125")]
+    {
+        assert_ne!(hash(RECIPE), hash(&RECIPE.replace(from, to)), "{to}");
+    }
 }
