@@ -57,7 +57,7 @@ struct Sweep<'a> {
     needed: Vec<bool>,
     /// Parameters wanted.
     wanted: Vec<bool>,
-    /// Whether the cosines of B-cos convolutions are held as they are.
+    /// Whether the cosines of B-cos convolutions, and gates, are held as they are.
     held: bool,
     grads: Grads,
 }
@@ -73,8 +73,8 @@ impl Network {
     }
 
     /// The linear map that a pass in evaluation was, from the activation of the node `at` to the sum over seeds of `<seed,
-    /// activation>`: its gradient where the cosines of B-cos convolutions are held as they are, as every gradient holds what
-    /// ReLUs let pass, where maxima lie, and what norms divide by in evaluation. Of the shape of the activation of `at`.
+    /// activation>`: its gradient where the cosines of B-cos convolutions, and gates, are held as they are, as every gradient holds
+    /// what ReLUs let pass, where maxima lie, and what norms divide by in evaluation. Of the shape of the activation of `at`.
     ///
     /// Where nothing is added between `at` and the seeds (no bias, shift, mean or threshold), its product with the activation is
     /// the sum itself, and each of the products is a contribution to it (Böhle et al. 2022, arXiv 2205.10268, section 3.1).
@@ -154,6 +154,7 @@ impl Sweep<'_> {
             Op::BatchNorm { .. } => self.batch_norm(id, &grad, Then::Nothing),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Concat => self.concat(id, &grad),
+            Op::Gated { channel } => self.gated(id, channel, &grad),
             Op::Relu
             | Op::KWinners { .. }
             | Op::OnOff
@@ -166,6 +167,7 @@ impl Sweep<'_> {
             | Op::UpsampleBilinear { .. }
             | Op::Describe { .. }
             | Op::Saliency
+            | Op::Route { .. }
             | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
     }
@@ -183,6 +185,16 @@ impl Sweep<'_> {
             first += channels;
         }
         Ok(())
+    }
+
+    /// To what is multiplied, and to its gate.
+    fn gated(&mut self, id: NodeId, channel: usize, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let inputs = &network.graph.nodes()[id].inputs;
+        let (x, gate) = (self.tape.at(&network.graph, inputs[0])?, self.tape.at(&network.graph, inputs[1])?);
+        let found = network.named(id, ops::gated_backward(x, gate, channel, grad))?;
+        self.flow(inputs[0], found.input)?;
+        if self.held { Ok(()) } else { self.flow(inputs[1], found.gate) }
     }
 
     /// Operations without parameters, with one input.
@@ -219,6 +231,7 @@ impl Sweep<'_> {
             }
             (Op::Relu | Op::KWinners { .. }, _) => ops::relu_backward(&self.again(id)?, grad),
             (Op::Saliency, _) => ops::saliency_backward(self.tape.at(&self.network.graph, input)?, grad),
+            (&Op::Route { top }, _) => ops::route_backward(self.tape.at(&self.network.graph, input)?, grad, top),
             _ => return Err(NetError::NotKept(node.name.clone())),
         };
         let below = self.network.named(id, result)?;

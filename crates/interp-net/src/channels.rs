@@ -45,6 +45,7 @@ impl Graph {
                 | Op::OnOff
                 | Op::Complement
                 | Op::Saliency
+                | Op::Route { .. }
                 | Op::Describe { .. } => {
                     node.inputs.iter().chain([&id]).for_each(|&node| ties.fix(node));
                 }
@@ -58,6 +59,10 @@ impl Graph {
                         ties.tie(id, first, input);
                         first += of_input(index);
                     }
+                }
+                Op::Gated { .. } => {
+                    ties.tie(id, 0, node.inputs[0]);
+                    ties.fix(node.inputs[1]);
                 }
                 Op::BatchNorm { .. }
                 | Op::UncenteredNorm { .. }

@@ -132,8 +132,10 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
                 let of_each = first.iter().zip(thresholds.iter().cycle());
                 of_each.map(|(constant, &theta)| constant.map(|value| curve.of(value, theta))).collect()
             }
-            // Padding is zero: only zeros stay the same at the borders.
-            Op::AvgPool { .. } => first.iter().map(|constant| constant.filter(|value| *value == 0.0)).collect(),
+            // Padding is zero: only zeros stay the same at the borders, and behind a gate.
+            Op::AvgPool { .. } | Op::Gated { .. } => {
+                first.iter().map(|constant| constant.filter(|value| *value == 0.0)).collect()
+            }
             Op::MaxPool { .. }
             | Op::AdaptiveAvgPool { .. }
             | Op::GlobalAvgPool
@@ -156,6 +158,7 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
             | Op::OnOff
             | Op::Describe { .. }
             | Op::Complement
+            | Op::Route { .. }
             | Op::Saliency => vec![None; channels],
         };
         constants.push(found);

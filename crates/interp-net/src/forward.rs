@@ -260,6 +260,8 @@ impl Network {
                 Ok(sum)
             }
             Op::Saliency => ops::saliency(x),
+            Op::Route { top } => ops::route(x, top),
+            Op::Gated { channel } => ops::gated(x, inputs[1], channel),
             Op::Concat => ops::concat(inputs),
             Op::OnOff => ops::on_off(x),
             Op::Complement => ops::complement(x),

@@ -216,8 +216,9 @@ impl Graph {
         (users == 1).then_some(input)
     }
 
-    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, norms, descriptions and saliency, the outputs
-    /// of B-cos convolutions, thresholds (of hard ones the inputs) and k winners, and those of ReLUs that follow no batch norm alone.
+    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, norms, descriptions, saliency, routing and
+    /// gates, the outputs of B-cos convolutions, thresholds (of hard ones the inputs) and k winners, and those of ReLUs that follow no
+    /// batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
@@ -228,7 +229,9 @@ impl Graph {
                 | Op::BatchNorm { .. }
                 | Op::Describe { .. }
                 | Op::UncenteredNorm { .. }
+                | Op::Route { .. }
                 | Op::Saliency => read[node.inputs[0]] = true,
+                Op::Gated { .. } => node.inputs.iter().for_each(|&input| read[input] = true),
                 Op::BCosConv2d { .. } => (read[node.inputs[0]], read[id]) = (true, true),
                 Op::Threshold { curve, .. } if curve.reads_input() => read[node.inputs[0]] = true,
                 Op::Threshold { .. } | Op::KWinners { .. } => read[id] = true,
@@ -395,6 +398,14 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),
         &Op::Linear { out_features, .. } if inputs[0].len() == 1 && out_features > 0 => Ok(vec![out_features]),
         Op::Linear { .. } => Err(format!("needs a vector of features and at least one output, not {:?}", inputs[0])),
+        &Op::Route { top } => match *inputs[0] {
+            [count] if (1..=count).contains(&top) => Ok(vec![count]),
+            _ => Err(format!("needs a vector, and 1 or more of its numbers to stay, not {:?} and {top}", inputs[0])),
+        },
+        &Op::Gated { channel } => match *inputs[1] {
+            [count] if channel < count => Ok(inputs[0].to_vec()),
+            _ => Err(format!("needs a vector of gates with a channel {channel}, not {:?}", inputs[1])),
+        },
         Op::Add => match inputs.iter().all(|shape| *shape == inputs[0]) {
             true => Ok(inputs[0].to_vec()),
             false => Err(format!("adds inputs of one shape, not {inputs:?}")),

@@ -159,6 +159,17 @@ pub enum Op {
     },
     /// How far the colors around each pixel lie from the picture's mean color: `(C, H, W)` to `(1, H, W)`.
     Saliency,
+    /// Softmax of a vector, of which the largest probabilities stay as they are and the others become 0; of equal ones the first
+    /// stay.
+    Route {
+        /// Probabilities that are not 0, at most.
+        top: usize,
+    },
+    /// Its first input times one number for each picture: a channel of its second, a vector.
+    Gated {
+        /// The channel of the second input.
+        channel: usize,
+    },
     /// Sum of its inputs, all of one shape.
     Add,
     /// Channels of its inputs one after another: maps of one height and width, or vectors.
@@ -287,6 +298,8 @@ impl Op {
             Self::Describe { by: Descriptor::Patterns } => "local binary patterns".into(),
             Self::Linear { .. } => "linear".into(),
             Self::Saliency => "saliency".into(),
+            Self::Route { top } => format!("softmax, {top} largest"),
+            Self::Gated { channel } => format!("times channel {channel}"),
             Self::Add => "add".into(),
             Self::Concat => "concat".into(),
             Self::PadShortcut { stride, .. } => format!("pad shortcut /{stride}"),
@@ -344,6 +357,8 @@ impl Op {
             }
             Self::Linear { out_features, .. } => vec![out_features],
             Self::KWinners { count } => vec![count],
+            Self::Route { top } => vec![top],
+            Self::Gated { channel } => vec![channel],
             Self::Describe { by: Descriptor::Hues { bins } | Descriptor::Orientations { bins } } => vec![bins],
             Self::PadShortcut { out_channels, stride, before } => vec![out_channels, stride, before.unwrap_or(0)],
             Self::Input { .. }
@@ -365,6 +380,7 @@ impl Op {
     pub(crate) fn arity(&self) -> (usize, usize) {
         match self {
             Self::Input { .. } => (0, 0),
+            Self::Gated { .. } => (2, 2),
             Self::Add | Self::Concat => (2, usize::MAX),
             _ => (1, 1),
         }

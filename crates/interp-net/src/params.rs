@@ -184,6 +184,8 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         | Op::Complement
         | Op::Concat
         | Op::Saliency
+        | Op::Route { .. }
+        | Op::Gated { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::AdaptiveAvgPool { .. }

@@ -130,6 +130,8 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         }
         Op::GlobalAvgPool | Op::Linear { .. } | Op::Saliency => (0..inputs).collect(),
         Op::PadShortcut { stride, .. } => vec![cell * stride],
+        // A gate is one number for all cells.
+        Op::Gated { .. } => vec![cell.min(inputs - 1)],
         Op::Input { .. }
         | Op::BatchNorm { .. }
         | Op::UncenteredNorm { .. }
@@ -138,6 +140,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         | Op::KWinners { .. }
         | Op::OnOff
         | Op::Complement
+        | Op::Route { .. }
         | Op::Add
         | Op::Concat => {
             vec![cell]
@@ -179,6 +182,8 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         | Op::KWinners { .. }
         | Op::OnOff
         | Op::Complement
+        | Op::Route { .. }
+        | Op::Gated { .. }
         | Op::Add
         | Op::Concat => (1, 0, 1),
     };

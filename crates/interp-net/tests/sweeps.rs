@@ -72,6 +72,25 @@ fn linear_for_each_picture() -> Network {
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 
+/// The operations of mixtures: of three gates two are open, for maps and for a vector.
+fn mixed() -> Network {
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    let map = graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("gate", Op::Linear { out_features: 3, bias: true }).unwrap();
+    let choice = graph.then("choice", Op::Route { top: 2 }).unwrap();
+    let parts =
+        [0, 1].map(|channel| graph.add(format!("map{channel}"), Op::Gated { channel }, &[map, choice]).unwrap());
+    graph.then("bn1", Op::batch_norm()).unwrap();
+    let norm = graph.output();
+    graph.add("sum", Op::Add, &[parts[0], norm]).unwrap();
+    graph.then("pool", Op::GlobalAvgPool).unwrap();
+    let head = graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    let last = graph.add("vector", Op::Gated { channel: 2 }, &[head, choice]).unwrap();
+    graph.add("logits", Op::Add, &[head, last]).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
 fn waves(shape: &[usize], step: f64) -> Tensor {
     let values: Vec<f64> = (0..shape.iter().product::<usize>()).map(|i| (0.3 + i as f64 * step).sin()).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
@@ -100,6 +119,7 @@ fn gradients_agree_with_central_differences_in_every_mode() {
     central_differences(&decoder());
     central_differences(&pooled());
     central_differences(&linear_for_each_picture());
+    central_differences(&mixed());
 }
 
 fn central_differences(net: &Network) {
@@ -332,6 +352,11 @@ fn decoders_keep_what_backward_reads() {
 #[test]
 fn bcos_networks_keep_what_backward_reads() {
     backward_reads_what_is_kept(&linear_for_each_picture(), "conv2", None);
+}
+
+#[test]
+fn mixtures_keep_what_backward_reads() {
+    backward_reads_what_is_kept(&mixed(), "choice", Some("map0"));
 }
 
 /// Also `kept`, and not `dropped`.

@@ -5,8 +5,8 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Descriptors, thresholds, k winners, interpolation, adaptive pooling, transposed and B-cos convolutions and uncentered norms run on
-//!   the CPU alone.
+//! - Descriptors, thresholds, k winners, routing and gates, interpolation, adaptive pooling, transposed and B-cos convolutions and
+//!   uncentered norms run on the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
 //!   runs where its tensors lie, and its results lie there too.
@@ -33,6 +33,7 @@ mod descriptors;
 mod device;
 mod elementwise;
 mod error;
+mod gated;
 mod k_winners;
 mod lanes;
 mod linear;
@@ -43,6 +44,7 @@ mod pool;
 mod product;
 mod real;
 mod resample;
+mod route;
 mod saliency;
 mod sizes;
 mod sums;
@@ -66,6 +68,7 @@ pub use descriptors::{Descriptor, describe, describe_backward};
 pub use device::{Arithmetic, device, is_out_of_memory};
 pub use elementwise::{add, channels_last, relu, relu_backward};
 pub use error::{OpError, Result};
+pub use gated::{GatedGrads, gated, gated_backward};
 pub use k_winners::k_winners;
 pub use linear::{linear, linear_backward};
 pub use on_off::{complement, on_off, on_off_backward};
@@ -74,6 +77,7 @@ pub use pool::{
     MaxPooled, Pool2d, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, adaptive_window, avg_pool2d,
     avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
+pub use route::{route, route_backward};
 pub use saliency::{saliency, saliency_backward};
 pub use sizes::{Sizes, sizes};
 pub use threshold::{Curve, ThresholdGrads, threshold, threshold_backward};
