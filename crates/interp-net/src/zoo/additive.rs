@@ -5,7 +5,7 @@ use interp_ops::Descriptor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, Vgg, check_width, scaled};
+use super::{Architecture, Vgg, blocks, chain, check_width, scaled};
 use crate::{Graph, NodeId, Op, Result};
 
 /// What a module of a sum sees.
@@ -81,18 +81,12 @@ struct Draft {
 impl Draft {
     /// Adds the operations to the module, one after another, from the node `from` on.
     fn chain(&mut self, module: Module, from: NodeId, nodes: Vec<(String, Op)>) -> Result<NodeId> {
-        let add = |last, (name, op)| self.graph.add(format!("{}.{name}", module.name()), op, &[last]);
-        nodes.into_iter().try_fold(from, add)
+        chain(&mut self.graph, module.name(), from, nodes)
     }
 
     /// Blocks of a 3x3 convolution and max pooling, then the mean over positions and a linear map.
     fn blocks(&mut self, module: Module, from: NodeId, filters: &[usize]) -> Result<NodeId> {
-        let block = |(index, &filters): (usize, &usize)| {
-            let ops = [Op::conv3x3(scaled(filters, self.width), 1), Op::batch_norm(), Op::Relu, Op::max_pool(2)];
-            ops.into_iter().enumerate().map(move |(place, op)| (format!("features.{}", 4 * index + place), op))
-        };
-        let mut nodes: Vec<_> = filters.iter().enumerate().flat_map(block).collect();
-        nodes.push(("mean".into(), Op::GlobalAvgPool));
+        let mut nodes = blocks(filters, self.width);
         nodes.push(("logits".into(), Op::Linear { out_features: self.classes, bias: true }));
         self.chain(module, from, nodes)
     }

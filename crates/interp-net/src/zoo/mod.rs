@@ -4,18 +4,20 @@ mod activation;
 mod additive;
 mod bagnet;
 mod bcos;
+mod mixture;
 mod resnet;
 mod soft_autoencoder;
 mod vgg;
 
 use interp_finding::{Entry, Unfit, nearest};
 
-use crate::{Graph, NetError, Network, Op, Result};
+use crate::{Graph, NetError, Network, NodeId, Op, Result};
 
 pub use activation::Activation;
 pub use additive::{Additive, Module};
 pub use bagnet::BagNet;
 pub use bcos::BCosResNet;
+pub use mixture::Mixture;
 pub use resnet::{ResNet, Shortcut};
 pub use soft_autoencoder::SoftAutoencoder;
 pub use vgg::Vgg;
@@ -50,8 +52,15 @@ pub trait Architecture: Send + Sync {
 }
 
 /// All architectures.
-pub const ENTRIES: &[&Entry<dyn Architecture>] =
-    &[&vgg::ENTRY, &resnet::ENTRY, &bagnet::ENTRY, &soft_autoencoder::ENTRY, &additive::ENTRY, &bcos::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Architecture>] = &[
+    &vgg::ENTRY,
+    &resnet::ENTRY,
+    &bagnet::ENTRY,
+    &soft_autoencoder::ENTRY,
+    &additive::ENTRY,
+    &bcos::ENTRY,
+    &mixture::ENTRY,
+];
 
 /// Architectures with well-known names, as other people's checkpoints are called: `vgg16`, `vgg16_bn`,
 /// `resnet20`.
@@ -92,6 +101,22 @@ fn seeing([channels, height, width]: [usize; 3], saliency: bool) -> Result<Graph
         graph.add("seen", Op::Concat, &[0, map])?;
     }
     Ok(graph)
+}
+
+/// Adds operations, one after another, from the node `from` on: a part of the network whose nodes begin with `part`.
+fn chain(graph: &mut Graph, part: &str, from: NodeId, nodes: Vec<(String, Op)>) -> Result<NodeId> {
+    nodes.into_iter().try_fold(from, |last, (name, op)| graph.add(format!("{part}.{name}"), op, &[last]))
+}
+
+/// Blocks of a 3x3 convolution with so many filters, times `width`, and max pooling, then the mean over positions.
+fn blocks(filters: &[usize], width: f64) -> Vec<(String, Op)> {
+    let block = |(index, &filters): (usize, &usize)| {
+        let ops = [Op::conv3x3(scaled(filters, width), 1), Op::batch_norm(), Op::Relu, Op::max_pool(2)];
+        ops.into_iter().enumerate().map(move |(place, op)| (format!("features.{}", 4 * index + place), op))
+    };
+    let mut nodes: Vec<_> = filters.iter().enumerate().flat_map(block).collect();
+    nodes.push(("mean".into(), Op::GlobalAvgPool));
+    nodes
 }
 
 /// Refuses a width multiplier that makes no network, or one for no computer.
