@@ -102,8 +102,13 @@ fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
 }
 
 /// What is approached over a training; two steps are too few.
-const APPROACHED: [Quantity; 4] =
-    [Quantity::FilterSimilarity, Quantity::EvidenceInside, Quantity::ChannelCorrelation, Quantity::ZeroActivations];
+const APPROACHED: [Quantity; 5] = [
+    Quantity::FilterSimilarity,
+    Quantity::EvidenceInside,
+    Quantity::ChannelCorrelation,
+    Quantity::ZeroActivations,
+    Quantity::LeastChosen,
+];
 
 fn assert_all_hold(measured: &[(Quantity, Measured)], what: &str) {
     for (quantity, claim) in measured {

@@ -64,6 +64,7 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         | Quantity::ContributionGap
         | Quantity::ActiveChannels
         | Quantity::ChannelCorrelation
+        | Quantity::LeastChosen
         | Quantity::SumDeviation => Ok(None),
         Quantity::Slope { .. } => Ok(slopes::least(net, quantity, nodes[0])?.map(|least| least.slope)),
         Quantity::FieldSize => {

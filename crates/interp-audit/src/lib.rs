@@ -4,6 +4,7 @@ mod ablation;
 mod bank;
 mod channels;
 mod choose;
+mod chosen;
 mod claims;
 mod contributions;
 mod denoising;

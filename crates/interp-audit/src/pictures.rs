@@ -9,6 +9,7 @@ use interp_net::{Keep, Mode, Network, NodeId, Tape};
 
 use crate::Result;
 use crate::channels::{ActiveChannels, Correlation};
+use crate::chosen::Chosen;
 use crate::contributions::Gap;
 use crate::evidence::Evidence;
 use crate::shares::Deviation;
@@ -59,6 +60,7 @@ fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn 
         Quantity::ActiveChannels => Some(Box::new(ActiveChannels::of(nodes))),
         Quantity::ChannelCorrelation => Some(Box::new(Correlation::of(nodes))),
         Quantity::SumDeviation => Some(Box::new(Deviation::new(nodes))),
+        Quantity::LeastChosen => Some(Box::new(Chosen::of(net, nodes))),
         Quantity::ContributionGap => Some(Box::new(Gap::new(nodes))),
         _ => None,
     }

@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_data::{Augment, Loader};
 use interp_net::{Keep, Mode, Network, NodeId, Op, Tape};
 
+use crate::contributions::largest;
 use crate::pictures::{Gauge, Pictures, Sample, images};
 use crate::{AuditError, Result};
 
@@ -29,6 +30,9 @@ pub struct Share {
     pub by_class: Vec<f64>,
     /// The same of the variances summed over classes.
     pub overall: f64,
+    /// Of the pictures of each class the share that it decides: of all modules it adds the most to the lead of the class that the
+    /// picture is taken for over the next one.
+    pub decides: Vec<f64>,
     /// Share of pictures that the network is right on with the module's mean in place of its values.
     pub without: f64,
     /// Share of pictures that the module alone is right on.
@@ -92,10 +96,15 @@ impl Table {
         let variances: Vec<Vec<f64>> = self.parts.iter().zip(&means).map(variance).collect();
         let total = |class: usize| variances.iter().map(|of_module| of_module[class]).sum::<f64>();
         let all: f64 = (0..self.classes).map(total).sum();
+        let decided = self.decided();
         let share = |(m, name): (usize, &&str)| Share {
             name: (*name).to_owned(),
             by_class: (0..self.classes).map(|class| variances[m][class] / total(class)).collect(),
             overall: variances[m].iter().sum::<f64>() / all,
+            decides: decided
+                .iter()
+                .map(|of_class| of_class[m] as f64 / of_class.iter().sum::<usize>() as f64)
+                .collect(),
             without: self.accuracy(|other, class, value| if other == m { means[m][class] } else { value }),
             alone: self.accuracy(|other, _, value| if other == m { value } else { 0.0 }),
         };
@@ -105,6 +114,15 @@ impl Table {
             count: self.labels.len(),
             decisions: (0..decisions.min(self.labels.len())).map(|picture| self.decision(picture)).collect(),
         }
+    }
+
+    /// How many pictures of each class each module decides.
+    fn decided(&self) -> Vec<Vec<usize>> {
+        let mut counts = vec![vec![0; self.parts.len()]; self.classes];
+        for (picture, &label) in self.labels.iter().enumerate() {
+            counts[label][largest(&self.decision(picture).lead)] += 1;
+        }
+        counts
     }
 
     /// The mean over pictures of a function of class and value, for every class.
@@ -278,9 +296,72 @@ mod tests {
         // Without the second, whose mean is 1.5 for class 1, all are taken for class 1; without the first nothing changes.
         assert_eq!((first.without, second.without), (1.0, 0.5));
         assert_eq!((first.alone, second.alone), (0.5, 1.0));
+        // (0, 0) leads by nothing, which is the first's; (0, 1) and (2, 1) are the second's.
+        assert_eq!(
+            (first.decides.as_slice(), second.decides.as_slice()),
+            ([1.0, 0.0].as_slice(), [0.0, 1.0].as_slice())
+        );
         let last = Decision { index: 3, label: 1, class: 1, rival: 0, lead: vec![-0.5, 3.0] };
         assert_eq!(found.decisions[3], last);
         assert!(matches!(shares(&network(true), &pairs(), 0), Err(AuditError::NoSum(node)) if node == "relu"));
+    }
+
+    /// The gate chooses the first expert where a > b, else the second.
+    fn mixture() -> Network {
+        let mut graph = Graph::new(1, 1, 2).unwrap();
+        let pixel = |graph: &mut Graph, name: &str, outputs: usize| {
+            let op = Op::Conv2d {
+                out_channels: outputs,
+                kernel: [1, 2],
+                stride: [1; 2],
+                padding: [0; 2],
+                dilation: [1; 2],
+                groups: 1,
+                bias: false,
+            };
+            graph.add(format!("{name}.conv"), op, &[0]).unwrap();
+            graph.then(format!("{name}.mean"), Op::GlobalAvgPool).unwrap()
+        };
+        pixel(&mut graph, "gate", 2);
+        let gate = graph.then("gate.choice", Op::Route { top: 1 }).unwrap();
+        let experts = [0, 1].map(|channel| {
+            let head = pixel(&mut graph, &format!("expert{channel}"), 2);
+            graph.add(format!("expert{channel}.logits"), Op::Gated { channel }, &[head, gate]).unwrap()
+        });
+        graph.add("logits", Op::Add, &experts).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let weights = [[1f32, 0.0, 0.0, 1.0], [0.5, 0.0, 0.0, 0.0], [-1.0, 1.0, 0.0, 3.0]];
+        for (position, weight) in weights.into_iter().enumerate() {
+            net.params.set(position, Tensor::from_vec(weight.to_vec(), (2, 1, 1, 2), &Device::Cpu).unwrap()).unwrap();
+        }
+        net
+    }
+
+    // Of (a, b) the gate's logits are a and b, so that (0, 1) alone goes to the second expert, whose logits there are 1 and 3.
+    #[test]
+    fn of_a_mixture_one_expert_decides_each_picture() {
+        let net = mixture();
+        let found = shares(&net, &pairs(), 4).unwrap();
+        let [first, second] = found.modules.as_slice() else { panic!("{found:?}") };
+        assert_eq!(
+            (first.decides.as_slice(), second.decides.as_slice()),
+            ([1.0, 0.5].as_slice(), [0.0, 0.5].as_slice())
+        );
+        let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
+        for (decision, lead) in found.decisions.iter().zip([0.0, 2.0 * sigmoid(1.0), sigmoid(2.0), sigmoid(1.0)]) {
+            let [one, other] = decision.lead.as_slice() else { panic!("{decision:?}") };
+            let by_second = decision.index == 1;
+            let (chosen, rest) = if by_second { (other, one) } else { (one, other) };
+            assert!((chosen - lead).abs() < 1e-6 && *rest == 0.0, "{decision:?}");
+        }
+        let claim = Claim {
+            quantity: Quantity::SumDeviation,
+            nodes: vec!["expert0.logits".into(), "expert1.logits".into()],
+            scope: "the experts".into(),
+            relation: Relation::AtMost,
+            bound: 1e-4,
+        };
+        assert_eq!(measure(&net, &[claim], Some(&pairs())).unwrap()[0].value, 0.0);
     }
 
     #[test]

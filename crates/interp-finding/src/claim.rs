@@ -57,6 +57,9 @@ pub enum Quantity {
     /// Difference between what pixels contribute, added up, and the logit of the class that a picture is taken for, as the
     /// node has it: that of the picture where it is largest.
     ContributionGap,
+    /// Share of pictures that a gate chooses an expert for first, in [0, 1]: that of the expert that is chosen least, of the node where
+    /// it is lowest.
+    LeastChosen,
 }
 
 impl Quantity {
@@ -82,6 +85,7 @@ impl Quantity {
             }
             Self::ActiveChannels => format!("channels other than zero at a position of {nodes}"),
             Self::ChannelCorrelation => format!("mean squared correlation between channels of a layer of {nodes}"),
+            Self::LeastChosen => format!("share of pictures decided by the expert that {nodes} chooses least"),
             Self::SumDeviation => format!("how far the logits are from the sum of {nodes}"),
             Self::Slope { outputs, rises, falls } => slope_words(outputs, rises, falls, nodes),
         }
@@ -97,6 +101,7 @@ impl Quantity {
                 | Self::ChannelCorrelation
                 | Self::SumDeviation
                 | Self::ContributionGap
+                | Self::LeastChosen
         )
     }
 
@@ -110,7 +115,8 @@ impl Quantity {
             | Self::RemovableChannels
             | Self::ZeroActivations
             | Self::AlongBank(_)
-            | Self::EvidenceInside => percent(value),
+            | Self::EvidenceInside
+            | Self::LeastChosen => percent(value),
             Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize | Self::ActiveChannels => {
                 format!("{value:.0}")
             }

@@ -40,6 +40,7 @@ impl SharesOf {
             print(&self.object(&path.display().to_string(), &found, &info).to_string())?;
         } else {
             print(&aligned(&with_head(tables.modules()), 1))?;
+            print(&format!("\npictures that each decides\n{}", aligned(&with_head(tables.decides()), 1)))?;
             print(&format!("\n{}", aligned(&with_head(tables.decisions()), 4)))?;
         }
         Ok(Ending::Fine)
@@ -47,8 +48,11 @@ impl SharesOf {
 
     fn object(&self, checkpoint: &str, found: &Shares, info: &Info) -> serde_json::Value {
         let module = |share: &Share| {
-            let Share { name, by_class, overall, without, alone } = share;
-            json!({ "node": name, "share": overall, "by_class": by_class, "accuracy_without": without, "accuracy_alone": alone })
+            let Share { name, by_class, overall, decides, without, alone } = share;
+            json!({
+                "node": name, "share": overall, "by_class": by_class, "decides": decides, "accuracy_without": without,
+                "accuracy_alone": alone,
+            })
         };
         let decision = |decision: &Decision| {
             let Decision { index, label, class, rival, lead } = decision;
@@ -102,7 +106,16 @@ impl Tables<'_> {
 
     /// A row for each class, with the share of each module.
     fn classes(&self) -> Cells {
-        let shares = |class: usize| self.found.modules.iter().map(move |share| percent(share.by_class[class]));
+        self.by_class(|share| &share.by_class)
+    }
+
+    /// A row for each class, with the pictures that each module decides.
+    fn decides(&self) -> Cells {
+        self.by_class(|share| &share.decides)
+    }
+
+    fn by_class(&self, of: fn(&Share) -> &Vec<f64>) -> Cells {
+        let shares = |class: usize| self.found.modules.iter().map(move |share| percent(of(share)[class]));
         let row = |class: usize| std::iter::once(self.class(class)).chain(shares(class)).collect();
         let head = std::iter::once("class".to_owned()).chain(self.names()).collect();
         (head, (0..self.info.classes.len()).map(row).collect())
@@ -141,6 +154,12 @@ impl Tables<'_> {
                 self.modules(),
             ),
             table("Shares by class", "The same for the logit of each class.", self.classes()),
+            table(
+                "Who decides",
+                "Of the pictures of each class those that the module decides: of all modules it puts the class that the picture is taken \
+                 for furthest above the next one.",
+                self.decides(),
+            ),
             table(
                 "Decisions",
                 "The first pictures. By how much each module puts the class that the picture is taken for above the next one: these \

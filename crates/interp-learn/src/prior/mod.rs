@@ -5,6 +5,7 @@
 
 mod activity;
 mod attention;
+mod balanced;
 mod bank;
 mod bounded_field;
 mod decorrelated;
@@ -31,6 +32,7 @@ use crate::Result;
 
 pub use activity::Activity;
 pub use attention::Attention;
+pub use balanced::Balanced;
 pub use bank::FilterBank;
 pub use bounded_field::BoundedField;
 pub use decorrelated::Decorrelated;
@@ -60,6 +62,7 @@ pub const ENTRIES: &[&Entry<dyn Prior>] = &[
     &bank::ENTRY,
     &attention::ENTRY,
     &monotone::ENTRY,
+    &balanced::ENTRY,
 ];
 
 /// Where a prior applies.
