@@ -147,7 +147,8 @@ impl Table {
 
     fn decision(&self, picture: usize) -> Decision {
         let [class, rival] = first_two(&self.logits(picture, |_, _, value| value));
-        let lead = |part: &Vec<f64>| part[picture * self.classes + class] - part[picture * self.classes + rival];
+        // Nothing has no sign: behind a gate that is shut there are zeros of both.
+        let lead = |part: &Vec<f64>| part[picture * self.classes + class] - part[picture * self.classes + rival] + 0.0;
         let (index, label) = (self.indices[picture], self.labels[picture]);
         Decision { index, label, class, rival, lead: self.parts.iter().map(lead).collect() }
     }
