@@ -83,8 +83,10 @@ impl Cli {
                 }
             }
             rows.extend(Row::of(&runs));
+            self.write(&rows)?;
         }
-        self.report(&rows)
+        print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { markdown(&rows) })?;
+        Ok(if rows.iter().all(Row::all_hold) { Ending::Fine } else { Ending::Failed })
     }
 
     fn recipe(&self, path: &Path, seed: u32, catalog: &Catalog) -> Result<Recipe> {
@@ -126,17 +128,15 @@ impl Cli {
         }
     }
 
-    fn report(&self, rows: &[Row]) -> Result<Ending> {
-        if let Some(path) = &self.markdown {
-            let page = match std::fs::read_to_string(path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::Io { path: path.clone(), source });
-                }
-                page => page.unwrap_or_default(),
-            };
-            files::write_atomically(path, with_rows(&page, rows).as_bytes())?;
-        }
-        print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { markdown(rows) })?;
-        Ok(if rows.iter().all(Row::all_hold) { Ending::Fine } else { Ending::Failed })
+    /// Writes the rows into the page, if there is one.
+    fn write(&self, rows: &[Row]) -> Result<()> {
+        let Some(path) = &self.markdown else { return Ok(()) };
+        let page = match std::fs::read_to_string(path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::Io { path: path.clone(), source });
+            }
+            page => page.unwrap_or_default(),
+        };
+        Ok(files::write_atomically(path, with_rows(&page, rows).as_bytes())?)
     }
 }
