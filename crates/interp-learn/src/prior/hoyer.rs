@@ -70,11 +70,11 @@ impl Prior for Hoyer {
         }
         let mut term = Term::default();
         for &position in &scope.positions {
-            let w: Vec<f64> = values(&step.net.params, position)?.into_iter().map(f64::from).collect();
-            let (value, gradient) = hoyer_square(&w);
-            let scaled: Vec<f32> = gradient.into_iter().map(|g| (self.strength * g) as f32).collect();
+            let w = values(&step.net.params, position)?;
+            let found = HoyerSquare::of(w.iter().map(|&w| f64::from(w)));
+            let scaled: Vec<f32> = w.iter().map(|&w| (self.strength * found.slope(f64::from(w))) as f32).collect();
             let at = &step.net.params.list()[position].value;
-            term.value += self.strength * value;
+            term.value += self.strength * found.value();
             term.params.push((position, Tensor::from_vec(scaled, at.dims(), at.device())?.to_dtype(at.dtype())?));
         }
         Ok(Some(term))
@@ -98,22 +98,40 @@ impl Prior for Hoyer {
     }
 }
 
-/// `(sum |w|)^2 / sum w^2` and its gradient `2 a / q^2 (q sign(w) - a w)`, a the sum of absolute values and q that of
-/// squares; 0 where all weights are 0, and the derivative by a weight that is 0 is 0.
-fn hoyer_square(w: &[f64]) -> (f64, Vec<f64>) {
-    let absolute: f64 = w.iter().map(|w| w.abs()).sum();
-    let squares: f64 = w.iter().map(|w| w * w).sum();
-    if squares == 0.0 {
-        return (0.0, vec![0.0; w.len()]);
+/// `(sum |w|)^2 / sum w^2`.
+struct HoyerSquare {
+    /// The sum of absolute values, a.
+    absolute: f64,
+    /// The sum of squares, q.
+    squares: f64,
+}
+
+impl HoyerSquare {
+    fn of(w: impl Iterator<Item = f64>) -> Self {
+        let (absolute, squares) = w.fold((0.0, 0.0), |(absolute, squares), w| (absolute + w.abs(), squares + w * w));
+        Self { absolute, squares }
     }
-    let sign = |w: f64| if w == 0.0 { 0.0 } else { w.signum() };
-    let slope = |&w: &f64| 2.0 * absolute / (squares * squares) * (squares * sign(w) - absolute * w);
-    (absolute * absolute / squares, w.iter().map(slope).collect())
+
+    /// 0 where all weights are 0.
+    fn value(&self) -> f64 {
+        if self.squares == 0.0 { 0.0 } else { self.absolute * self.absolute / self.squares }
+    }
+
+    /// The derivative by a weight, `2 a / q^2 (q sign(w) - a w)`; 0 by one that is 0.
+    fn slope(&self, w: f64) -> f64 {
+        let Self { absolute, squares } = *self;
+        if w == 0.0 { 0.0 } else { 2.0 * absolute / (squares * squares) * (squares * w.signum() - absolute * w) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hoyer_square(w: &[f64]) -> (f64, Vec<f64>) {
+        let found = HoyerSquare::of(w.iter().copied());
+        (found.value(), w.iter().map(|&w| found.slope(w)).collect())
+    }
 
     // adhoc b.2.
     #[test]

@@ -141,13 +141,24 @@ pub(super) fn cubic(target: f64, ramp: f64) -> f64 {
 }
 
 /// The size of the largest of the smallest things that make up `share` of all, 0 where these are none; and how many of
-/// this size are among them.
+/// this size are among them. Sizes are not negative.
 pub(super) fn limit(share: f64, sizes: &[Vec<f32>]) -> (f32, usize) {
-    let mut all = sizes.concat();
-    let least = (share * all.len() as f64).ceil() as usize;
-    let last = least.checked_sub(1).filter(|last| *last < all.len());
-    let limit = last.map_or(0.0, |last| *all.select_nth_unstable_by(last, f32::total_cmp).1);
-    (limit, least - all.iter().filter(|size| size.total_cmp(&limit).is_lt()).count())
+    let all = || sizes.iter().flatten();
+    let count = sizes.iter().map(Vec::len).sum::<usize>();
+    let least = (share * count as f64).ceil() as usize;
+    let Some(last) = least.checked_sub(1).filter(|last| *last < count) else { return (0.0, least) };
+    // Sizes in the order of their bits: those that share their upper half with the one in question are few, and found by counting.
+    let upper = |size: &f32| (size.to_bits() >> 16) as usize;
+    let mut counts = vec![0usize; 1 << 16];
+    all().for_each(|size| counts[upper(size)] += 1);
+    let (mut bucket, mut below) = (0, 0);
+    while below + counts[bucket] <= last {
+        below += counts[bucket];
+        bucket += 1;
+    }
+    let mut near: Vec<f32> = all().filter(|size| upper(size) == bucket).copied().collect();
+    let limit = *near.select_nth_unstable_by(last - below, f32::total_cmp).1;
+    (limit, least - below - near.iter().filter(|size| size.total_cmp(&limit).is_lt()).count())
 }
 
 /// For each thing 0 where it is to be zero: what is zero, and as many of the smallest as make up `share` of all (of
