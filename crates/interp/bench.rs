@@ -30,7 +30,7 @@ pub struct Row {
     pub tax: Option<Spread>,
     /// Trained parameters that are not zero, as a share of the twin's or else of the network's own, in percent.
     pub nonzero: Spread,
-    /// Seconds of a run: training and testing of the network and its twin.
+    /// Seconds of a run: training and testing of the network and its twin, without training a twin that was copied.
     pub seconds: Spread,
 }
 
@@ -165,6 +165,11 @@ fn line(cells: &[String]) -> String {
     format!("| {} |", cells.join(" | "))
 }
 
+/// The name in a line of the table.
+fn name(line: &str) -> &str {
+    line.split('`').nth(1).unwrap_or_default()
+}
+
 /// The table of these rows in Markdown.
 pub fn markdown(rows: &[Row]) -> String {
     table(&rows.iter().map(Row::line).collect::<Vec<_>>())
@@ -185,7 +190,7 @@ pub fn with_rows(page: &str, rows: &[Row]) -> String {
     let is_new = |old: &str| rows.iter().any(|row| old.starts_with(&row.key()));
     let kept = old.lines().filter(|old| old.starts_with("| `") && !is_new(old)).map(str::to_owned);
     let mut lines: Vec<String> = kept.chain(rows.iter().map(Row::line)).collect();
-    lines.sort();
+    lines.sort_by(|a, b| name(a).cmp(name(b)));
     format!("{before}{begin}\n{}\n\n{end}{after}", table(&lines))
 }
 
@@ -232,11 +237,11 @@ mod tests {
 
     #[test]
     fn rows_replace_their_own_and_no_others() {
-        let first = with_rows("# Page\n", &[row("ab", 1), row("b", 1)]);
+        let first = with_rows("# Page\n", &[row("a_b", 1), row("b", 1)]);
         let second = with_rows(&format!("{first}After.\n"), &[row("b", 0), row("a", 1)]);
         assert!(second.starts_with("# Page\n") && second.ends_with("After.\n"));
-        let names: Vec<&str> = second.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-        assert_eq!(names, ["a", "ab", "b"]);
+        let names: Vec<&str> = second.lines().filter(|line| line.starts_with("| `")).map(name).collect();
+        assert_eq!(names, ["a", "a_b", "b"]);
         assert_eq!(second.matches("~~98.00~~").count(), 1);
         assert_eq!(second.matches("| recipe |").count(), 1);
         assert_eq!(with_rows(&second, &[]), second);

@@ -195,15 +195,34 @@ impl Folder {
     /// # Errors
     /// If it was damaged or removed, or is of another recipe or of other data.
     pub fn load(&self, recipe: &str, data: &str) -> Result<Option<(State, BTreeMap<String, Tensor>)>> {
-        let path = self.state();
-        if !path.exists() {
+        let wrong = |problem: String| Error::Folder { path: self.state(), problem };
+        let Some((state, tensors)) = self.last()? else {
             return match self.left().into_iter().find(|path| path.exists() && *path != self.log()) {
                 Some(_) => {
-                    let problem = "the run has results but no state to go on from; --overwrite begins it anew".into();
-                    Err(Error::Folder { path, problem })
+                    Err(wrong("the run has results but no state to go on from; --overwrite begins it anew".into()))
                 }
                 None => Ok(None),
             };
+        };
+        if state.recipe != recipe {
+            let problem = "it is of another recipe: repeat the recipe, every --set and --seed that it was begun with, or \
+                           --overwrite";
+            return Err(wrong(problem.into()));
+        }
+        if state.data != data {
+            return Err(wrong("the data has changed since it was saved: pictures, their labels or groups".into()));
+        }
+        Ok(Some((state, tensors)))
+    }
+
+    /// The saved state, of whatever recipe and data; `None` where there is none.
+    ///
+    /// # Errors
+    /// If it was damaged, or is of another version.
+    pub fn last(&self) -> Result<Option<(State, BTreeMap<String, Tensor>)>> {
+        let path = self.state();
+        if !path.exists() {
+            return Ok(None);
         }
         let file = sealed::read(&path)?;
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
@@ -213,14 +232,6 @@ impl Folder {
         }
         let state: State =
             serde_json::from_value(content).map_err(|e| wrong(format!("no state of this version: {e}")))?;
-        if state.recipe != recipe {
-            let problem = "it is of another recipe: repeat the recipe, every --set and --seed that it was begun with, or \
-                           --overwrite";
-            return Err(wrong(problem.into()));
-        }
-        if state.data != data {
-            return Err(wrong("the data has changed since it was saved: pictures, their labels or groups".into()));
-        }
         Ok(Some((state, file.tensors)))
     }
 

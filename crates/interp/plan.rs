@@ -8,7 +8,7 @@ use interp_finding::{Claim, Quantity, Relation, nearest};
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Objective, Steering};
 use interp_net::zoo::Architecture;
-use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe};
+use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe, sealed};
 use serde_json::json;
 
 use crate::folder::Stage;
@@ -52,7 +52,7 @@ impl Plan {
     /// If data cannot be opened, or a section does not fit the data or the network.
     pub fn new(recipe: Recipe, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Self> {
         let text = recipe.resolved()?;
-        let hash = interp_net::sealed::digest(&text);
+        let hash = sealed::digest(&text);
         let origin = recipe.origin;
         let objective = recipe.common.objective;
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
@@ -66,8 +66,14 @@ impl Plan {
             check_output(&graph, objective, &info).map_err(|problem| origin.at_key("model", problem))?;
             Ok(graph)
         };
-        let (plain, model) = (recipe.model.object.plain(), recipe.model.object);
-        let (graph, twin) = (graph(&*model)?, graph(plain.as_deref().unwrap_or(&*model))?);
+        let (plain, model) = (recipe.model.object.plain().filter(|_| recipe.common.twin), recipe.model.object);
+        let own = graph(&*model)?;
+        let twin = plain.as_deref().map(|plain| {
+            let of_twin =
+                |problem: String| origin.at_key("twin", format!("the twin: {problem}; `twin = false` leaves it out"));
+            graph(plain).map_err(|error| of_twin(error.to_string()))
+        });
+        let (graph, twin) = (own.clone(), twin.transpose()?.unwrap_or(own));
         let start = recipe.common.init.as_ref().map(|init| init.network(&graph, objective, &info, recipe.common.seed));
         let start = start.transpose().map_err(|e| origin.at_key("init.path", format!("`init.path`: {e}")))?;
         let (graph, twin, data) = match &start {
@@ -102,7 +108,7 @@ impl Plan {
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
         check_overlaps(&priors, &origin)?;
-        check_patterns(&recipe.common, &graph, &priors, &origin)?;
+        check_patterns(&recipe.common, [&graph, &twin], &priors, &origin)?;
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
         let of_graph = thresholds_claim(&graph).into_iter().chain(winners_claim(&graph)).chain(sum_claim(&graph));
         let claims = of_graph.chain(contributions_claim(&graph)).chain(of_priors).collect();
@@ -150,17 +156,19 @@ impl Plan {
         Ok(network)
     }
 
-    /// The hash of all that the twin follows from: recipes that have the same have the same twin, to the bit.
+    /// The hash of all that the twin follows from, its first values with it: recipes that have the same have the same twin, to the
+    /// bit.
     ///
     /// # Errors
-    /// If a setting cannot be written.
+    /// If the network cannot be made, or a setting not be written.
     pub fn twin_hash(&self) -> Result<String> {
         let mut common = self.common.clone();
         common.name.clear();
         common.train.without_priors();
-        let (twin, info) = (self.network(Stage::Twin)?.graph, self.info());
-        let all = json!([common, twin, &self.data_hash, &info.mean, &info.std, sizes(&self.data)]);
-        Ok(interp_net::sealed::digest(&all.to_string()))
+        let (twin, info) = (self.network(Stage::Twin)?, self.info());
+        let values = sealed::digest_of(twin.params.list().iter().map(|param| (param.name.as_str(), &param.value)))?;
+        let all = json!([common, twin.graph, values, &self.data_hash, &info.mean, &info.std, sizes(&self.data)]);
+        Ok(sealed::digest(&all.to_string()))
     }
 
     /// What is said of the data in files and reports.
@@ -296,9 +304,12 @@ fn contributions_claim(graph: &Graph) -> Option<Claim> {
 }
 
 /// Patterns and names that are used only later in training are checked now.
-fn check_patterns(common: &Common, graph: &Graph, priors: &[Steering], origin: &Origin) -> Result<()> {
+fn check_patterns(common: &Common, [graph, twin]: [&Graph; 2], priors: &[Steering], origin: &Origin) -> Result<()> {
     let select = |patterns: &[String], key: &str| {
-        graph.select(patterns, "node", |_| true).map(|_| ()).map_err(|e| origin.blame(key, e))
+        graph.select(patterns, "node", |_| true).map_err(|e| origin.blame(key, e))?;
+        let of_twin =
+            |problem| origin.at_key(key, format!("`{key}` of the twin: {problem}; `twin = false` leaves it out"));
+        twin.select(patterns, "node", |_| true).map(|_| ()).map_err(of_twin)
     };
     for (i, group) in common.train.group.iter().enumerate() {
         select(&group.nodes, &format!("train.group.{i}.nodes"))?;

@@ -121,9 +121,11 @@ impl Sitting<'_> {
 
     /// Trains the network of a stage and writes it; false if asked to stop before.
     fn train(&mut self, stage: Stage, saved: Option<Saved>) -> Result<bool> {
-        if let (Stage::Twin, None, Some(run)) = (stage, &saved, &self.options.twin) {
-            return self.copy_twin(run).map(|()| true);
-        }
+        let copied = match (stage, &saved, &self.options.twin) {
+            (Stage::Twin, None, Some(run)) => self.copied_twin(run)?,
+            _ => None,
+        };
+        let (is_copied, saved) = (copied.is_some(), saved.or(copied));
         let plan = self.plan;
         let nothing: &[Steering] = &[];
         let (priors, claims) = match stage {
@@ -157,6 +159,9 @@ impl Sitting<'_> {
             Some((state, tensors)) => Trainer::load(network, &task, state.snapshot, &tensors)?,
             None => Trainer::new(network, &task)?,
         };
+        if is_copied {
+            self.save(stage, &trainer, &task)?;
+        }
         let mut last_save = Instant::now();
         let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
             self.observe(stage, event, trainer, &task, &mut last_save).map_err(|e| LearnError::Observer(Box::new(e)))
@@ -176,16 +181,12 @@ impl Sitting<'_> {
         }
     }
 
-    /// Takes the twin of another run, with what that run's log says of its training.
-    fn copy_twin(&mut self, run: &Folder) -> Result<()> {
-        let (from, info) = (run.model(Stage::Twin), self.plan.info());
-        let file = Checkpoint::read(&from)?;
-        let network = file.network(&from, None, [info.height, info.width])?;
-        let epoch = file.meta.map_or(0, |meta| meta.epoch);
-        let meta = self.plan.meta(network.graph, &[], epoch);
-        Checkpoint::write(&self.folder.model(Stage::Twin), &network.params, &meta)?;
+    /// The last state of the twin of another run; what that run's log says of its training is in this log too.
+    fn copied_twin(&mut self, run: &Folder) -> Result<Option<Saved>> {
+        let Some(saved) = run.last()?.filter(|(state, _)| state.stage == Stage::Twin) else { return Ok(None) };
         let of_twin = |event: &serde_json::Value| event["stage"] == json!(Stage::Twin);
-        run.events()?.iter().filter(|event| of_twin(event)).try_for_each(|event| self.log.line(event))
+        run.events()?.iter().filter(|event| of_twin(event)).try_for_each(|event| self.log.line(event))?;
+        Ok(Some(saved))
     }
 
     /// Takes the main network from a state of the twin, and writes its file anew: the state alone is enough.

@@ -31,7 +31,7 @@ pub struct Share {
     /// The same of the variances summed over classes.
     pub overall: f64,
     /// Of the pictures of each class the share that it decides: of all modules it adds the most to the lead of the class that the
-    /// picture is taken for over the next one.
+    /// picture is taken for over the next one. 0 of a class without pictures.
     pub decides: Vec<f64>,
     /// Share of pictures that the network is right on with the module's mean in place of its values.
     pub without: f64,
@@ -103,7 +103,7 @@ impl Table {
             overall: variances[m].iter().sum::<f64>() / all,
             decides: decided
                 .iter()
-                .map(|of_class| of_class[m] as f64 / of_class.iter().sum::<usize>() as f64)
+                .map(|of_class| of_class[m] as f64 / of_class.iter().sum::<usize>().max(1) as f64)
                 .collect(),
             without: self.accuracy(|other, class, value| if other == m { means[m][class] } else { value }),
             alone: self.accuracy(|other, _, value| if other == m { value } else { 0.0 }),

@@ -16,7 +16,7 @@ use crate::{ClassLoss, Result, Task, Train};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Objective {
-    /// To tell the class of a picture: cross-entropy of its logits; what is reported is the accuracy.
+    /// To tell the class of a picture: the loss of its logits that `train.loss` says; what is reported is the accuracy.
     #[default]
     Classify,
     /// To take normal noise away from pictures.

@@ -90,6 +90,19 @@ pub fn digest(text: &str) -> String {
     hex(Sha256::new().chain_update(text))
 }
 
+/// SHA-256 of tensors, by their names, types, shapes and bytes, in hexadecimal.
+///
+/// # Errors
+/// Where a tensor cannot be read.
+pub fn digest_of<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (name, tensor) in tensors {
+        let raw = Raw::of(tensor)?;
+        absorb(&mut hash, name, raw.dtype, &raw.shape, &raw.bytes);
+    }
+    Ok(hex(hash))
+}
+
 fn start(content: &str) -> Sha256 {
     Sha256::new().chain_update(content)
 }

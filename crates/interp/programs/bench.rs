@@ -26,7 +26,7 @@ use crate::{Catalog, Error, Result};
     name = "interp-bench",
     version,
     after_help = "Examples:\n  interp-bench recipes/sparse_vgg.toml --seeds 0,1,2\n  \
-        interp-bench recipes/*.toml --markdown recipes/README.md"
+        interp-bench recipes/*_vgg.toml --markdown recipes/README.md"
 )]
 struct Cli {
     /// The recipes, TOML files
@@ -72,6 +72,7 @@ impl Cli {
         // A recipe that cannot be read must not stop the others half-way.
         let recipes = self.recipes.iter().map(|path| self.recipe(path, 0, catalog).map(|_| path));
         let recipes = recipes.collect::<Result<Vec<_>>>()?;
+        self.write(&[])?; // A page that cannot be written must not be found out in the end.
         stop_on_interrupt();
         let (mut rows, mut twins) = (vec![], BTreeMap::new());
         for path in recipes {

@@ -2,7 +2,7 @@
 
 use interp_data::Augment;
 use interp_finding::{Better, Figure, Finding, Number, Series};
-use interp_learn::{Denoise, Objective, Score};
+use interp_learn::{ClassLoss, Denoise, Objective, Score};
 use interp_net::{Network, Role, rows};
 use interp_report::{Page, number};
 use serde_json::Value;
@@ -205,10 +205,14 @@ fn curves(plan: &Plan, summary: &Summary, events: &[Value]) -> Finding {
         }
         all
     };
+    let by = match plan.common.train.loss {
+        ClassLoss::Binary => ", its loss being the binary cross-entropies of all classes",
+        ClassLoss::CrossEntropy => "",
+    };
     let figure = |title: &str, y: &str, key: &str, scale: f64| Figure::Curves {
         title: title.into(),
         caption: format!(
-            "After each epoch. On train: as seen during the epoch{augmented}; on validation: after it, so that validation can \
+            "After each epoch. On train: as seen during the epoch{augmented}{by}; on validation: after it, so that validation can \
              lie better than train."
         ),
         x: "epoch".into(),

@@ -78,10 +78,14 @@ fn plan(text: &str) -> Plan {
 
 /// Runs a recipe in a folder, with the twin of another run where there is one.
 fn finish(text: &str, folder: &Folder, twin: Option<Folder>) -> Summary {
+    finish_from(Start::Fresh, text, folder, twin)
+}
+
+fn finish_from(start: Start, text: &str, folder: &Folder, twin: Option<Folder>) -> Summary {
     let plan = plan(text);
     let stop = AtomicBool::new(false);
     let options = Options { device: Device::Cpu, workers: 0, save_every: Duration::from_secs(60), stop: &stop, twin };
-    let outcome = run(&plan, folder, Start::Fresh, &options, &mut Screen::new(true)).unwrap();
+    let outcome = run(&plan, folder, start, &options, &mut Screen::new(true)).unwrap();
     let Outcome::Finished(summary) = outcome else { panic!("stopped") };
     *summary
 }
@@ -110,12 +114,26 @@ fn a_twin_is_trained_once() {
     assert!(file("trained") == file("copied"));
     let twin = |summary: &Summary| serde_json::to_string(&summary.twin).unwrap();
     assert_eq!(twin(&trained), twin(&copied));
-    let epochs = |name: &str| folder(name).events().unwrap().len();
-    assert_eq!(epochs("trained"), epochs("copied"));
+    // A log tells seconds, which two trainings do not have in common.
+    let log = |name: &str| {
+        let of_twin = |event: &serde_json::Value| event["stage"] == "twin";
+        folder(name).events().unwrap().into_iter().filter(of_twin).collect::<Vec<_>>()
+    };
+    assert!(log("copied") == log("one") && log("trained") != log("one") && log("one").len() == 1);
+    // It is kept as one that was trained: gone on with alone, nothing is left to do.
+    finish_from(Start::Resume, &other, &folder("copied"), None);
+    assert!(log("copied") == log("one"));
     let hash = |text: &str| plan(text).twin_hash().unwrap();
     assert_eq!(hash(RECIPE), hash(&other));
-    for (from, to) in [("batch = 20", "batch = 10"), ("train = 40", "train = 50"), ("width = 0.0625", "width = 0.125")]
-    {
+    let others = [
+        ("batch = 20", "batch = 10"),
+        ("batch = 20", "batch = 20\nloss = \"binary\""),
+        ("train = 40", "train = 50"),
+        ("width = 0.0625", "width = 0.125"),
+        ("\n[data]", "seed = 1\n[data]"),
+        ("\n[model]", "[augment]\nflip = true\n[model]"),
+    ];
+    for (from, to) in others {
         assert_ne!(hash(RECIPE), hash(&RECIPE.replace(from, to)), "{to}");
     }
 }

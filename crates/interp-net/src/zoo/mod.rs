@@ -44,8 +44,8 @@ pub trait Architecture: Send + Sync {
         Ok(())
     }
 
-    /// The same without what is there for people to understand, its nodes called the same: what a black-box twin is made
-    /// of. `None` where that is this one.
+    /// The same without what is there for people to understand: what a black-box twin is made of. Where it has the same layers, its
+    /// nodes are called the same. `None` where that is this one.
     fn plain(&self) -> Option<Box<dyn Architecture>> {
         None
     }
