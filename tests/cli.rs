@@ -463,6 +463,27 @@ fn a_full_disk_ends_with_a_message_and_loses_nothing() {
 }
 
 #[test]
+fn a_bench_trains_a_twin_that_recipes_have_in_common_once() {
+    let folder = folder(TINY);
+    fs::write(
+        folder.path().join("other.toml"),
+        TINY.replace("\"tiny\"", "\"other\"").replace("target = ", "target = 0.1 # "),
+    )
+    .unwrap();
+    let arguments = ["recipe.toml", "other.toml", "--seeds", "0", "--out", "cells", "--json", "--quiet"];
+    let (_, stdout, stderr) = run(program("interp-bench", folder.path()).args(arguments));
+    let rows = serde_json::from_str::<serde_json::Value>(&stdout).expect(&stderr)["rows"].clone();
+    assert_eq!(rows[0]["twin"], rows[1]["twin"]);
+    // Seconds stand in a line, which two trainings would not have in common.
+    let of_twin = |cell: fs::DirEntry| {
+        let log = fs::read_to_string(cell.path().join("log.jsonl")).unwrap();
+        log.lines().filter(|line| line.contains("\"stage\":\"twin\"")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let logs: Vec<_> = fs::read_dir(folder.path().join("cells")).unwrap().map(|cell| of_twin(cell.unwrap())).collect();
+    assert!(logs.len() == 2 && logs[0].len() == 2 && logs[0] == logs[1], "{logs:?}");
+}
+
+#[test]
 fn a_bench_keeps_what_is_finished_and_writes_its_table() {
     let folder = folder(TINY);
     let bench = |seeds: &str| {
