@@ -255,22 +255,25 @@ mod tests {
         Pictures { data: Arc::new(Pairs(info)), split: Split::Test, workers: 0 }
     }
 
+    /// A convolution of the two pixels, and a mean of the one cell that it gives.
+    fn whole(graph: &mut Graph, name: &str, last: &str, outputs: usize) -> NodeId {
+        let op = Op::Conv2d {
+            out_channels: outputs,
+            kernel: [1, 2],
+            stride: [1; 2],
+            padding: [0; 2],
+            dilation: [1; 2],
+            groups: 1,
+            bias: false,
+        };
+        graph.add(format!("{name}.conv"), op, &[0]).unwrap();
+        graph.then(format!("{name}.{last}"), Op::GlobalAvgPool).unwrap()
+    }
+
     /// Two modules whose logits are (a, 0) / 4 and (0, 3 b), and a ReLU that may follow their sum.
     fn network(bent: bool) -> Network {
         let mut graph = Graph::new(1, 1, 2).unwrap();
-        let module = |graph: &mut Graph, name: &str| {
-            let op = Op::Conv2d {
-                out_channels: 2,
-                kernel: [1, 2],
-                stride: [1; 2],
-                padding: [0; 2],
-                dilation: [1; 2],
-                groups: 1,
-                bias: false,
-            };
-            graph.add(format!("{name}.conv"), op, &[0]).unwrap();
-            graph.then(format!("{name}.logits"), Op::GlobalAvgPool).unwrap()
-        };
+        let module = |graph: &mut Graph, name: &str| whole(graph, name, "logits", 2);
         let (first, second) = (module(&mut graph, "first"), module(&mut graph, "second"));
         graph.add("sum", Op::Add, &[first, second]).unwrap();
         if bent {
@@ -310,19 +313,7 @@ mod tests {
     /// The gate chooses the first expert where a > b, else the second.
     fn mixture() -> Network {
         let mut graph = Graph::new(1, 1, 2).unwrap();
-        let pixel = |graph: &mut Graph, name: &str, outputs: usize| {
-            let op = Op::Conv2d {
-                out_channels: outputs,
-                kernel: [1, 2],
-                stride: [1; 2],
-                padding: [0; 2],
-                dilation: [1; 2],
-                groups: 1,
-                bias: false,
-            };
-            graph.add(format!("{name}.conv"), op, &[0]).unwrap();
-            graph.then(format!("{name}.mean"), Op::GlobalAvgPool).unwrap()
-        };
+        let pixel = |graph: &mut Graph, name: &str, outputs: usize| whole(graph, name, "mean", outputs);
         pixel(&mut graph, "gate", 2);
         let gate = graph.then("gate.choice", Op::Route { top: 1 }).unwrap();
         let experts = [0, 1].map(|channel| {
