@@ -3,9 +3,11 @@ use std::path::{Path, PathBuf};
 
 use interp::Catalog;
 use interp::folder::Folder;
+use interp::plan::Plan;
 use interp::recipe::{Recipe, schema};
 
 use crate::common::{TINY, folder, program, run, write_pictures};
+use crate::shared::shared;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -28,6 +30,38 @@ fn shipped_recipes_are_read_and_resolve_to_themselves() {
         let text = recipe.resolved().unwrap();
         let again = Recipe::parse("resolved", &text, &catalog).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
         assert_eq!(again.resolved().unwrap(), text, "{name}");
+    }
+}
+
+/// What the recipes of the table become on other data: they are planned, or refused for what the pictures lack.
+#[test]
+fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
+    let (Some(mnist), Some(cifar10)) = (shared("mnist"), shared("cifar10")) else { return };
+    let refused = [
+        ("mnist", "additive", "without color"),
+        ("mnist", "monotone", "without color"),
+        ("mnist", "decorrelated_vgg", "`prior.0.target` must be above 0.0824"), // 32 filters of 9 weights: Welch's bound
+        ("mnist", "opponent_vgg", "no layer that this prior can act on"),
+        ("mnist", "attention_prior", "where objects are"),
+        ("cifar10", "attention_prior", "where objects are"),
+    ];
+    let data = [("mnist", format!("{{kind=\"mnist\", pad=2, path={mnist:?}}}"))];
+    let data = data.into_iter().chain([("cifar10", format!("{{kind=\"cifar10\", path={cifar10:?}}}"))]);
+    for (kind, section) in data {
+        for path in shipped() {
+            let recipe = Recipe::read(&path, &[format!("data={section}")], &Catalog::default()).unwrap();
+            if recipe.common.init.is_some() {
+                continue; // These begin with a network of CIFAR-10 that is not shipped.
+            }
+            let name = recipe.common.name.clone();
+            let planned = Plan::new(recipe, &|_, _| {}).map(|_| ()).map_err(|e| e.to_string());
+            let reason = refused.iter().find(|(data, recipe, _)| (*data, *recipe) == (kind, &name)).map(|r| r.2);
+            match (planned, reason) {
+                (Ok(()), None) => {}
+                (Err(problem), Some(reason)) if problem.contains(reason) => {}
+                (planned, reason) => panic!("{name} on {kind}: {planned:?}, not {reason:?}"),
+            }
+        }
     }
 }
 

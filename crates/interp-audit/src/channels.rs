@@ -90,17 +90,31 @@ impl Moments {
     }
 }
 
-/// Channels (rows, C) at positions spread evenly over each picture, in f64.
+/// Channels (rows, C) at positions spread over each picture, in f64.
 fn samples(activation: &Tensor) -> Result<Tensor> {
-    let flat = match activation.rank() {
-        2 => activation.unsqueeze(2)?,    // (N, C) -> (N, C, 1)
-        _ => activation.flatten_from(2)?, // (N, C, H, W) -> (N, C, H W)
+    let (positions, flat) = match *activation.dims() {
+        [_, _, height, width] => (spread(height, width), activation.flatten_from(2)?), // (N, C, H, W) -> (N, C, H W)
+        _ => (vec![0], activation.unsqueeze(2)?),                                      // (N, C) -> (N, C, 1)
     };
-    let (pictures, channels, positions) = flat.dims3()?;
-    let count = positions.min(POSITIONS);
-    let chosen: Vec<u32> = (0..count).map(|i| ((2 * i + 1) * positions / (2 * count)) as u32).collect();
-    let chosen = flat.contiguous()?.index_select(&Tensor::new(chosen, &Device::Cpu)?, 2)?;
+    let (pictures, channels, _) = flat.dims3()?;
+    let count = positions.len();
+    let chosen = flat.contiguous()?.index_select(&Tensor::new(positions, &Device::Cpu)?, 2)?;
     Ok(chosen.transpose(1, 2)?.reshape((pictures * count, channels))?.to_dtype(DType::F64)?) // (N, C, P) -> (N P, C)
+}
+
+/// Positions of a map, row by row: all of a small one, else a lattice that has its points in the middle of as many bands of rows,
+/// and of columns. Every so many positions would be one column, at worst a border, where what is seen is padding.
+fn spread(height: usize, width: usize) -> Vec<u32> {
+    /// Has no divisor in common with the number of positions.
+    const STRIDE: usize = 7;
+    let middle = |band: usize, size: usize| (2 * band + 1) * size / (2 * POSITIONS);
+    let at = |i: usize| middle(i, height) * width + middle(STRIDE * i % POSITIONS, width);
+    let all = if height * width <= POSITIONS {
+        (0..height * width).collect()
+    } else {
+        (0..POSITIONS).map(at).collect::<Vec<_>>()
+    };
+    all.into_iter().map(|position| position as u32).collect()
 }
 
 impl Gauge for Correlation {
@@ -162,8 +176,27 @@ mod tests {
         let maps = Tensor::from_vec(values, (2, 3, 8, 8), &Device::Cpu).unwrap();
         let rows = samples(&maps).unwrap().to_vec2::<f64>().unwrap();
         assert_eq!(rows.len(), 32);
-        assert_eq!((rows[0].as_slice(), rows[16].as_slice()), (&[2.0, 66.0, 130.0][..], &[194.0, 258.0, 322.0][..]));
+        // In the first two bands of rows are the columns of the first band and of the eighth.
+        assert_eq!((rows[0].as_slice(), rows[1].as_slice()), (&[0.0, 64.0, 128.0][..], &[3.0, 67.0, 131.0][..]));
+        assert_eq!(rows[16], [192.0, 256.0, 320.0]);
         let vectors = Tensor::from_vec(vec![1f32, 2.0, 3.0, 4.0], (2, 2), &Device::Cpu).unwrap();
         assert_eq!(samples(&vectors).unwrap().to_vec2::<f64>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+    }
+
+    #[test]
+    fn samples_are_in_all_parts_of_a_picture() {
+        for (height, width) in [(32, 32), (16, 64), (224, 112)] {
+            let chosen = spread(height, width);
+            let bands = |size: usize, of: fn(usize, usize) -> usize| {
+                chosen
+                    .iter()
+                    .map(|&at| of(at as usize, width) * 16 / size)
+                    .collect::<std::collections::BTreeSet<_>>()
+                    .len()
+            };
+            assert_eq!((bands(height, |at, width| at / width), bands(width, |at, width| at % width)), (16, 16));
+        }
+        assert_eq!((spread(4, 4), spread(1, 3)), ((0..16).collect(), vec![0, 1, 2]));
+        assert!(spread(3, 7).iter().all(|&at| at < 21));
     }
 }

@@ -172,13 +172,13 @@ impl Tables<'_> {
         let finding = Finding {
             name: "shares".into(),
             title: "What each module adds".into(),
-            statement: statement.clone(),
+            statement,
             numbers: vec![("Accuracy of the sum".into(), accuracy)],
             figures,
         };
         Page {
             title: format!("Shares of modules on {}", self.info.name),
-            lead: statement,
+            lead: String::new(),
             warnings: vec![],
             facts: vec![("Pictures".into(), self.found.count.to_string())],
             claims: vec![],

@@ -2,23 +2,27 @@
 
 use candle_core::{Device, Tensor};
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
-use interp_net::{Network, NodeId};
+use interp_net::{Network, NodeId, Op, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::orthogonal::{similarity, unit_filters};
-use super::{Prior, Scope, State, Step, Term, share};
+use super::orthogonal::{across, controlled, cosines, key, mean_square, turn, unit_filters};
+use super::{Now, Prior, Scope, State, Step, Term, change, share, values};
 use crate::Result;
 
 /// The mean of squared correlations between two channels of a layer, over positions of pictures, is brought below `target`:
-/// what one channel says of a picture, the others do not say again. The gradient of `||R - I||^2 / n`, R being the (n, n)
-/// correlations of what convolutions and linear maps give, is added to that of the loss (DeCov of Cogswell et al. 2016, arXiv
-/// 1511.06068, eq. 3, with correlations in place of covariances: a batch norm undoes what is gained by smaller numbers, and a
-/// target would depend on them). A batch norm after the layer changes no correlation.
+/// what one channel says of a picture, the others do not say again (DeCov of Cogswell et al. 2016, arXiv 1511.06068, eq. 3, with
+/// correlations in place of covariances: a batch norm undoes what is gained by smaller numbers, and a target would depend on them).
+/// A batch norm after the layer changes no correlation.
 ///
-/// Positions are samples, 512 of a batch, spread over pictures, rows and columns. The penalty comes at every eighth step, eight
-/// times as strong. The strength of each layer is controlled: it grows while the layer's mean is above four fifths of the
-/// target and shrinks below, but not beyond 1: what cannot be had must not leave the loss behind.
+/// At every eighth step, after the optimizer's, of what a filter gives is taken away what the others tell of it: `W - s (R - I) W`,
+/// R being the correlations of what the convolution or linear map gives and W its filters in units of its deviations. This is the
+/// gradient of `||R - I||^2` relative to the filters themselves (Cardoso and Laheld 1996, Equivariant adaptive source separation,
+/// on whitening): it is as fast where one direction, as the brightness of pictures, outweighs all others. Filters are turned by a
+/// tenth of a radian at most, and their lengths left to the loss.
+///
+/// Positions are samples, 512 of a batch, spread over pictures, rows and columns. The share s of each layer is controlled: it grows
+/// while the layer's mean is above four fifths of the target, up to where steps would overshoot, and shrinks below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decorrelated {
@@ -34,23 +38,32 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     schema: || schemars::schema_for!(Decorrelated),
 };
 
-/// Steps from one penalty to the next: it costs a pass over the activations.
+/// Steps of training from one step of the prior to the next: it costs a pass over some of the activations.
 const EVERY: f64 = 8.0;
 
 /// Positions that correlations are taken over.
 const SAMPLES: usize = 512;
 
-/// Where a layer's controlled strength begins.
-const STRENGTH: f64 = 1e-2;
+/// Where a layer's share of a step begins.
+const SHARE: f64 = 0.1;
 
-/// By how much the logarithm of the strength grows or shrinks at most.
-const GAIN: f64 = 0.2;
+/// The name of the mixing of filters that waits for the step, among the tensors of a state.
+fn mixing_of(index: usize) -> String {
+    format!("mixing.{index}")
+}
 
-fn key(index: usize) -> String {
-    format!("strength.{index}")
+/// The name of the mean that goes with it, among the numbers.
+fn mean_of(index: usize) -> String {
+    format!("mean.{index}")
 }
 
 impl Prior for Decorrelated {
+    // Filters are mixed, so that they must read the same.
+    fn acts_on(&self, net: &Network, id: NodeId) -> bool {
+        let op = &net.graph.nodes()[id].op;
+        matches!(op, Op::Conv2d { groups: 1, .. } | Op::Linear { .. } | Op::BCosConv2d { .. })
+    }
+
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         share("target", self.target)?;
         for (&id, name) in scope.nodes.iter().zip(&scope.names) {
@@ -63,7 +76,7 @@ impl Prior for Decorrelated {
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
         let mut state = State::default();
         state.numbers.insert("steps".into(), 0.0);
-        state.numbers.extend((0..scope.nodes.len()).map(|index| (key(index), STRENGTH)));
+        state.numbers.extend((0..scope.nodes.len()).map(|index| (key(index), SHARE)));
         Ok(state)
     }
 
@@ -74,19 +87,27 @@ impl Prior for Decorrelated {
     fn penalty(&self, step: &Step<'_>, scope: &Scope, state: &mut State) -> Result<Option<Term>> {
         let steps = state.numbers.get("steps").copied().unwrap_or_default();
         state.numbers.insert("steps".into(), steps + 1.0);
-        if steps % EVERY != 0.0 {
-            return Ok(None);
+        if steps % EVERY == 0.0 {
+            for (index, &id) in scope.nodes.iter().enumerate() {
+                let (mean, mixing) = correlations(step.tape.at(&step.net.graph, id)?)?;
+                state.numbers.insert(mean_of(index), mean);
+                state.tensors.insert(mixing_of(index), mixing);
+            }
         }
-        let mut term = Term::default();
-        for (index, &id) in scope.nodes.iter().enumerate() {
-            let strength = state.numbers.get(&key(index)).copied().unwrap_or(STRENGTH);
-            let (mean, seed) = correlation(step.tape.at(&step.net.graph, id)?, EVERY * strength)?;
-            term.value += strength * (step.net.graph.shape(id)[0] - 1) as f64 * mean;
-            term.nodes.push((id, seed));
-            let above = (mean / (0.8 * self.target)).ln().clamp(-1.0, 1.0);
-            state.numbers.insert(key(index), (strength * (GAIN * above).exp()).clamp(1e-6, 1.0));
+        Ok(None)
+    }
+
+    fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
+        for (index, &position) in scope.positions.iter().enumerate() {
+            let Some(mixing) = state.tensors.remove(&mixing_of(index)) else { continue };
+            let mean = state.numbers.remove(&mean_of(index)).unwrap_or_default();
+            if now.rates[position] > 0.0 {
+                let strength = state.numbers.get(&key(index)).copied().unwrap_or(SHARE);
+                unmix(params, position, &mixing.flatten_all()?.to_vec1()?, strength)?;
+                state.numbers.insert(key(index), controlled(strength, mean, self.target).min(1.0));
+            }
         }
-        Ok(Some(term))
+        Ok(())
     }
 
     fn claims(&self, scope: &Scope) -> Vec<Claim> {
@@ -100,9 +121,10 @@ impl Prior for Decorrelated {
     }
 }
 
-/// The mean squared correlation between two channels of an activation, (N, C, H, W) or (N, C), and the gradient of
-/// `scale * ||R - I||^2 / C`. Correlations are cosines between channels less their means.
-fn correlation(activation: &Tensor, scale: f64) -> Result<(f64, Tensor)> {
+/// The mean squared correlation between two channels of an activation, (N, C, H, W) or (N, C), and what mixes filters (C, C): the
+/// correlation of channels i and j times the deviation of i over that of j, zero for i = j. Correlations are cosines between
+/// channels less their means.
+fn correlations(activation: &Tensor) -> Result<(f64, Tensor)> {
     let rows = match activation.rank() {
         4 => activation.permute((0, 2, 3, 1))?.flatten_to(2)?, // (N, C, H, W) -> (N H W, C)
         _ => activation.clone(),
@@ -114,15 +136,25 @@ fn correlation(activation: &Tensor, scale: f64) -> Result<(f64, Tensor)> {
     let mut taken: Vec<f32> = taken.flatten_all()?.to_vec1()?;
     center(&mut taken, chosen.len());
     let (unit, lengths) = unit_filters(&taken, channels);
-    let (mean, gradient) = similarity(&unit, channels)?;
-    let mut seed = vec![0f32; count * channels];
-    for (sample, &row) in chosen.iter().enumerate() {
-        for channel in 0..channels {
-            let slope = gradient[channel * chosen.len() + sample] / lengths[channel].max(f32::MIN_POSITIVE);
-            seed[row * channels + channel] = scale as f32 * slope;
-        }
+    let mut mixing = cosines(&unit, channels)?;
+    let mean = mean_square(&mixing, channels);
+    for (row, &length) in mixing.chunks_exact_mut(channels).zip(&lengths) {
+        row.iter_mut().zip(&lengths).for_each(|(r, &other)| *r *= if other > 0.0 { length / other } else { 0.0 });
     }
-    Ok((mean, like(activation, seed)?))
+    Ok((mean, Tensor::from_vec(mixing, (channels, channels), &Device::Cpu)?))
+}
+
+/// Takes from each filter a share of the others, by what mixes them: as much as does not overshoot where all agree.
+fn unmix(params: &mut Params, position: usize, mixing: &[f32], strength: f64) -> Result<()> {
+    let filters = params.list()[position].value.dims()[0];
+    // (D R D^-1)_ij (D R D^-1)_ji is the square of a correlation, whatever D.
+    let row_of_correlations =
+        |i: usize| (0..filters).map(move |j| (mixing[i * filters + j] * mixing[j * filters + i]).sqrt());
+    let most = (0..filters).map(|i| row_of_correlations(i).sum::<f32>()).fold(0.0, f32::max);
+    let share = (strength as f32).min(0.5 / (1.0 + most));
+    let mut steps = across(mixing, &values(params, position)?, filters)?;
+    steps.iter_mut().for_each(|step| *step *= -share);
+    change(params, position, |w| turn(w, &steps, filters))
 }
 
 /// Rows spread over all `count` of them, by an odd step: all rows and columns of pictures have their turn.
@@ -140,18 +172,10 @@ fn center(channels: &mut [f32], samples: usize) {
     }
 }
 
-/// Numbers in channels-last memory as a tensor of the activation's shape, where it lies.
-fn like(activation: &Tensor, numbers: Vec<f32>) -> Result<Tensor> {
-    let tensor = match *activation.dims() {
-        [n, c, h, w] => Tensor::from_vec(numbers, (n, h, w, c), &Device::Cpu)?.permute((0, 3, 1, 2))?,
-        _ => Tensor::from_vec(numbers, activation.dims(), &Device::Cpu)?,
-    };
-    Ok(tensor.to_device(activation.device())?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use interp_net::{Graph, Keep, Mode};
 
     /// The mean squared correlation by its definition, of channels by rows.
     fn by_definition(rows: &[f64], channels: usize) -> f64 {
@@ -176,32 +200,48 @@ mod tests {
     // the correlations too, is 1: one pair of which the squared correlation is 1.
     #[test]
     fn closed_form() {
-        let same = Tensor::from_vec(vec![1f32, 1.0, -1.0, -1.0], (2, 2), &Device::Cpu).unwrap();
-        assert!((correlation(&same, 1.0).unwrap().0 - 1.0).abs() < 1e-6);
+        let numbers = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let same = Tensor::from_vec(vec![1f32, 2.0, -1.0, -2.0], (2, 2), &Device::Cpu).unwrap();
+        let (mean, mixing) = correlations(&same).unwrap();
+        assert!((mean - 1.0).abs() < 1e-6);
+        assert!(numbers(mixing).iter().zip([0.0, 0.5, 2.0, 0.0]).all(|(a, b)| (a - b).abs() < 1e-6));
         let none = Tensor::from_vec(vec![3f32, 1.0, 3.0, -1.0, 1.0, 1.0, 1.0, -1.0], (4, 2), &Device::Cpu).unwrap();
-        let (mean, gradient) = correlation(&none, 1.0).unwrap();
-        assert_eq!((mean, gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap()), (0.0, vec![0.0; 8]));
+        let (mean, mixing) = correlations(&none).unwrap();
+        assert_eq!((mean, numbers(mixing)), (0.0, vec![0.0; 4]));
     }
 
-    // ||R - I||^2 / C is (C - 1) times the mean.
     #[test]
-    fn the_gradient_is_central_differences() {
+    fn correlations_are_those_of_the_definition() {
         let numbers = noise(2 * 3 * 4 * 3);
-        let activation =
-            like(&Tensor::zeros((2, 3, 4, 3), candle_core::DType::F32, &Device::Cpu).unwrap(), numbers.clone());
-        let (mean, seed) = correlation(&activation.unwrap(), 1.0).unwrap();
+        let activation = Tensor::from_vec(numbers.clone(), (2, 3, 4, 3), &Device::Cpu).unwrap();
         let exact: Vec<f64> = numbers.iter().map(|&x| f64::from(x)).collect();
+        let (mean, _) = correlations(&activation.permute((0, 3, 1, 2)).unwrap()).unwrap();
         assert!((mean - by_definition(&exact, 3)).abs() < 1e-6);
-        let seed: Vec<f32> = seed.permute((0, 2, 3, 1)).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-        for index in 0..exact.len() {
-            let at = |by: f64| {
-                let mut moved = exact.clone();
-                moved[index] += by;
-                2.0 * by_definition(&moved, 3)
-            };
-            let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((f64::from(seed[index]) - expected).abs() < 1e-5, "{} against {expected}", seed[index]);
+    }
+
+    /// Filters that see inputs of which one direction has 10,000 times the variance of the others: its share of each is taken away in
+    /// few steps, where a gradient would have to be as small as that direction bears.
+    #[test]
+    fn one_strong_direction_does_not_hold_up_the_others() {
+        let mut graph = Graph::new(6, 1, 1).unwrap();
+        graph.then("conv", Op::conv(5, 1, 1, 0, false)).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let inputs =
+            noise(6 * 400).chunks(6).flat_map(|x| [100.0 * x[0], x[1], x[2], x[3], x[4], x[5]]).collect::<Vec<_>>();
+        let inputs = Tensor::from_vec(inputs, (400, 6, 1, 1), &Device::Cpu).unwrap();
+        let mean = |net: &Network| {
+            let tape = net.forward(&inputs, Mode::Eval, &Keep::All).unwrap();
+            correlations(tape.get(&net.graph, "conv").unwrap()).unwrap()
+        };
+        let before = unit_filters(&values(&net.params, 0).unwrap(), 5).1;
+        assert!(mean(&net).0 > 0.8);
+        for _ in 0..100 {
+            let (_, mixing) = mean(&net);
+            unmix(&mut net.params, 0, &mixing.flatten_all().unwrap().to_vec1().unwrap(), 1.0).unwrap();
         }
+        let after = unit_filters(&values(&net.params, 0).unwrap(), 5).1;
+        assert!(mean(&net).0 < 0.01, "{}", mean(&net).0);
+        assert!(before.iter().zip(after).all(|(a, b)| (a / b - 1.0).abs() < 1e-4));
     }
 
     #[test]

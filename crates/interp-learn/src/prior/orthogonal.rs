@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
-use interp_net::ops::{self, Wanted};
+use interp_net::ops;
 use interp_net::{Network, Params};
 
 use schemars::JsonSchema;
@@ -47,29 +47,24 @@ const GAIN: f64 = 0.5;
 /// The most by which a filter turns at a step of the prior, as a share of its length.
 const TURN: f32 = 0.1;
 
-impl Orthogonal {
-    /// A step of the layer at `position`: the mean squared cosine before it.
-    fn turn(&self, params: &mut Params, position: usize, size: f64) -> Result<f64> {
-        let filters = params.list()[position].value.dims()[0];
-        let (unit, lengths) = unit_filters(&values(params, position)?, filters);
-        let (mean, gradient) = similarity(&unit, filters)?;
-        let step = |row: usize| {
-            let steepest = norm(&gradient[row * unit.len() / filters..][..unit.len() / filters]);
-            (size as f32 / lengths[row].max(f32::MIN_POSITIVE))
-                .min(TURN * lengths[row] / steepest.max(f32::MIN_POSITIVE))
-        };
-        change(params, position, |w| {
-            let width = w.len() / filters;
-            for (row, w) in w.chunks_exact_mut(width.max(1)).enumerate() {
-                let step = step(row);
-                w.iter_mut().zip(&gradient[row * width..]).for_each(|(w, g)| *w -= step * g);
-                // Along the sphere, not off its tangent.
-                let longer = norm(w) / lengths[row].max(f32::MIN_POSITIVE);
-                w.iter_mut().filter(|_| longer > 0.0).for_each(|w| *w /= longer);
-            }
-        })?;
-        Ok(mean)
+/// Turns the filters `w` along the sphere by a step, one for each and at right angles to it, but by no more than [`TURN`]. Lengths
+/// stay.
+pub(super) fn turn(w: &mut [f32], steps: &[f32], filters: usize) {
+    let width = (w.len() / filters).max(1);
+    for (w, step) in w.chunks_exact_mut(width).zip(steps.chunks_exact(width)) {
+        let length = norm(w).max(f32::MIN_POSITIVE);
+        let part = (TURN * length / norm(step).max(f32::MIN_POSITIVE)).min(1.0);
+        w.iter_mut().zip(step).for_each(|(w, step)| *w += part * step);
+        // Along the sphere, not off its tangent.
+        let longer = norm(w) / length;
+        w.iter_mut().filter(|_| longer > 0.0).for_each(|w| *w /= longer);
     }
+}
+
+/// The strength of a layer after a step at which its mean was so much: larger above four fifths of the target, else smaller.
+pub(super) fn controlled(strength: f64, mean: f64, target: f64) -> f64 {
+    let above = (mean / (0.8 * target)).ln().clamp(-1.0, 1.0);
+    (strength * (GAIN * above).exp()).clamp(1e-6, 1e6)
 }
 
 impl Prior for Orthogonal {
@@ -111,9 +106,15 @@ impl Prior for Orthogonal {
         }
         for (index, &position) in scope.positions.iter().enumerate().filter(|(_, p)| now.rates[**p] > 0.0) {
             let strength = state.numbers.get(&key(index)).copied().unwrap_or(STRENGTH);
-            let mean = self.turn(params, position, now.rates[position] * f64::from(self.every) * strength)?;
-            let above = (mean / (0.8 * self.target)).ln().clamp(-1.0, 1.0);
-            state.numbers.insert(key(index), (strength * (GAIN * above).exp()).clamp(1e-6, 1e6));
+            let filters = params.list()[position].value.dims()[0];
+            let (unit, lengths) = unit_filters(&values(params, position)?, filters);
+            let (mean, mut steps) = similarity(&unit, filters)?;
+            let size = (now.rates[position] * f64::from(self.every) * strength) as f32;
+            for (step, length) in steps.chunks_exact_mut((unit.len() / filters).max(1)).zip(lengths) {
+                step.iter_mut().for_each(|g| *g *= -size / length.max(f32::MIN_POSITIVE));
+            }
+            change(params, position, |w| turn(w, &steps, filters))?;
+            state.numbers.insert(key(index), controlled(strength, mean, self.target));
         }
         Ok(())
     }
@@ -129,7 +130,8 @@ impl Prior for Orthogonal {
     }
 }
 
-fn key(index: usize) -> String {
+/// The name of a layer's strength among the numbers of a state.
+pub(super) fn key(index: usize) -> String {
     format!("strength.{index}")
 }
 
@@ -139,8 +141,12 @@ fn least_similarity(filters: usize, width: usize) -> f64 {
     ((n - d) / (d * (n - 1.0))).max(0.0)
 }
 
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 fn norm(values: &[f32]) -> f32 {
-    values.iter().map(|v| v * v).sum::<f32>().sqrt()
+    dot(values, values).sqrt()
 }
 
 /// The filters of unit length, and their lengths; a filter of zeros stays.
@@ -154,23 +160,40 @@ pub(super) fn unit_filters(w: &[f32], filters: usize) -> (Vec<f32>, Vec<f32>) {
     (unit.collect(), lengths)
 }
 
+/// The cosines between the filters `unit` (n, d): (n, n), zero for each with itself.
+pub(super) fn cosines(unit: &[f32], filters: usize) -> Result<Vec<f32>> {
+    let rows = Tensor::from_slice(unit, (filters, unit.len() / filters), &Device::Cpu)?;
+    let mut cosines: Vec<f32> = ops::linear(&rows, &rows, None)?.flatten_all()?.to_vec1()?;
+    cosines.iter_mut().step_by(filters + 1).for_each(|own| *own = 0.0);
+    Ok(cosines)
+}
+
+/// The mean of squares over pairs.
+pub(super) fn mean_square(cosines: &[f32], filters: usize) -> f64 {
+    let sum: f64 = cosines.iter().map(|&c| f64::from(c) * f64::from(c)).sum();
+    sum / (filters * (filters - 1)).max(1) as f64
+}
+
+/// The filters `w` (n, d) mixed by `mixing` (n, n), each less its part along the filter itself.
+pub(super) fn across(mixing: &[f32], w: &[f32], filters: usize) -> Result<Vec<f32>> {
+    let width = (w.len() / filters).max(1);
+    let mixing = Tensor::from_slice(mixing, (filters, filters), &Device::Cpu)?;
+    let rows = Tensor::from_slice(w, (filters, width), &Device::Cpu)?;
+    let mut mixed: Vec<f32> = ops::linear(&mixing, &rows.t()?, None)?.flatten_all()?.to_vec1()?;
+    for (mixed, w) in mixed.chunks_exact_mut(width).zip(w.chunks_exact(width)) {
+        let along = dot(mixed, w) / dot(w, w).max(f32::MIN_POSITIVE);
+        mixed.iter_mut().zip(w).for_each(|(mixed, w)| *mixed -= along * w);
+    }
+    Ok(mixed)
+}
+
 /// The mean squared cosine between two of the filters `unit` (n, d), and the gradient of ||U U^T - I||^2 / n along the sphere,
 /// 4 / n ((U U^T - I) U - its part along the filter), with respect to filters of length 1.
 pub(super) fn similarity(unit: &[f32], filters: usize) -> Result<(f64, Vec<f32>)> {
-    let width = unit.len() / filters;
-    let rows = Tensor::from_slice(unit, (filters, width), &Device::Cpu)?;
-    let mut cosines: Vec<f32> = ops::linear(&rows, &rows, None)?.flatten_all()?.to_vec1()?;
-    cosines.iter_mut().step_by(filters + 1).for_each(|own| *own = 0.0);
-    let sum: f64 = cosines.iter().map(|c| f64::from(*c) * f64::from(*c)).sum();
-    let cosines = Tensor::from_vec(cosines, (filters, filters), &Device::Cpu)?;
-    let wanted = Wanted { input: true, weight: false, bias: false };
-    let pull = ops::linear_backward(&rows, &rows, &cosines, wanted)?.input;
-    let mut gradient: Vec<f32> = pull.map(|pull| pull.flatten_all()?.to_vec1()).transpose()?.unwrap_or_default();
-    for (gradient, unit) in gradient.chunks_exact_mut(width.max(1)).zip(unit.chunks_exact(width.max(1))) {
-        let along: f32 = gradient.iter().zip(unit).map(|(g, u)| g * u).sum();
-        gradient.iter_mut().zip(unit).for_each(|(g, u)| *g = 4.0 / filters as f32 * (*g - along * u));
-    }
-    Ok((sum / (filters * (filters - 1)).max(1) as f64, gradient))
+    let cosines = cosines(unit, filters)?;
+    let mut gradient = across(&cosines, unit, filters)?;
+    gradient.iter_mut().for_each(|g| *g *= 4.0 / filters as f32);
+    Ok((mean_square(&cosines, filters), gradient))
 }
 
 #[cfg(test)]
