@@ -7,7 +7,6 @@ use interp::plan::Plan;
 use interp::recipe::{Recipe, schema};
 
 use crate::common::{TINY, folder, program, run, write_pictures};
-use crate::shared::shared;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -33,10 +32,45 @@ fn shipped_recipes_are_read_and_resolve_to_themselves() {
     }
 }
 
+/// Pixels of a picture, other ones for each.
+fn pixels(picture: usize, count: usize) -> impl Iterator<Item = u8> {
+    (0..count).map(move |at| ((at + 1) * (picture + 3) * 7919 % 251) as u8)
+}
+
+/// The four files of MNIST, of 60 and 20 pictures.
+fn write_mnist(folder: &Path) -> PathBuf {
+    let folder = folder.join("mnist");
+    fs::create_dir(&folder).unwrap();
+    for (split, first, count) in [("train", 0, 60u32), ("t10k", 100, 20)] {
+        let head = |magic: u32, sizes: &[u32]| -> Vec<u8> {
+            [magic].iter().chain(sizes).flat_map(|number| number.to_be_bytes()).collect()
+        };
+        let pictures = (first..first + count as usize).flat_map(|picture| pixels(picture, 28 * 28));
+        let images = head(0x803, &[count, 28, 28]).into_iter().chain(pictures);
+        fs::write(folder.join(format!("{split}-images-idx3-ubyte")), images.collect::<Vec<_>>()).unwrap();
+        let labels = head(0x801, &[count]).into_iter().chain((0..count).map(|picture| (picture % 10) as u8));
+        fs::write(folder.join(format!("{split}-labels-idx1-ubyte")), labels.collect::<Vec<_>>()).unwrap();
+    }
+    folder
+}
+
+/// CIFAR-10 in its binary form, of 60 and 20 pictures.
+fn write_cifar10(folder: &Path) -> PathBuf {
+    let folder = folder.join("cifar10");
+    fs::create_dir(&folder).unwrap();
+    for (name, first, count) in [("data_batch_1", 0, 60), ("test_batch", 100, 20)] {
+        let picture = |picture: usize| std::iter::once((picture % 10) as u8).chain(pixels(picture, 3072));
+        fs::write(folder.join(format!("{name}.bin")), (first..first + count).flat_map(picture).collect::<Vec<_>>())
+            .unwrap();
+    }
+    folder
+}
+
 /// What the recipes of the table become on other data: they are planned, or refused for what the pictures lack.
 #[test]
 fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
-    let (Some(mnist), Some(cifar10)) = (shared("mnist"), shared("cifar10")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let [mnist, cifar10] = [write_mnist(folder.path()), write_cifar10(folder.path())];
     let refused = [
         ("mnist", "additive", "without color"),
         ("mnist", "monotone", "without color"),

@@ -12,6 +12,8 @@ pub struct Row {
     pub name: String,
     /// Name of the data set.
     pub data: String,
+    /// What was overridden in it, but for which data it is and where.
+    pub changed: Vec<String>,
     /// How many runs there are: one for each seed.
     pub seeds: usize,
     /// In how many of them every claim holds.
@@ -69,8 +71,8 @@ impl Spread {
 }
 
 impl Row {
-    /// Of the runs of one recipe, one for each seed; `None` where there are none.
-    pub fn of(runs: &[Summary]) -> Option<Self> {
+    /// Of the runs of one recipe with these overrides, one for each seed; `None` where there are none.
+    pub fn of(runs: &[Summary], overrides: &[String]) -> Option<Self> {
         let first = runs.first()?;
         let spread = |value: &dyn Fn(&Summary) -> f64| Spread::of(&runs.iter().map(value).collect::<Vec<_>>());
         let with_twin: Option<Vec<(&Summary, f64)>> =
@@ -85,6 +87,7 @@ impl Row {
         Some(Self {
             name: first.name.clone(),
             data: first.data.clone(),
+            changed: overrides.iter().filter(|set| !names_data(set)).cloned().collect(),
             seeds: runs.len(),
             holds: runs.iter().filter(|run| run.claims.iter().all(|claim| claim.holds)).count(),
             claims: (0..first.claims.len()).map(|index| claimed(runs, index)).collect(),
@@ -105,12 +108,18 @@ impl Row {
 
     /// What its line in a table begins with, no other's.
     fn key(&self) -> String {
-        format!("| `{}` | {} |", self.name, self.data)
+        format!("| {} | {} |", self.recipe(), self.data)
+    }
+
+    /// The recipe's name, and what was changed in it.
+    fn recipe(&self) -> String {
+        let changed = self.changed.iter().map(|set| format!(", `{set}`"));
+        std::iter::once(format!("`{}`", self.name)).chain(changed).collect()
     }
 
     /// Its line in a table.
     fn line(&self) -> String {
-        let first = [format!("`{}`", self.name), self.data.clone()];
+        let first = [self.recipe(), self.data.clone()];
         line(&first.into_iter().chain(self.cells()).collect::<Vec<_>>())
     }
 
@@ -134,6 +143,11 @@ impl Row {
     }
 }
 
+/// Whether an override says which data it is and where it lies, which the row does anyway.
+fn names_data(set: &str) -> bool {
+    ["data.kind", "data.path"].iter().any(|key| set.split('=').next() == Some(*key))
+}
+
 /// The claim at `index` of every run.
 fn claimed(runs: &[Summary], index: usize) -> Claimed {
     let of_runs: Vec<&Measured> = runs.iter().filter_map(|run| run.claims.get(index)).collect();
@@ -150,7 +164,7 @@ const HEADINGS: [&str; 9] = [
     "accuracy, %, or PSNR",
     "its twin's",
     "tax, points",
-    "parameters not zero, %",
+    "parameters not zero, % of the twin's",
     "seconds",
 ];
 
@@ -197,6 +211,8 @@ pub fn with_rows(page: &str, rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::summary::{Scores, Size, Twin};
+    use interp_learn::Score;
 
     // Of 1, 2, 4: mean 7/3, variance ((4/3)^2 + (1/3)^2 + (5/3)^2) / 2 = 7/3.
     #[test]
@@ -213,6 +229,7 @@ mod tests {
         Row {
             name: name.into(),
             data: "concepts".into(),
+            changed: vec![],
             seeds: 1,
             holds,
             claims: vec![Claimed { statement: "zeros ≥ 90 %".into(), shown: vec!["89 %".into()] }],
@@ -224,6 +241,51 @@ mod tests {
             nonzero: one,
             seconds: one,
         }
+    }
+
+    /// A run with this accuracy and its twin's, of 40 parameters of 100 that are not zero, whose claim holds or not.
+    fn run([own, twin]: [f64; 2], holds: bool) -> Summary {
+        let scores = |accuracy| Scores { score: Score::Accuracy(accuracy), loss: 0.0, count: 100 };
+        let size = |parameters, nonzero| Size { parameters, nonzero, multiply_adds: 0 };
+        let claim = Measured { statement: "zeros".into(), value: 0.5, bound: 0.5, holds, shown: own.to_string() };
+        let difference = crate::compare::Difference { points: 0.0, interval: [0.0; 2] };
+        let twin = Twin { test: scores(twin), validation: scores(0.0), epoch: 1, size: size(80, 80), difference };
+        Summary {
+            version: 1,
+            name: "r".into(),
+            data: "concepts".into(),
+            recipe: String::new(),
+            test: scores(own),
+            validation: scores(0.0),
+            epoch: 1,
+            size: size(100, 40),
+            claims: vec![claim],
+            twin: Some(twin),
+            warnings: vec![],
+            seconds: 10.0 * own,
+        }
+    }
+
+    // Accuracies of 90 and 92 % beside twins of 93 and 91 %: taxes of 3 and -1 points, mean 1, deviation 4 / sqrt 2. Of the twins' 80
+    // parameters, 40 are half.
+    #[test]
+    fn a_row_by_hand() {
+        let runs = [run([0.90, 0.93], true), run([0.92, 0.91], false)];
+        let sets = ["data.path=DIR", "data.kind=mnist", "train.batch=32"].map(str::to_owned);
+        let row = Row::of(&runs, &sets).unwrap();
+        let near = |found: Spread, mean: f64, deviation: f64| {
+            assert!(
+                (found.mean - mean).abs() < 1e-9 && (found.deviation.unwrap() - deviation).abs() < 1e-9,
+                "{found:?}"
+            );
+        };
+        near(row.score, 91.0, 2f64.sqrt());
+        near(row.twin.unwrap(), 92.0, 2f64.sqrt());
+        near(row.tax.unwrap(), 1.0, 8f64.sqrt());
+        near(row.nonzero, 50.0, 0.0);
+        assert_eq!((row.holds, row.seeds, row.claims[0].shown.join(" ")), (1, 2, "0.9 0.92".into()));
+        assert!(row.line().starts_with("| `r`, `train.batch=32` | concepts | "), "{}", row.line());
+        assert!(Row::of(&[], &[]).is_none());
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Gauge for ActiveChannels {
 /// Positions of a picture that correlations are taken over, at most: those of a picture are alike, and there are many pictures.
 const POSITIONS: usize = 16;
 
-/// The mean squared correlation between two channels of a node, of the node where it is highest.
+/// The mean squared correlation between two channels of a node that change, of the node where it is highest.
 pub(crate) struct Correlation(Vec<Moments>);
 
 /// Sums over positions of pictures.
@@ -75,7 +75,7 @@ impl Moments {
         Ok(())
     }
 
-    /// The mean over all pairs of channels; one that never changes is like no other. What is not a number makes it so.
+    /// The mean over all pairs of channels that change; `None` where fewer than two do. What is not a number makes it so.
     fn mean(&self) -> Result<Option<f64>> {
         let (Some(sum), Some(products)) = (&self.sum, &self.products) else { return Ok(None) };
         let mean = sum.flatten_all()?.to_vec1::<f64>()?.iter().map(|sum| sum / self.count).collect::<Vec<_>>();
@@ -85,8 +85,8 @@ impl Moments {
         let changing: Vec<usize> = (0..mean.len()).filter(|&i| !constant(i)).collect();
         let squared = |i: usize, j: usize| covariance(i, j).powi(2) / (covariance(i, i) * covariance(j, j));
         let pairs = changing.iter().enumerate().flat_map(|(at, &i)| changing[at + 1..].iter().map(move |&j| (i, j)));
-        let all = mean.len() * mean.len().saturating_sub(1) / 2;
-        Ok(Some(pairs.map(|(i, j)| squared(i, j)).sum::<f64>() / all.max(1) as f64))
+        let all = changing.len() * changing.len().saturating_sub(1) / 2;
+        Ok((all > 0).then(|| pairs.map(|(i, j)| squared(i, j)).sum::<f64>() / all as f64))
     }
 }
 
@@ -98,17 +98,21 @@ fn samples(activation: &Tensor) -> Result<Tensor> {
     };
     let (pictures, channels, _) = flat.dims3()?;
     let count = positions.len();
-    let chosen = flat.contiguous()?.index_select(&Tensor::new(positions, &Device::Cpu)?, 2)?;
+    let chosen =
+        flat.contiguous()?.index_select(&Tensor::new(positions, flat.device())?, 2)?.to_device(&Device::Cpu)?;
     Ok(chosen.transpose(1, 2)?.reshape((pictures * count, channels))?.to_dtype(DType::F64)?) // (N, C, P) -> (N P, C)
 }
 
-/// Positions of a map, row by row: all of a small one, else a lattice that has its points in the middle of as many bands of rows,
-/// and of columns. Every so many positions would be one column, at worst a border, where what is seen is padding.
+/// Positions of a map, row by row: all of a small one, else one in each of as many bands of rows, and of columns, by the digits of
+/// its number there and back (a Hammersley set). Every so many positions would be one column, at worst a border, where what is
+/// seen is padding; the middles of bands would be all even or all odd, which tell one thing behind a step of two.
 fn spread(height: usize, width: usize) -> Vec<u32> {
-    /// Has no divisor in common with the number of positions.
-    const STRIDE: usize = 7;
-    let middle = |band: usize, size: usize| (2 * band + 1) * size / (2 * POSITIONS);
-    let at = |i: usize| middle(i, height) * width + middle(STRIDE * i % POSITIONS, width);
+    let at = |i: usize| {
+        let back = (i as u8).reverse_bits() as usize / POSITIONS; // the four digits of i in base 2
+        let [row, column] = [(POSITIONS * i + back, height), (POSITIONS * back + i, width)]
+            .map(|(place, size)| place * size / (POSITIONS * POSITIONS));
+        row * width + column
+    };
     let all = if height * width <= POSITIONS {
         (0..height * width).collect()
     } else {
@@ -162,11 +166,11 @@ mod tests {
     fn correlation_by_hand() {
         assert_eq!(mean(&[vec![1.0, -1.0], vec![1.0, -1.0]]), 1.0);
         assert!((mean(&[vec![1.0, -1.0], vec![5.0, 11.0]]) - 1.0).abs() < 1e-12);
-        // Correlations of 0, 1/sqrt 2 and 1/sqrt 2; a channel that never changes adds three pairs of 0.
+        // Correlations of 0, 1/sqrt 2 and 1/sqrt 2; a channel that never changes is in no pair.
         let [a, b] = [vec![1.0, 1.0, -1.0, -1.0], vec![1.0, -1.0, 1.0, -1.0]];
         let c = a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<_>>();
         assert!((mean(&[a.clone(), b.clone(), c.clone()]) - 1.0 / 3.0).abs() < 1e-12);
-        assert!((mean(&[a.clone(), b, c, vec![0.3; 4]]) - 1.0 / 6.0).abs() < 1e-12);
+        assert!((mean(&[a.clone(), b, c, vec![0.3; 4]]) - 1.0 / 3.0).abs() < 1e-12);
         assert!(mean(&[a, vec![f64::NAN, 1.0, 2.0, 3.0]]).is_nan());
     }
 
@@ -176,8 +180,8 @@ mod tests {
         let maps = Tensor::from_vec(values, (2, 3, 8, 8), &Device::Cpu).unwrap();
         let rows = samples(&maps).unwrap().to_vec2::<f64>().unwrap();
         assert_eq!(rows.len(), 32);
-        // In the first two bands of rows are the columns of the first band and of the eighth.
-        assert_eq!((rows[0].as_slice(), rows[1].as_slice()), (&[0.0, 64.0, 128.0][..], &[3.0, 67.0, 131.0][..]));
+        // Of 16 bands the first and the second of rows, the first and the ninth of columns: twice the first row.
+        assert_eq!((rows[0].as_slice(), rows[1].as_slice()), (&[0.0, 64.0, 128.0][..], &[4.0, 68.0, 132.0][..]));
         assert_eq!(rows[16], [192.0, 256.0, 320.0]);
         let vectors = Tensor::from_vec(vec![1f32, 2.0, 3.0, 4.0], (2, 2), &Device::Cpu).unwrap();
         assert_eq!(samples(&vectors).unwrap().to_vec2::<f64>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
@@ -195,6 +199,8 @@ mod tests {
                     .len()
             };
             assert_eq!((bands(height, |at, width| at / width), bands(width, |at, width| at % width)), (16, 16));
+            let even = chosen.iter().map(|&at| (at as usize / width % 2, at as usize % width % 2));
+            assert_eq!(even.collect::<std::collections::BTreeSet<_>>().len(), 4);
         }
         assert_eq!((spread(4, 4), spread(1, 3)), ((0..16).collect(), vec![0, 1, 2]));
         assert!(spread(3, 7).iter().all(|&at| at < 21));

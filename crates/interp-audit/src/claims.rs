@@ -75,7 +75,7 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::FilterSimilarity => {
             let similarities = by_output(net, nodes)?.iter().map(filter_similarity).collect::<Result<Vec<_>>>()?;
             // What is not a number, of either sign, is the highest.
-            Ok(similarities.into_iter().reduce(|a, b| if a.is_nan() || a > b { a } else { b }))
+            Ok(similarities.into_iter().flatten().reduce(|a, b| if a.is_nan() || a > b { a } else { b }))
         }
     }
 }
@@ -88,19 +88,21 @@ fn removable(net: &Network, nodes: &[NodeId]) -> Result<Option<f64>> {
     Ok((before > 0).then(|| (before - after) as f64 / before as f64))
 }
 
-/// The mean squared cosine between two filters of a weight (out, ...); 0 for a single one. A filter of zeros is like no other.
-fn filter_similarity(weight: &Tensor) -> Result<f64> {
+/// The mean squared cosine between two filters of a weight (out, ...) that are not zero: filters that are gone make those that are
+/// left no more different. `None` for fewer than two.
+fn filter_similarity(weight: &Tensor) -> Result<Option<f64>> {
     let rows = weight.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2::<f64>()?;
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let squares: Vec<f64> = rows.iter().map(|row| dot(row, row)).collect();
+    let there: Vec<(&Vec<f64>, f64)> =
+        rows.iter().map(|row| (row, dot(row, row))).filter(|(_, square)| *square != 0.0).collect();
     let mut sum = 0.0;
-    for (i, row) in rows.iter().enumerate() {
-        for (j, other) in rows.iter().enumerate().skip(i + 1).filter(|(j, _)| squares[i] != 0.0 && squares[*j] != 0.0) {
-            sum += dot(row, other).powi(2) / (squares[i] * squares[j]);
+    for (i, (row, square)) in there.iter().enumerate() {
+        for (other, other_square) in &there[i + 1..] {
+            sum += dot(row, other).powi(2) / (square * other_square);
         }
     }
-    let pairs = rows.len() * rows.len().saturating_sub(1) / 2;
-    Ok(sum / pairs.max(1) as f64)
+    let pairs = there.len() * there.len().saturating_sub(1) / 2;
+    Ok((pairs > 0).then(|| sum / pairs as f64))
 }
 
 /// How many values are below zero; what is not a number is not known to be zero or above.
@@ -181,7 +183,10 @@ mod tests {
     fn similarity_by_hand() {
         let rows = [[2f32, 0.0], [1.0, -1.0], [0.0, 0.5]].concat();
         let weight = Tensor::from_vec(rows, (3, 2, 1, 1), &Device::Cpu).unwrap();
-        assert!((filter_similarity(&weight).unwrap() - 1.0 / 3.0).abs() < 1e-12);
+        assert!((filter_similarity(&weight).unwrap().unwrap() - 1.0 / 3.0).abs() < 1e-12);
+        // Filters of zeros beside them change nothing.
+        let with_zeros = Tensor::cat(&[&weight, &weight.zeros_like().unwrap()], 0).unwrap();
+        assert!((filter_similarity(&with_zeros).unwrap().unwrap() - 1.0 / 3.0).abs() < 1e-12);
         let mut net = network();
         net.params
             .set(0, Tensor::from_vec(vec![1f32, 0.0, -f32::NAN, 1.0], (2, 2, 1, 1), &Device::Cpu).unwrap())
@@ -198,7 +203,7 @@ mod tests {
         assert_eq!(value(&net, Quantity::ZeroInputs), Some(0.5));
         assert_eq!(value(&net, Quantity::NegativeWeights), Some(2.0));
         assert_eq!(value(&net, Quantity::FieldSize), Some(1.0));
-        assert_eq!(value(&net, Quantity::FilterSimilarity), Some(0.0), "a filter of zeros is like no other");
+        assert_eq!(value(&net, Quantity::FilterSimilarity), None, "one filter that is not zero has no other");
         assert_eq!(quantity(&net, Quantity::ZeroWeights, &[2]).unwrap(), None, "a norm has no weights to count");
         assert_eq!(value(&net, Quantity::NegativeThresholds), None);
     }

@@ -99,8 +99,8 @@ impl Table {
         let decided = self.decided();
         let share = |(m, name): (usize, &&str)| Share {
             name: (*name).to_owned(),
-            by_class: (0..self.classes).map(|class| variances[m][class] / total(class)).collect(),
-            overall: variances[m].iter().sum::<f64>() / all,
+            by_class: (0..self.classes).map(|class| part(variances[m][class], total(class))).collect(),
+            overall: part(variances[m].iter().sum(), all),
             decides: decided
                 .iter()
                 .map(|of_class| of_class[m] as f64 / of_class.iter().sum::<usize>().max(1) as f64)
@@ -152,6 +152,11 @@ impl Table {
         let (index, label) = (self.indices[picture], self.labels[picture]);
         Decision { index, label, class, rival, lead: self.parts.iter().map(lead).collect() }
     }
+}
+
+/// The share of a whole; of nothing, nothing.
+fn part(of: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { of / whole }
 }
 
 /// The classes of the largest and the second largest logit.

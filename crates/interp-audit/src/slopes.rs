@@ -56,9 +56,12 @@ pub(crate) fn least(net: &Network, quantity: Quantity, over: NodeId) -> Result<O
         bounds.slopes.iter().enumerate().any(is_wrong)
     };
     let Some(last) = &bounds[output] else { return Err(refused(net, over, "does not lead to the output")) };
+    // A bias that is no number has no part in slopes, but then there is no output that could rise.
+    if let Some(node) = not_finite(net, &bounds)? {
+        return Ok(Some(Least { slope: f64::NAN, culprit: Some(node) }));
+    }
     let slope = outputs.list().into_iter().map(|k| worst(&last.slopes[k], &signs)).fold(f64::INFINITY, lesser);
-    let culprit = if slope.is_nan() { not_finite(net, &bounds)? } else { (over..=output).find(wrong) };
-    Ok(Some(Least { slope, culprit }))
+    Ok(Some(Least { slope, culprit: (over..=output).find(wrong) }))
 }
 
 /// The smaller one; what is not a number stays so.
@@ -346,6 +349,10 @@ mod tests {
         let broken = network([1.0, 2.0, 4.0, 0.5], [0.0, 0.0], [2.0, f32::NAN]);
         let (value, culprit) = slope(&broken, &[0, 1], &[]);
         assert!(value.is_nan() && culprit.as_deref() == Some("second"));
+        // A bias that is no number leaves slopes as they are, and no output that rises.
+        let broken = network([1.0, 2.0, 4.0, 0.5], [0.0, f32::NAN], [2.0, 3.0]);
+        let (value, culprit) = slope(&broken, &[0, 1], &[]);
+        assert!(value.is_nan() && culprit.as_deref() == Some("first"));
     }
 
     #[test]

@@ -82,11 +82,12 @@ impl Loader {
         self.batches(order, Some(epoch), first_step)
     }
 
-    /// All pictures in order, or the first `limit`, unchanged but for normalization; the last batch may
-    /// be smaller.
+    /// All pictures in order, or `limit` of them at even distances, unchanged but for normalization; the last batch may be smaller.
+    /// Where pictures are sorted by class, as those of folders are, the first ones would be of few classes.
     pub fn in_order(&self, limit: Option<usize>) -> Batches {
         let pictures = self.dataset.len(self.split);
-        self.batches((0..pictures.min(limit.unwrap_or(pictures))).collect(), None, 0)
+        let count = pictures.min(limit.unwrap_or(pictures));
+        self.batches((0..count).map(|at| at * pictures / count).collect(), None, 0)
     }
 
     fn batches(&self, order: Vec<usize>, epoch: Option<u64>, first_step: usize) -> Batches {

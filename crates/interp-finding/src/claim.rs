@@ -81,7 +81,9 @@ impl Quantity {
             Self::ZeroActivations => format!("share of the activations of {nodes} that are exactly zero"),
             Self::AlongBank(bank) => format!("share of a filter of {nodes} that lies along {}", bank.words()),
             Self::EvidenceInside => {
-                format!("share of the evidence for the class, as {nodes} sees it, that lies in the object")
+                format!(
+                    "share of the evidence for the class, as {nodes} sees it, in cells that show some of the object"
+                )
             }
             Self::ActiveChannels => format!("channels other than zero at a position of {nodes}"),
             Self::ChannelCorrelation => format!("mean squared correlation between channels of a layer of {nodes}"),
@@ -105,7 +107,8 @@ impl Quantity {
         )
     }
 
-    /// The value as people read it: shares in percent, counts as integers.
+    /// The value as people read it: shares in percent, counts as integers. Shares are rounded down and what is to be small up, so that no
+    /// value looks as if it met a bound that it misses.
     pub fn show(self, value: f64) -> String {
         match self {
             Self::ZeroWeights
@@ -120,15 +123,17 @@ impl Quantity {
             Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize | Self::ActiveChannels => {
                 format!("{value:.0}")
             }
-            Self::FilterSimilarity | Self::ChannelCorrelation => format!("{value:.4}"),
-            Self::Slope { .. } | Self::SumDeviation if value != 0.0 => format!("{value:.1e}"),
-            Self::Slope { .. } | Self::SumDeviation => "0".into(),
-            Self::ContributionGap => format!("{value:.1e}"),
+            Self::FilterSimilarity | Self::ChannelCorrelation => format!("{:.4}", up(value, 1e-4)),
+            Self::Slope { .. } | Self::SumDeviation | Self::ContributionGap if value == 0.0 => "0".into(),
+            Self::Slope { .. } => format!("{value:.1e}"),
+            Self::SumDeviation | Self::ContributionGap => {
+                format!("{:.1e}", up(value, 10f64.powf(value.abs().log10().floor() - 1.0)))
+            }
         }
     }
 }
 
-/// `least slope of outputs 0, 1 in channels 0, 12 and, with the other sign, 6 of color.histogram`.
+/// `least slope of outputs 0, 1 in channels 0, 12 and, with the other sign, 6 of color.histogram, each from 0 to 1`.
 fn slope_words(outputs: Indices, rises: Indices, falls: Indices, nodes: &str) -> String {
     let (outputs, rises, falls) = (outputs.words(), rises.words(), falls.words());
     let channels = match (rises.is_empty(), falls.is_empty()) {
@@ -136,11 +141,17 @@ fn slope_words(outputs: Indices, rises: Indices, falls: Indices, nodes: &str) ->
         (true, false) => format!("{falls}, with the other sign,"),
         (false, false) => format!("{rises} and, with the other sign, {falls}"),
     };
-    format!("least slope of outputs {outputs} in channels {channels} of {nodes}")
+    format!("least slope of outputs {outputs} in channels {channels} of {nodes}, each from 0 to 1")
 }
 
-/// Percent to three decimals, rounded down, so that no value looks as if it met a bound that it misses;
-/// what is off by no more than the rounding of numbers is taken for what was meant (0.58 is 58 %).
+/// Rounded up to a multiple of `step`, but for what is off by no more than the rounding of numbers.
+fn up(value: f64, step: f64) -> f64 {
+    let (scaled, nearest) = (value / step, (value / step).round());
+    if (scaled - nearest).abs() < 1e-6 { nearest * step } else { scaled.ceil() * step }
+}
+
+/// Percent to three decimals, rounded down; what is off by no more than the rounding of numbers is taken for what was meant (0.58 is
+/// 58 %).
 fn percent(share: f64) -> String {
     let (scaled, nearest) = (share * 1e5, (share * 1e5).round());
     let shown = if (scaled - nearest).abs() < 1e-6 { nearest } else { scaled.floor() };
@@ -229,11 +240,22 @@ mod tests {
         let quantity =
             |falls: &[usize]| Quantity::Slope { outputs: of(&[1, 0]), rises: of(&[12, 0]), falls: of(falls) };
         let words = quantity(&[6]).words("histogram");
-        assert_eq!(words, "least slope of outputs 0, 1 in channels 0, 12 and, with the other sign, 6 of histogram");
+        let expected =
+            "least slope of outputs 0, 1 in channels 0, 12 and, with the other sign, 6 of histogram, each from 0 to 1";
+        assert_eq!(words, expected);
         let text = serde_json::to_string(&quantity(&[])).unwrap();
         assert_eq!(text, r#"{"slope":{"outputs":[0,1],"rises":[0,12],"falls":[]}}"#);
         assert_eq!(serde_json::from_str::<Quantity>(&text).unwrap(), quantity(&[]));
         assert!(serde_json::from_str::<Quantity>(&text.replace("12", "64")).is_err());
+    }
+
+    #[test]
+    fn what_is_to_be_small_is_never_rounded_down_to_its_bound() {
+        let shown = [0.02, 0.020_04, 0.019_95, 0.0].map(|value| Quantity::FilterSimilarity.show(value));
+        assert_eq!(shown, ["0.0200", "0.0201", "0.0200", "0.0000"]);
+        let shown = [1e-4, 1.04e-4, 9.96e-5, 2.3e-7, 0.0].map(|value| Quantity::ContributionGap.show(value));
+        assert_eq!(shown, ["1.0e-4", "1.1e-4", "1.0e-4", "2.3e-7", "0"]);
+        assert_eq!(Quantity::SumDeviation.show(f64::NAN), "NaN");
     }
 
     #[test]

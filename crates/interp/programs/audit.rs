@@ -73,9 +73,11 @@ fn claims(checkpoint: PathBuf, data: Option<&str>, json: bool, machine: &Machine
     loaded.network = loaded.network.to_device(&device)?;
     let measured = measure_claims(&loaded, data, catalog, workers, &Screen::new(json))?;
     let holds = measured.iter().all(|m| m.holds);
+    // Of no claims it cannot be said that they hold.
+    let known = (!measured.is_empty()).then_some(holds);
     if json {
         let checkpoint = loaded.path.display().to_string();
-        print(&json!({ "version": 1, "checkpoint": checkpoint, "holds": holds, "claims": measured }).to_string())?;
+        print(&json!({ "version": 1, "checkpoint": checkpoint, "holds": known, "claims": measured }).to_string())?;
     } else if measured.is_empty() {
         print("the network makes no claims")?;
     }

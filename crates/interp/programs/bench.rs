@@ -1,6 +1,6 @@
 //! `interp-bench`: recipes beside their twins, over several seeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -77,13 +77,13 @@ impl Cli {
         let (mut rows, mut twins) = (vec![], BTreeMap::new());
         for path in recipes {
             let mut runs = vec![];
-            for &seed in &self.seeds {
+            for &seed in self.seeds.iter().collect::<BTreeSet<_>>() {
                 match self.cell(self.recipe(path, seed, catalog)?, seed, &mut options, &mut twins)? {
                     Some(summary) => runs.push(summary),
                     None => return Ok(Ending::Interrupted),
                 }
             }
-            rows.extend(Row::of(&runs));
+            rows.extend(Row::of(&runs, &self.overrides));
             self.write(&rows)?;
         }
         print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { markdown(&rows) })?;

@@ -22,7 +22,7 @@ use crate::{Catalog, Result};
 pub(super) struct Contributions {
     #[command(flatten)]
     on: OnPictures,
-    /// The first N pictures
+    /// N pictures, at even distances
     #[arg(long, default_value_t = 12, value_name = "N")]
     count: u16,
     /// Write a page with the contributions as pictures
@@ -86,7 +86,9 @@ impl Contributions {
 }
 
 fn largest_gap(cases: &[Case]) -> f64 {
-    cases.iter().map(|case| case.gap.abs()).fold(0.0, f64::max)
+    // What is not a number is the largest.
+    let larger = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
+    cases.iter().map(|case| case.gap.abs()).fold(0.0, larger)
 }
 
 fn of_batch(batch: &Batch, explained: Vec<Explained>, info: &Info) -> Result<Vec<Case>> {

@@ -30,7 +30,7 @@ pub(super) struct Eval {
     /// train, val or test
     #[arg(long, default_value = "test", value_parser = split)]
     split: Split,
-    /// Only the first N pictures
+    /// Only N pictures, at even distances
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Write the logits (N, K), or pictures (N, C, H, W), labels (N) and the pictures' indices (N) to this safetensors file

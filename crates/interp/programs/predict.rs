@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use interp_data::{Batch, Info, Normalize};
-use interp_learn::to_tensor;
+use interp_learn::{ClassLoss, to_tensor};
 use interp_net::{Keep, Mode, Normalization};
 use serde_json::json;
 
@@ -50,6 +50,7 @@ impl Predict {
         let input = loaded.network.graph.shape(0);
         let (channels, height, width) = (input[0], input[1], input[2]);
         let recipe = own_recipe(&loaded.file, catalog).transpose()?;
+        let loss = recipe.as_ref().map(|recipe| recipe.common.train.loss).unwrap_or_default();
         let border = recipe.map_or(0, |recipe| recipe.data.object.border());
         let Normalization { mean, std } = normalization.clone();
         let info = Info { name: String::new(), classes: names.clone(), channels, height, width, mean, std };
@@ -60,7 +61,7 @@ impl Predict {
             let x = to_tensor(&Batch { images, labels: vec![0], indices: vec![0], masks: None }, &info)?;
             let tape = network.forward(&x, Mode::Eval, &Keep::Output)?;
             let logits = tape.output(&network.graph)?.flatten_all()?.to_vec1::<f32>()?;
-            let mut ranked: Vec<(usize, f64)> = softmax(&logits).into_iter().enumerate().collect();
+            let mut ranked: Vec<(usize, f64)> = probabilities(&logits, loss).into_iter().enumerate().collect();
             ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
             ranked.truncate(self.top.max(1));
             found.push((path, ranked));
@@ -88,10 +89,32 @@ impl Predict {
     }
 }
 
-/// Probabilities of logits, in f64.
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().fold(f64::NEG_INFINITY, |m, &l| m.max(f64::from(l)));
-    let powers: Vec<f64> = logits.iter().map(|&l| (f64::from(l) - largest).exp()).collect();
+/// Probabilities of logits, in f64, as training by this loss takes them: of one class among all, or of each by itself.
+fn probabilities(logits: &[f32], loss: ClassLoss) -> Vec<f64> {
+    let logits: Vec<f64> = logits.iter().copied().map(f64::from).collect();
+    if loss == ClassLoss::Binary {
+        let shift = (logits.len().max(2) as f64 - 1.0).ln();
+        return logits.iter().map(|logit| 1.0 / (1.0 + (shift - logit).exp())).collect();
+    }
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|p| p / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Softmax of ln 1, ln 3: 1/4, 3/4. By yes or no with ten classes a logit of 0 is 1/10, one of ln 9 a half.
+    #[test]
+    fn probabilities_by_hand() {
+        let near = |found: Vec<f64>, expected: &[f64]| {
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+        };
+        near(probabilities(&[0.0, 3f32.ln()], ClassLoss::CrossEntropy), &[0.25, 0.75]);
+        let mut logits = [0.0; 10];
+        logits[1] = 9f32.ln();
+        near(probabilities(&logits, ClassLoss::Binary), &[0.1, 0.5, 0.1]);
+    }
 }

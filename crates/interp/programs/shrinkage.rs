@@ -20,7 +20,7 @@ use crate::{Catalog, Error, Result};
 pub(super) struct Shrinkage {
     #[command(flatten)]
     on: OnPictures,
-    /// Only the first N pictures
+    /// Only N pictures, at even distances
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = super::eval::at_least_one)]
     limit: usize,
     /// Where shrinkage.json and shrinkage.html go; by default where the network's file is
