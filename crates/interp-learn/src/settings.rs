@@ -57,10 +57,11 @@ impl Train {
 }
 
 /// How far the logits of a picture are from its label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassLoss {
     /// One of the classes: the cross-entropy of the softmax.
+    #[default]
     CrossEntropy,
     /// A yes or no for each class: the sum over classes of their binary cross-entropies, logits of 0 standing for the probability
     /// 1/K. Evidence for a class is then more than evidence against others, as in B-cos networks.

@@ -225,7 +225,9 @@ impl Trainer {
             }
         }
         task.enforce(&mut self.network.params, &self.scopes, &self.states)?;
-        self.average(task.settings.ema)
+        let asked = |state: &mut State| std::mem::take(&mut state.restart_average);
+        let restarts = self.states.iter_mut().map(asked).filter(|restart| *restart).count();
+        self.average(if restarts > 0 { 0.0 } else { task.settings.ema })
     }
 
     /// Shows the gradients to the priors, and gives those with respect to what is stepped.

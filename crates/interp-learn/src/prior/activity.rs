@@ -58,11 +58,14 @@ impl Activity {
         first + cubic(goal - first, progress / self.reached_at)
     }
 
-    /// Follows the share of zeros found.
-    fn control(&self, state: &mut State, found: f64, progress: f64) {
+    /// Follows the share of zeros found, as far as the layers before are trained: `rate` is the highest of their learning rates.
+    fn control(&self, state: &mut State, found: f64, progress: f64, rate: f64) {
+        let peak = state.numbers.get("peak").copied().unwrap_or(0.0).max(rate);
+        state.numbers.insert("peak".into(), peak);
+        let weight = if peak > 0.0 { rate / peak } else { 0.0 };
         let first = *state.numbers.entry("first".into()).or_insert(found);
         let strength = state.numbers.entry("strength".into()).or_insert(STRENGTH);
-        *strength = (*strength * (GAIN * (self.aim(first, progress) - found)).exp()).clamp(1e-6, 1e6);
+        *strength = (*strength * (GAIN * weight * (self.aim(first, progress) - found)).exp()).clamp(1e-6, 1e6);
         state.numbers.insert("zeros".into(), found);
     }
 }
@@ -105,11 +108,14 @@ impl Prior for Activity {
         let (mut term, mut zeros) = (Term::default(), 0);
         for (id, activation) in activations {
             let sizes = ops::sizes(activation, scale)?;
-            term.value += scale * sizes.sum / EVERY;
+            term.value += scale * sizes.sum; // Of every step the mean is what the loss has.
             zeros += sizes.zeros;
             term.nodes.push((id, sizes.gradient));
         }
-        self.control(state, zeros as f64 / count.max(1) as f64, step.now.progress);
+        let last = scope.nodes.iter().copied().max().unwrap_or_default();
+        let before = step.net.params.list().iter().zip(step.now.rates).filter(|(param, _)| param.node < last);
+        let rate = before.map(|(_, &rate)| rate).fold(0.0, f64::max);
+        self.control(state, zeros as f64 / count.max(1) as f64, step.now.progress, rate);
         Ok(Some(term))
     }
 
@@ -133,10 +139,13 @@ mod tests {
     fn the_strength_follows_the_ramp() {
         let prior = Activity { target: 0.8, reached_at: 0.6 };
         let mut state = State::default();
-        prior.control(&mut state, 0.5, 1e-9);
+        prior.control(&mut state, 0.5, 1e-9, 0.1);
         assert!((state.numbers["strength"] / STRENGTH - 1.0).abs() < 1e-6);
-        prior.control(&mut state, 0.6, 0.3);
+        prior.control(&mut state, 0.6, 0.3, 0.1);
         assert!((state.numbers["strength"] / STRENGTH - (1.5f64 * 0.18).exp()).abs() < 1e-6);
+        let strength = state.numbers["strength"];
+        prior.control(&mut state, 0.6, 0.3, 0.0);
+        assert_eq!(state.numbers["strength"], strength, "what is not trained cannot follow");
         assert!((prior.aim(0.5, 0.6) - 0.82).abs() < 1e-12 && (prior.aim(0.5, 1.0) - 0.82).abs() < 1e-12);
     }
 }

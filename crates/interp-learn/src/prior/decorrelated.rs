@@ -6,7 +6,7 @@ use interp_net::{Network, NodeId, Op, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::orthogonal::{across, controlled, cosines, key, mean_square, turn, unit_filters};
+use super::orthogonal::{across, can_be_had, controlled, cosines, key, mean_square, turn, unit_filters};
 use super::{Now, Prior, Scope, State, Step, Term, change, share, values};
 use crate::Result;
 
@@ -19,7 +19,7 @@ use crate::Result;
 /// R being the correlations of what the convolution or linear map gives and W its filters in units of its deviations. This is the
 /// gradient of `||R - I||^2` relative to the filters themselves (Cardoso and Laheld 1996, Equivariant adaptive source separation,
 /// on whitening): it is as fast where one direction, as the brightness of pictures, outweighs all others. Filters are turned by a
-/// tenth of a radian at most, and their lengths left to the loss.
+/// tenth of a radian at most, and their lengths left to the loss. Unlike the loss's, these steps do not shrink with the learning rate.
 ///
 /// Positions are samples, 512 of a batch, spread over pictures, rows and columns. The share s of each layer is controlled: it grows
 /// while the layer's mean is above four fifths of the target, up to where steps would overshoot, and shrinks below.
@@ -61,16 +61,13 @@ impl Prior for Decorrelated {
     // Filters are mixed, so that they must read the same.
     fn acts_on(&self, net: &Network, id: NodeId) -> bool {
         let op = &net.graph.nodes()[id].op;
-        matches!(op, Op::Conv2d { groups: 1, .. } | Op::Linear { .. } | Op::BCosConv2d { .. })
+        matches!(op, Op::Conv2d { groups: 1, .. } | Op::Linear { .. })
     }
 
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         share("target", self.target)?;
-        for (&id, name) in scope.nodes.iter().zip(&scope.names) {
-            let problem = || format!("must not match `{name}`, which has one channel");
-            Unfit::unless(net.graph.shape(id)[0] > 1, "nodes", problem())?;
-        }
-        Ok(())
+        // What linear maps give has no more dimensions than they have weights for each of it.
+        can_be_had(net, scope, self.target, "channels")
     }
 
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
@@ -137,7 +134,7 @@ fn correlations(activation: &Tensor) -> Result<(f64, Tensor)> {
     center(&mut taken, chosen.len());
     let (unit, lengths) = unit_filters(&taken, channels);
     let mut mixing = cosines(&unit, channels)?;
-    let mean = mean_square(&mixing, channels);
+    let mean = mean_square(&mixing, &lengths);
     for (row, &length) in mixing.chunks_exact_mut(channels).zip(&lengths) {
         row.iter_mut().zip(&lengths).for_each(|(r, &other)| *r *= if other > 0.0 { length / other } else { 0.0 });
     }
@@ -157,11 +154,18 @@ fn unmix(params: &mut Params, position: usize, mixing: &[f32], strength: f64) ->
     change(params, position, |w| turn(w, &steps, filters))
 }
 
-/// Rows spread over all `count` of them, by an odd step: all rows and columns of pictures have their turn.
+/// Rows spread over all `count` of them, in golden sections: of pictures, and of their rows and columns, all have their turn.
 fn samples(count: usize) -> Vec<usize> {
-    let step = (count / SAMPLES).max(1);
-    let odd = if step > 1 { step - 1 + step % 2 } else { 1 };
-    (0..count.min(SAMPLES)).map(|i| i * odd).collect()
+    let section = (0.618 * count as f64) as usize;
+    let divisor = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    // No divisor in common with the count, so that no row is taken twice.
+    let step = (section.max(1)..).find(|&step| divisor(step, count) == 1).unwrap_or(1);
+    (0..count.min(SAMPLES)).map(|i| i * step % count).collect()
 }
 
 /// Takes its mean from each channel of `samples` numbers.
@@ -246,12 +250,21 @@ mod tests {
 
     #[test]
     fn samples_see_all_rows_and_columns() {
-        let all = samples(128 * 32 * 32);
-        assert_eq!((all.len(), samples(10)), (SAMPLES, (0..10).collect()));
-        assert!(all.iter().all(|&row| row < 128 * 32 * 32));
-        for along in [1, 32] {
-            let seen: std::collections::BTreeSet<usize> = all.iter().map(|row| row / along % 32).collect();
-            assert_eq!(seen.len(), 32);
+        for (pictures, side) in [(128, 32), (64, 8), (64, 4), (5, 32), (37, 2)] {
+            let count = pictures * side * side;
+            let all = samples(count);
+            let distinct = |of: &dyn Fn(usize) -> usize| {
+                all.iter().map(|&row| of(row)).collect::<std::collections::BTreeSet<_>>().len()
+            };
+            assert_eq!((all.len(), distinct(&|row| row)), (SAMPLES.min(count), SAMPLES.min(count)));
+            assert!(all.iter().all(|&row| row < count));
+            assert_eq!(
+                [distinct(&|row| row % side), distinct(&|row| row / side % side)],
+                [side; 2],
+                "{pictures}, {side}"
+            );
+            assert!(distinct(&|row| row / (side * side)) > pictures.min(SAMPLES) * 9 / 10, "{pictures}, {side}");
         }
+        assert_eq!(samples(1), [0]);
     }
 }

@@ -1,12 +1,12 @@
 //! Group lasso: whole filters or input channels become zero.
 
 use interp_net::finding::{Claim, Entry, Quantity, Unfit, build};
-use interp_net::{Network, Params};
+use interp_net::{Network, NodeId, Op, Params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dependency::Groups;
-use super::target::{Target, held, highest_rate, is_held, spare, unless_frozen};
+use super::target::{Target, after_filter, held, highest_rate, is_held, mask, spare, unless_frozen};
 use super::{Now, Prior, Scope, State, change, refuse_transposed, values};
 use crate::Result;
 
@@ -28,7 +28,12 @@ pub enum Grouping {
 /// The `min_channels` largest groups of a layer are never made zero, so that no layer dies. A weight that is in two groups is
 /// shrunk with both, which is not the proximal map of their sum, but near it.
 ///
-/// With `target` the strength is not constant but controlled: see `prior/target.rs`.
+/// The map takes the rate as it is: with momentum m, whose steps come to `rate / (1 - m)` times the gradient, what is least in the
+/// end is the loss with `(1 - m) * strength`.
+///
+/// With `target` the strength is not constant but controlled: see `prior/target.rs`. Once zeros are held, the gain and shift of the
+/// batch norm that alone reads a filter of zeros are zero too, or else its bias: `interp-train compact` cuts the channel out. A group
+/// by dependency that is zero stays so: nothing reads it, and nothing it reads tells it how to grow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupLasso {
@@ -183,6 +188,17 @@ impl Prior for GroupLasso {
             let some = Groups::of(net, scope).count() > 0;
             Unfit::unless(some, "nodes", "must match a layer of which channels can be cut out")?;
         }
+        if self.groups == Grouping::Inputs {
+            let grouped = |id: &&NodeId| matches!(net.graph.nodes()[**id].op, Op::Conv2d { groups: 2.., .. });
+            let name = scope.nodes.iter().find(grouped).map(|&id| net.graph.nodes()[id].name.clone());
+            let problem = || {
+                format!(
+                    "must not match `{}`, a convolution in groups, of which each reads other channels",
+                    name.clone().unwrap_or_default()
+                )
+            };
+            Unfit::unless(name.is_none(), "nodes", problem())?;
+        }
         let groups: Vec<usize> = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).collect();
         self.aim().keeps(&groups, self.min_channels, "groups")
     }
@@ -227,6 +243,10 @@ impl Prior for GroupLasso {
                 let factors: Vec<f32> = kept.iter().map(|&kept| kept.into()).collect();
                 let layout = self.layout(params, position);
                 change(params, position, |w| layout.scale(w, &factors))?;
+                if self.groups == Grouping::Filters {
+                    let added = after_filter(params, scope, index);
+                    added.into_iter().try_for_each(|position| change(params, position, |v| mask(v, &kept)))?;
+                }
             }
         }
         Ok(())
@@ -245,7 +265,7 @@ impl Prior for GroupLasso {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use interp_net::{Graph, Op};
+    use interp_net::{Graph, Role};
 
     fn layout(grouping: Grouping) -> Layout {
         Layout::of(grouping, &[2, 2, 1, 1])
@@ -276,6 +296,50 @@ mod tests {
         };
         assert!(check("conv").is_ok());
         assert!(check("*").unwrap_err().to_string().contains("`up`"));
+    }
+
+    /// A filter of zeros before a batch norm with a shift would be a constant, and one with a bias too: both are held at 0, so that the
+    /// channels can be cut out. Which reads groups of channels is refused where inputs are meant.
+    #[test]
+    fn what_is_added_to_held_filters_goes_too() {
+        let mut graph = Graph::new(2, 4, 4).unwrap();
+        graph.then("normed", Op::conv(4, 1, 1, 0, false)).unwrap();
+        graph.then("bn", Op::batch_norm()).unwrap();
+        graph.then("relu", Op::Relu).unwrap();
+        graph.then("biased", Op::conv(4, 1, 1, 0, true)).unwrap();
+        graph.then("relu2", Op::Relu).unwrap();
+        graph
+            .then(
+                "grouped",
+                Op::Conv2d {
+                    out_channels: 4,
+                    kernel: [1; 2],
+                    stride: [1; 2],
+                    padding: [0; 2],
+                    dilation: [1; 2],
+                    groups: 2,
+                    bias: false,
+                },
+            )
+            .unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        for position in 0..net.params.list().len() {
+            if matches!(net.params.list()[position].role, Role::Shift | Role::Bias) {
+                change(&mut net.params, position, |v| v.fill(0.3)).unwrap();
+            }
+        }
+        let prior = GroupLasso { target: Some(0.5), ..GroupLasso::default() };
+        let scope = Scope::new(&net, &["normed".into(), "biased".into()], prior.roles()).unwrap();
+        let mut state = prior.prepare(&mut net, &scope).unwrap();
+        let rates = vec![0.1; net.params.list().len()];
+        prior.after_step(&mut net.params, &scope, &mut state, Now { rates: &rates, progress: 1.0 }).unwrap();
+        prior.enforce(&mut net.params, &scope, &state).unwrap();
+        let small = net.compact().unwrap().network;
+        let channels = |net: &Network| scope.nodes.iter().map(|&id| net.graph.shape(id)[0]).sum::<usize>();
+        assert_eq!((channels(&net), channels(&small)), (8, 4));
+        let inputs = GroupLasso { groups: Grouping::Inputs, ..GroupLasso::default() };
+        let scope = Scope::new(&net, &["*".into()], prior.roles()).unwrap();
+        assert!(inputs.check(&net, &scope).unwrap_err().to_string().contains("`grouped`"));
     }
 
     // adhoc b.3, with the weights of a group and tau = threshold * sqrt(2); a second filter survives.

@@ -3,13 +3,13 @@
 use candle_core::{Device, Tensor};
 use interp_net::finding::random::stream;
 use interp_net::finding::{Claim, Entry, Quantity, Unfit, build};
-use interp_net::{Network, Params, Role};
+use interp_net::{Network, NodeId, Op, Params};
 use rand::Rng;
 use rand::distr::Open01;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Target, held, is_held, spare, unless_frozen};
+use super::target::{Target, after_filter, held, is_held, spare, unless_frozen};
 use super::{Now, Prior, Scope, State, change, refuse_transposed, values};
 use crate::Result;
 
@@ -132,11 +132,8 @@ fn gates(scope: &Scope, state: &State, index: usize, noisy: bool) -> Result<Vec<
 
 /// The positions of what the gates of node number `index` multiply: gain and shift of its batch norm, else weight and bias.
 fn gated(params: &Params, scope: &Scope, index: usize) -> Vec<usize> {
-    let (node, roles) = match scope.norms[index] {
-        Some(norm) => (norm, [Role::Gain, Role::Shift]),
-        None => (scope.nodes[index], [Role::Weight, Role::Bias]),
-    };
-    roles.into_iter().filter_map(|role| params.position(node, role)).collect()
+    let own = scope.norms[index].is_none().then_some(scope.positions[index]);
+    own.into_iter().chain(after_filter(params, scope, index)).collect()
 }
 
 /// Multiplies what belongs to each filter; by 0 it becomes 0, whatever it is.
@@ -194,6 +191,11 @@ fn sizes(log_alphas: Vec<f64>, rate: f64) -> Vec<f32> {
 }
 
 impl Prior for L0 {
+    // Of the weights of a B-cos convolution the direction alone counts: a gate would have no effect, and no gradient.
+    fn acts_on(&self, net: &Network, id: NodeId) -> bool {
+        !matches!(net.graph.nodes()[id].op, Op::BCosConv2d { .. })
+    }
+
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         self.aim().check()?;
         refuse_transposed(net, scope)?;
@@ -269,7 +271,11 @@ impl Prior for L0 {
         state.numbers.insert("zeros".into(), share);
         let sizes = || Ok(all.into_iter().zip(&scope.positions).map(|(all, &p)| sizes(all, now.rates[p])).collect());
         self.aim().control(scope, state, now, share, sizes)?;
-        if is_held(state) { self.fold(params, scope, state) } else { Ok(()) }
+        if is_held(state) {
+            state.restart_average = true; // Of values before the fold, which were gated.
+            return self.fold(params, scope, state);
+        }
+        Ok(())
     }
 
     fn enforce(&self, params: &mut Params, scope: &Scope, state: &State) -> Result<()> {
@@ -304,7 +310,7 @@ fn add_products(sums: &mut [f64], values: &[f32], grads: &[f32]) {
 #[cfg(test)]
 mod tests {
     use interp_net::ops::{Targets, cross_entropy};
-    use interp_net::{Graph, Keep, Mode, Op, Want};
+    use interp_net::{Graph, Keep, Mode, Role, Want};
 
     use super::*;
 

@@ -17,6 +17,9 @@ use crate::settings::natural;
 /// the map above is divided by `1 + rate ridge`, which is the proximal map of both together. Of weights that do the
 /// same, L1 alone keeps any one; the elastic net keeps them alike.
 ///
+/// The map takes the rate as it is: with momentum m, whose steps come to `rate / (1 - m)` times the gradient, what is least in the
+/// end is the loss with `(1 - m) * strength`.
+///
 /// With `target` the strength is not constant but controlled: see `prior/target.rs`. The ridge stays as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

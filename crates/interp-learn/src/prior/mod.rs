@@ -129,6 +129,8 @@ pub struct State {
     pub numbers: BTreeMap<String, f64>,
     /// Named tensors.
     pub tensors: BTreeMap<String, Tensor>,
+    /// Set by a prior's [`Prior::after_step`] where parameters from now on mean something else: their moving average starts anew.
+    pub restart_average: bool,
 }
 
 /// Where training stands after a step, for one prior.

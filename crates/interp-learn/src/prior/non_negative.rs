@@ -27,8 +27,9 @@ pub enum By {
 ///
 /// By softplus, the way is smooth and no weight gets to zero: its gradient is `dw/drho = 1 - e^-w` of that of w, so that small
 /// weights move slowly, by about their square; an optimizer that looks at the size of gradients, as AdamW does, moves them by
-/// shares of themselves. First values below a tenth of their layer's root mean square start from there. Files hold w, and
-/// weight decay acts on w. A weight that something else makes zero stays zero.
+/// shares of themselves. First values below a tenth of their layer's root mean square start from there. Files hold w.
+/// Weight decay is of w, but enters the step in rho: it takes `1 - e^-w` of what it takes else. A weight that something else makes
+/// zero stays zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NonNegative {

@@ -72,21 +72,7 @@ impl Prior for Orthogonal {
         share("target", self.target)?;
         refuse_transposed(net, scope)?;
         Unfit::unless(self.every > 0, "every", "must be at least 1")?;
-        for (&position, name) in scope.positions.iter().zip(&scope.names) {
-            let dims = net.params.list()[position].value.dims();
-            let (filters, width) = (dims[0], dims[1..].iter().product::<usize>());
-            Unfit::unless(filters > 1, "nodes", format!("must not match `{name}`, which has one filter"))?;
-            let least = least_similarity(filters, width);
-            let problem = || {
-                format!(
-                    "must be above {least:.4}, the least that `{name}` can have with {filters} filters of {width} weights"
-                )
-            };
-            if self.target <= least {
-                return Err(Unfit::new("target", problem()));
-            }
-        }
-        Ok(())
+        can_be_had(net, scope, self.target, "filters")
     }
 
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {
@@ -108,7 +94,7 @@ impl Prior for Orthogonal {
             let strength = state.numbers.get(&key(index)).copied().unwrap_or(STRENGTH);
             let filters = params.list()[position].value.dims()[0];
             let (unit, lengths) = unit_filters(&values(params, position)?, filters);
-            let (mean, mut steps) = similarity(&unit, filters)?;
+            let (mean, mut steps) = similarity(&unit, &lengths)?;
             let size = (now.rates[position] * f64::from(self.every) * strength) as f32;
             for (step, length) in steps.chunks_exact_mut((unit.len() / filters).max(1)).zip(lengths) {
                 step.iter_mut().for_each(|g| *g *= -size / length.max(f32::MIN_POSITIVE));
@@ -133,6 +119,21 @@ impl Prior for Orthogonal {
 /// The name of a layer's strength among the numbers of a state.
 pub(super) fn key(index: usize) -> String {
     format!("strength.{index}")
+}
+
+/// Refuses layers of one filter, and targets below what as many vectors of as many dimensions can have; `things` names them.
+pub(super) fn can_be_had(net: &Network, scope: &Scope, target: f64, things: &str) -> Result<(), Unfit> {
+    for (&position, name) in scope.positions.iter().zip(&scope.names) {
+        let dims = net.params.list()[position].value.dims();
+        let (filters, width) = (dims[0], dims[1..].iter().product::<usize>());
+        Unfit::unless(filters > 1, "nodes", format!("must not match `{name}`, which has one of the {things}"))?;
+        let least = least_similarity(filters, width);
+        let problem = format!(
+            "must be above {least:.4}, the least that `{name}` can have with {filters} {things} of {width} weights"
+        );
+        Unfit::unless(target > least, "target", problem)?;
+    }
+    Ok(())
 }
 
 /// The least mean squared cosine of `filters` vectors in `width` dimensions: (n - d) / (d (n - 1)), where n > d (Welch 1974).
@@ -168,10 +169,11 @@ pub(super) fn cosines(unit: &[f32], filters: usize) -> Result<Vec<f32>> {
     Ok(cosines)
 }
 
-/// The mean of squares over pairs.
-pub(super) fn mean_square(cosines: &[f32], filters: usize) -> f64 {
+/// The mean of squares over pairs of what is not of length 0.
+pub(super) fn mean_square(cosines: &[f32], lengths: &[f32]) -> f64 {
     let sum: f64 = cosines.iter().map(|&c| f64::from(c) * f64::from(c)).sum();
-    sum / (filters * (filters - 1)).max(1) as f64
+    let there = lengths.iter().filter(|length| **length > 0.0).count();
+    sum / (there * there.saturating_sub(1)).max(1) as f64
 }
 
 /// The filters `w` (n, d) mixed by `mixing` (n, n), each less its part along the filter itself.
@@ -187,13 +189,14 @@ pub(super) fn across(mixing: &[f32], w: &[f32], filters: usize) -> Result<Vec<f3
     Ok(mixed)
 }
 
-/// The mean squared cosine between two of the filters `unit` (n, d), and the gradient of ||U U^T - I||^2 / n along the sphere,
-/// 4 / n ((U U^T - I) U - its part along the filter), with respect to filters of length 1.
-pub(super) fn similarity(unit: &[f32], filters: usize) -> Result<(f64, Vec<f32>)> {
+/// The mean squared cosine between two of the filters `unit` (n, d) that had a length, and the gradient of ||U U^T - I||^2 / n along
+/// the sphere, 4 / n ((U U^T - I) U - its part along the filter), with respect to filters of length 1.
+fn similarity(unit: &[f32], lengths: &[f32]) -> Result<(f64, Vec<f32>)> {
+    let filters = lengths.len();
     let cosines = cosines(unit, filters)?;
     let mut gradient = across(&cosines, unit, filters)?;
     gradient.iter_mut().for_each(|g| *g *= 4.0 / filters as f32);
-    Ok((mean_square(&cosines, filters), gradient))
+    Ok((mean_square(&cosines, lengths), gradient))
 }
 
 #[cfg(test)]
@@ -220,8 +223,10 @@ mod tests {
     fn equal_filters_have_similarity_one_and_orthogonal_ones_zero() {
         let (unit, lengths) = unit_filters(&[3.0, 0.0, 2.0, 0.0], 2);
         assert_eq!((unit.as_slice(), lengths.as_slice()), (&[1.0, 0.0, 1.0, 0.0][..], &[3.0, 2.0][..]));
-        assert_eq!(similarity(&unit, 2).unwrap().0, 1.0);
-        let (mean, gradient) = similarity(&[1.0, 0.0, 0.0, 1.0], 2).unwrap();
+        assert_eq!(similarity(&unit, &lengths).unwrap().0, 1.0);
+        // A filter of zeros beside them is in no pair.
+        assert_eq!(similarity(&[&unit[..], &[0.0; 2]].concat(), &[3.0, 2.0, 0.0]).unwrap().0, 1.0);
+        let (mean, gradient) = similarity(&[1.0, 0.0, 0.0, 1.0], &[1.0; 2]).unwrap();
         assert_eq!((mean, gradient), (0.0, vec![0.0; 4]));
         assert_eq!(unit_filters(&[0.0; 4], 2).0, [0.0; 4]);
     }
@@ -237,7 +242,7 @@ mod tests {
     fn the_gradient_is_central_differences() {
         let w = noise(15);
         let (unit, lengths) = unit_filters(&w, 3);
-        let (_, gradient) = similarity(&unit, 3).unwrap();
+        let (_, gradient) = similarity(&unit, &lengths).unwrap();
         for index in 0..w.len() {
             let at = |by: f64| {
                 let moved: Vec<f64> =
@@ -262,12 +267,12 @@ mod tests {
         let scope = Scope::new(&net, &["conv".into()], prior.roles()).unwrap();
         let mut state = prior.prepare(&mut net, &scope).unwrap();
         let before = unit_filters(&near, 12);
-        assert!(similarity(&before.0, 12).unwrap().0 > 0.9);
+        assert!(similarity(&before.0, &before.1).unwrap().0 > 0.9);
         for _ in 0..600 {
             prior.after_step(&mut net.params, &scope, &mut state, Now { rates: &[0.1], progress: 0.5 }).unwrap();
         }
         let (unit, lengths) = unit_filters(&values(&net.params, 0).unwrap(), 12);
-        assert!(similarity(&unit, 12).unwrap().0 < 0.05);
+        assert!(similarity(&unit, &lengths).unwrap().0 < 0.05);
         assert!(lengths.iter().zip(&before.1).all(|(a, b)| (a / b - 1.0).abs() < 1e-4), "{lengths:?}");
     }
 

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::Params;
 use interp_net::finding::{Claim, Quantity, Relation, Unfit};
+use interp_net::{Params, Role};
 
 use super::{Now, Scope, State, change, share, values};
 use crate::Result;
@@ -44,6 +44,16 @@ pub(super) fn enforce(params: &mut Params, scope: &Scope, state: &State) -> Resu
         }
     }
     Ok(())
+}
+
+/// The positions of what is added to, or multiplies, each channel that node number `index` makes: gain and shift of the batch norm that
+/// alone reads it, else its bias.
+pub(super) fn after_filter(params: &Params, scope: &Scope, index: usize) -> Vec<usize> {
+    let (node, roles) = match scope.norms[index] {
+        Some(norm) => (norm, [Role::Gain, Role::Shift].as_slice()),
+        None => (scope.nodes[index], [Role::Bias].as_slice()),
+    };
+    roles.iter().filter_map(|&role| params.position(node, role)).collect()
 }
 
 /// Makes zero what is not kept.
@@ -117,8 +127,9 @@ impl Target {
     }
 }
 
-/// The learning rate as a share of the highest so far. Where it is low, the strength has little effect on
-/// the zeros and so little to learn from them; it would run away, and be far too high in the next phase.
+/// The learning rate as a share of the highest so far. Where it has become low, the strength has little effect on
+/// the zeros and so little to learn from them; it would run away, and be far too high in the next phase. (In a first warm-up each
+/// rate is the highest so far: there the strength grows as if steps were whole, and comes down after it.)
 fn weight_of(now: Now<'_>, scope: &Scope, state: &mut State) -> f64 {
     let rate = highest_rate(now, scope);
     let peak = state.numbers.get("peak").copied().unwrap_or(0.0).max(rate);

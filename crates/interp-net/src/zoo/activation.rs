@@ -19,7 +19,8 @@ pub enum Activation {
     // stays, because without it networks learn less: VGG-8 after 5 epochs on 3000 pictures of `concepts`, seeds 1 to 3, is
     // right on 67.7, 65.6 and 68.7 % of test with shift and gain trained, on 66.6, 60.5 and 67.9 % with both fixed.
     SoftThreshold,
-    /// x where |x| > theta, else 0: what stays is as it was. Thresholds are trained by what is near them.
+    /// x where |x| > theta, else 0: what stays is as it was. Thresholds are trained by what is near them, so that one that gets to
+    /// 0 stays there, and so do those of the next.
     HardThreshold,
     /// 0 up to theta, x from 2 theta on, a straight line between: soft for small numbers, hard for large ones.
     FirmThreshold,
@@ -38,10 +39,12 @@ impl Activation {
     /// `winners`.
     ///
     /// # Errors
-    /// If the threshold is below 0 or not finite, or there are no winners.
+    /// If the threshold is below 0, or 0 where it could not leave it, or not finite, or there are no winners.
     pub(super) fn op(self, threshold: f64, shared: bool, winners: usize) -> Result<Op, Unfit> {
         let usable = threshold >= 0.0 && (threshold as f32).is_finite();
         Unfit::unless(usable, "threshold", format!("must be 0 or more, not {threshold}"))?;
+        let can_leave = matches!(self, Self::Relu | Self::SoftThreshold | Self::KWinners) || threshold > 0.0;
+        Unfit::unless(can_leave, "threshold", "must be above 0 here: what trains these thresholds lies at their size")?;
         Unfit::unless(winners > 0, "winners", "must be 1 or more, not 0")?;
         let of = |curve: Curve| Op::Threshold { curve, shared, initial: threshold };
         Ok(match self {
