@@ -308,6 +308,7 @@ mod tests {
         graph.then("relu", Op::Relu).unwrap();
         graph.then("biased", Op::conv(4, 1, 1, 0, true)).unwrap();
         graph.then("relu2", Op::Relu).unwrap();
+        graph.then("last", Op::conv(4, 1, 1, 0, false)).unwrap();
         graph
             .then(
                 "grouped",
