@@ -9,7 +9,7 @@ use interp_net::{Field, Network, NodeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Prior, Scope, State, Step, Term, share, values};
+use super::{Now, Prior, Scope, State, Step, Term, share, values};
 use crate::Result;
 
 /// Adds `strength` times the mean over pictures of the share of evidence outside the object,
@@ -19,14 +19,18 @@ use crate::Result;
 /// that a pixel of the cell's block has in the object. Explanations that are to be right for the right reasons: Ross, Hughes and
 /// Doshi-Velez 2017 (arXiv 1703.03717), with activation maps in place of gradients of the input. Data must know where objects are.
 ///
+/// The strength is controlled: its logarithm follows what the mean share inside lacks, in a batch, of half-way from `target` to all,
+/// so that the target is reached on other pictures too. A picture with less evidence than a hundredth of the batch's mean is
+/// divided by that in place of its own, else its slopes would have no bound.
+///
 /// A cell sees more than its block: what it carries into the object from beside it is not found out, as far as its field reaches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
-    /// Weight of the penalty.
+    /// Weight of the penalty at the first step.
     #[serde(default = "one")]
     pub strength: f64,
-    /// The mean share of evidence inside the object that is claimed.
+    /// The mean share of evidence inside the object, in cells that show some of it, to reach and to claim.
     pub target: f64,
 }
 
@@ -41,6 +45,33 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     build: |section| build(section, |settings: Attention| Box::new(settings)),
     schema: || schemars::schema_for!(Attention),
 };
+
+/// How fast the logarithm of the strength follows the error in the share inside, at every step.
+const GAIN: f64 = 0.05;
+
+/// How far beyond the target training aims, as a share of what is left.
+const MARGIN: f64 = 0.5;
+
+/// Below this share of the batch's mean evidence a picture is divided by it.
+const LEAST: f64 = 0.01;
+
+impl Attention {
+    fn strength(&self, state: &State) -> f64 {
+        state.numbers.get("strength").copied().unwrap_or(self.strength)
+    }
+
+    /// Follows the share found inside, as far as something is trained.
+    fn control(&self, state: &mut State, inside: f64, now: Now<'_>) {
+        let rate = now.rates.iter().copied().fold(0.0, f64::max);
+        let peak = state.numbers.get("peak").copied().unwrap_or(0.0).max(rate);
+        let weight = if peak > 0.0 { rate / peak } else { 0.0 };
+        let aim = self.target + MARGIN * (1.0 - self.target);
+        let strength = (self.strength(state) * (GAIN * weight * (aim - inside)).exp()).clamp(1e-3, 1e3);
+        state
+            .numbers
+            .extend([("peak", peak), ("strength", strength), ("inside", inside)].map(|(k, v)| (k.to_owned(), v)));
+    }
+}
 
 impl Prior for Attention {
     fn acts_on(&self, net: &Network, id: NodeId) -> bool {
@@ -69,9 +100,10 @@ impl Prior for Attention {
         scope.nodes.iter().filter_map(|&id| net.graph.evidence_maps(id)).collect()
     }
 
-    fn penalty(&self, step: &Step<'_>, scope: &Scope, _state: &mut State) -> Result<Option<Term>> {
+    fn penalty(&self, step: &Step<'_>, scope: &Scope, state: &mut State) -> Result<Option<Term>> {
         let unknown = || DataError::Settings("batches must have the masks of their objects".into());
         let masks = step.batch.masks.as_ref().ok_or_else(unknown)?;
+        let (strength, mut inside) = (self.strength(state), 1.0);
         let mut term = Term::default();
         for (&position, maps) in scope.positions.iter().zip(self.taps(step.net, scope)) {
             let blocks = Blocks::of(step.net, maps)?;
@@ -80,15 +112,16 @@ impl Prior for Attention {
             let features: Vec<f32> = cells.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
             let head = Head { weights: values(&step.net.params, position)?, channels: cells.dim(3)? };
             let found = head.outside(&features, &step.batch.labels, &blocks.inside_all(masks));
-            term.value += self.strength * found.value;
-            let scaled =
-                |gradient: Vec<f32>| gradient.into_iter().map(|g| self.strength as f32 * g).collect::<Vec<_>>();
+            term.value += strength * found.value;
+            inside = found.inside.min(inside);
+            let scaled = |gradient: Vec<f32>| gradient.into_iter().map(|g| strength as f32 * g).collect::<Vec<_>>();
             let gradient = Tensor::from_vec(scaled(found.features), cells.dims(), at.device())?.to_dtype(at.dtype())?;
             term.nodes.push((maps, gradient.permute((0, 3, 1, 2))?)); // (N, H, W, C) -> (N, C, H, W)
             let w = &step.net.params.list()[position].value;
             term.params
                 .push((position, Tensor::from_vec(scaled(found.weights), w.dims(), w.device())?.to_dtype(w.dtype())?));
         }
+        self.control(state, inside, step.now);
         Ok(Some(term))
     }
 
@@ -149,33 +182,43 @@ struct Head {
 /// The mean share of evidence outside, and its gradients by the maps' cells (N, H, W, C) and the weights (K, C).
 struct Outside {
     value: f64,
+    /// The mean share inside, 0 of a picture without positive evidence, as the claim has it.
+    inside: f64,
     features: Vec<f32>,
     weights: Vec<f32>,
 }
 
 impl Head {
-    /// Of N pictures with cells `features` (N, H, W, C); a picture without positive evidence counts as 0.
+    /// Of N pictures with cells `features` (N, H, W, C).
     fn outside(&self, features: &[f32], labels: &[u32], inside: &[f32]) -> Outside {
         let (channels, cells) = (self.channels, inside.len() / labels.len().max(1));
         let classes = self.weights.len() / channels;
         let mean: Vec<f64> = (0..channels)
             .map(|c| self.weights.iter().skip(c).step_by(channels).map(|&w| f64::from(w)).sum::<f64>() / classes as f64)
             .collect();
-        let (mut value, mut of_features, mut of_weights) = (0.0, vec![], vec![0.0; self.weights.len()]);
-        let pictures = features.chunks_exact((cells * channels).max(1)).zip(inside.chunks_exact(cells.max(1)));
-        for ((features, inside), &label) in pictures.zip(labels) {
+        let direction = |label: u32| -> Vec<f64> {
             let own = &self.weights[label as usize * channels..][..channels];
-            let direction: Vec<f64> = own.iter().zip(&mean).map(|(&w, mean)| f64::from(w) - mean).collect();
-            let (outside, slopes) = outside(features, &direction, inside);
-            value += outside / labels.len() as f64;
+            own.iter().zip(&mean).map(|(&w, mean)| f64::from(w) - mean).collect()
+        };
+        let pictures = || features.chunks_exact((cells * channels).max(1)).zip(labels);
+        let maps: Vec<Vec<f64>> = pictures().map(|(features, &label)| evidence(features, &direction(label))).collect();
+        let least = LEAST * maps.iter().flatten().sum::<f64>() / labels.len().max(1) as f64;
+        let mut found = Outside { value: 0.0, inside: 0.0, features: vec![], weights: vec![] };
+        let (mut of_weights, share) = (vec![0.0; self.weights.len()], 1.0 / labels.len().max(1) as f64);
+        for ((features, &label), (map, inside)) in pictures().zip(maps.iter().zip(inside.chunks_exact(cells.max(1)))) {
+            let (outside, slopes) = outside(map, inside, least);
+            found.value += share * outside;
+            let all: f64 = map.iter().sum();
+            let in_object: f64 = map.iter().zip(inside).map(|(e, &m)| e * f64::from(m)).sum();
+            found.inside += if all == 0.0 { 0.0 } else { share * in_object / all };
+            let direction = direction(label);
             for (cell, slope) in features.chunks_exact(channels).zip(slopes) {
-                let slope = slope / labels.len() as f64;
-                of_features.extend(direction.iter().map(|d| (slope * d) as f32));
+                found.features.extend(direction.iter().map(|d| (share * slope * d) as f32));
                 let of_label = of_weights[label as usize * channels..][..channels].iter_mut();
-                of_label.zip(cell).for_each(|(sum, &f)| *sum += slope * f64::from(f));
+                of_label.zip(cell).for_each(|(sum, &f)| *sum += share * slope * f64::from(f));
             }
         }
-        Outside { value, features: of_features, weights: centered(&of_weights, channels) }
+        Outside { weights: centered(&of_weights, channels), ..found }
     }
 }
 
@@ -187,17 +230,23 @@ fn centered(gradient: &[f64], channels: usize) -> Vec<f32> {
     gradient.iter().zip(means.iter().cycle()).map(|(g, mean)| (g - mean) as f32).collect()
 }
 
-/// The share of positive evidence outside, and its derivatives by the evidence of each cell.
-fn outside(features: &[f32], direction: &[f64], inside: &[f32]) -> (f64, Vec<f64>) {
+/// What is positive of the evidence along a direction, in each cell.
+fn evidence(features: &[f32], direction: &[f64]) -> Vec<f64> {
     let dot = |cell: &[f32]| cell.iter().zip(direction).map(|(&f, d)| f64::from(f) * d).sum::<f64>();
-    let evidence: Vec<f64> = features.chunks_exact(direction.len()).map(|cell| dot(cell).max(0.0)).collect();
+    features.chunks_exact(direction.len().max(1)).map(|cell| dot(cell).max(0.0)).collect()
+}
+
+/// The share of positive evidence outside, or its amount by `least` where all is less; and its derivatives by the evidence of each
+/// cell.
+fn outside(evidence: &[f64], inside: &[f32], least: f64) -> (f64, Vec<f64>) {
     let all: f64 = evidence.iter().sum();
     if all == 0.0 {
         return (0.0, vec![0.0; evidence.len()]);
     }
-    let share = evidence.iter().zip(inside).map(|(e, &m)| e * f64::from(m)).sum::<f64>() / all;
-    let slope = |(&e, &m): (&f64, &f32)| if e > 0.0 { (share - f64::from(m)) / all } else { 0.0 };
-    (1.0 - share, evidence.iter().zip(inside).map(slope).collect())
+    let out: f64 = evidence.iter().zip(inside).map(|(e, &m)| e * (1.0 - f64::from(m))).sum();
+    let (whole, share) = if all < least { (least, 0.0) } else { (all, out / all) };
+    let slope = |(&e, &m): (&f64, &f32)| if e > 0.0 { (1.0 - f64::from(m) - share) / whole } else { 0.0 };
+    (out / whole, evidence.iter().zip(inside).map(slope).collect())
 }
 
 #[cfg(test)]
@@ -207,7 +256,6 @@ mod tests {
     use interp_net::zoo::{Architecture, BagNet, ResNet, Vgg};
     use interp_net::{Graph, Keep, Mode, Op};
 
-    use super::super::Now;
     use super::*;
 
     fn noise(count: usize, seed: f32) -> Vec<f32> {
@@ -217,10 +265,29 @@ mod tests {
     // Evidence 3, 1, -2 and 4 for the label: of the positive 8, 3 + 1/2 lie inside.
     #[test]
     fn the_share_by_hand() {
-        let (found, slopes) = outside(&[3.0, 1.0, -2.0, 4.0], &[1.0], &[1.0, 0.5, 1.0, 0.0]);
+        let map = evidence(&[3.0, 1.0, -2.0, 4.0], &[1.0]);
+        let (found, slopes) = outside(&map, &[1.0, 0.5, 1.0, 0.0], 0.0);
         assert_eq!(found, 1.0 - 3.5 / 8.0);
         assert_eq!(slopes, [(0.4375 - 1.0) / 8.0, (0.4375 - 0.5) / 8.0, 0.0, 0.4375 / 8.0]);
-        assert_eq!(outside(&[-1.0, 0.0], &[1.0], &[0.0, 1.0]), (0.0, vec![0.0; 2]));
+        assert_eq!(outside(&evidence(&[-1.0, 0.0], &[1.0]), &[0.0, 1.0], 1.0), (0.0, vec![0.0; 2]));
+        // Less than a least of 16: 4 + 1/2 of it lie outside, and what is inside is free.
+        let (found, slopes) = outside(&map, &[1.0, 0.5, 1.0, 0.0], 16.0);
+        assert_eq!((found, slopes), (4.5 / 16.0, vec![0.0, 0.5 / 16.0, 0.0, 1.0 / 16.0]));
+    }
+
+    // From a target of 0.9 the aim is 0.95: with 0.75 inside the strength grows by e^(0.05 0.2), at half the rate by half of that.
+    #[test]
+    fn the_strength_follows_the_share_inside() {
+        let prior = Attention { strength: 2.0, target: 0.9 };
+        let mut state = State::default();
+        let mut after = |inside: f64, rates: &[f64]| {
+            prior.control(&mut state, inside, Now { rates, progress: 0.5 });
+            (prior.strength(&state) / 2.0).ln()
+        };
+        assert!((after(0.75, &[0.0, 0.1]) - 0.01).abs() < 1e-12);
+        assert!((after(0.75, &[0.0, 0.05]) - 0.015).abs() < 1e-12);
+        assert!((after(1.0, &[0.1, 0.1]) - 0.0125).abs() < 1e-12);
+        assert!((after(0.0, &[0.0, 0.0]) - 0.0125).abs() < 1e-12);
     }
 
     /// 1 minus the share inside, by its definition.
