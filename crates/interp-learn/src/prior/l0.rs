@@ -119,8 +119,16 @@ fn log_alphas(state: &State, index: usize) -> Result<Vec<f64>> {
     recall(state, &keys(index)[0])
 }
 
-/// The gates of node number `index` with their derivatives.
+/// The name, among the numbers, of whether node number `index` was not trained at the last step.
+fn frozen(index: usize) -> String {
+    format!("frozen.{index}")
+}
+
+/// The gates of node number `index` with their derivatives; those of what is not trained are open.
 fn gates(scope: &Scope, state: &State, index: usize, noisy: bool) -> Result<Vec<(f64, f64)>> {
+    if state.numbers.get(&frozen(index)) == Some(&1.0) {
+        return Ok(vec![(1.0, 0.0); log_alphas(state, index)?.len()]);
+    }
     let steps = state.numbers.get("steps").copied().unwrap_or_default();
     let mut draws = stream(state.seed, "gates", steps as u64, scope.positions[index] as u64);
     let mut gate = |log_alpha| match noisy {
@@ -265,6 +273,9 @@ impl Prior for L0 {
         }
         let steps = state.numbers.get("steps").copied().unwrap_or_default();
         state.numbers.insert("steps".into(), steps + 1.0);
+        for (index, &position) in scope.positions.iter().enumerate() {
+            state.numbers.insert(frozen(index), f64::from(u8::from(now.rates[position] == 0.0)));
+        }
         let all = (0..scope.nodes.len()).map(|index| log_alphas(state, index)).collect::<Result<Vec<_>>>()?;
         let likely: Vec<f64> = all.iter().flatten().map(|&log_alpha| open(log_alpha)).collect();
         let share = 1.0 - likely.iter().sum::<f64>() / likely.len().max(1) as f64;
@@ -474,6 +485,21 @@ mod tests {
         assert_eq!(values(&net.params, 1).unwrap(), before, "no gates any more");
         let cuts = net.compact().unwrap().cuts;
         assert_eq!(cuts.iter().map(|cut| cut.after).collect::<Vec<_>>(), [2, 2]);
+    }
+
+    /// What is not trained is run and folded as it is, from its first step on.
+    #[test]
+    fn what_is_not_trained_has_no_gates() {
+        let (mut net, prior, scope, mut state) = network();
+        let mut rates = vec![0.1; net.params.list().len()];
+        rates[scope.positions[0]] = 0.0;
+        prior.after_step(&mut net.params, &scope, &mut state, Now { rates: &rates, progress: 0.1 }).unwrap();
+        assert_eq!(gates(&scope, &state, 0, true).unwrap(), vec![(1.0, 0.0); 4]);
+        assert_ne!(gates(&scope, &state, 1, true).unwrap(), vec![(1.0, 0.0); 4]);
+        let before = values(&net.params, 1).unwrap();
+        prior.after_step(&mut net.params, &scope, &mut state, Now { rates: &rates, progress: 1.0 }).unwrap();
+        prior.enforce(&mut net.params, &scope, &state).unwrap();
+        assert_eq!(values(&net.params, 1).unwrap(), before);
     }
 
     // Of three gates that are shut the likeliest stays.
