@@ -75,6 +75,7 @@ fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
         ("mnist", "additive", "without color"),
         ("mnist", "monotone", "without color"),
         ("mnist", "decorrelated_vgg", "`prior.0.target` must be above 0.0824"), // 32 filters of 9 weights: Welch's bound
+        ("mnist", "uncorrelated_vgg", "`prior.0.target` must be above 0.0824"),
         ("mnist", "opponent_vgg", "no layer that this prior can act on"),
         ("mnist", "attention_prior", "where objects are"),
         ("cifar10", "attention_prior", "where objects are"),
