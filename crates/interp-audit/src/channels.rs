@@ -133,7 +133,9 @@ impl Gauge for Correlation {
     fn value(&self) -> Option<f64> {
         let means = self.0.iter().filter_map(|moments| moments.mean().ok()?);
         // What is not a number, of either sign, is the highest.
-        means.reduce(|a, b| if a.is_nan() || a > b { a } else { b })
+        let highest = means.reduce(|a, b| if a.is_nan() || a > b { a } else { b });
+        // Where channels were seen, but no two that change, nothing can be said.
+        highest.or_else(|| self.0.iter().any(|moments| moments.count > 0.0).then_some(f64::NAN))
     }
 }
 
@@ -171,7 +173,8 @@ mod tests {
         let c = a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<_>>();
         assert!((mean(&[a.clone(), b.clone(), c.clone()]) - 1.0 / 3.0).abs() < 1e-12);
         assert!((mean(&[a.clone(), b, c, vec![0.3; 4]]) - 1.0 / 3.0).abs() < 1e-12);
-        assert!(mean(&[a, vec![f64::NAN, 1.0, 2.0, 3.0]]).is_nan());
+        assert!(mean(&[a.clone(), vec![f64::NAN, 1.0, 2.0, 3.0]]).is_nan());
+        assert!(mean(&[a, vec![0.3; 4]]).is_nan() && Correlation::of(&[0]).value().is_none());
     }
 
     #[test]
