@@ -404,6 +404,14 @@ impl Bench<'_> {
             let grad = ops::on_off(&noise(&x)).unwrap();
             move || ops::on_off_backward(&grad)
         });
+        self.time("mirror/forward", x.iter().product(), || {
+            let x = noise(&x);
+            move || ops::mirror(&x, 2)
+        });
+        self.time("mirror/backward", x.iter().product(), || {
+            let grad = ops::mirror(&noise(&x), 2).unwrap();
+            move || ops::mirror_backward(&grad, 2)
+        });
     }
 }
 

@@ -87,7 +87,7 @@ fn what_does_not_fit_the_objective_is_refused_with_its_place() {
         ("batch = 10", "batch = 10\nlabel_smoothing = 0.1", "`train.label_smoothing` is about classes"),
         ("[objective.denoise]\nnoise = 0.1\n", "", "a network that makes pictures needs"),
         ("kind = \"soft_autoencoder\"\nlevels = 2", "kind = \"vgg\"\ndepth = 8", "they must be pictures, [3, 32, 32]"),
-        ("levels = 2", "levels = 9", "`model.levels` must be 1, 2 or 3, not 9"),
+        ("levels = 2", "levels = 9", "`model.levels` must be 1 to 4, not 9"),
     ];
     for (from, to, expected) in cases {
         assert!(TINY.contains(from));
@@ -96,4 +96,22 @@ fn what_does_not_fit_the_objective_is_refused_with_its_place() {
         let flat = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         assert!(status == 2 && flat.contains(expected), "`{expected}` for `{to}` in:\n{stderr}");
     }
+}
+
+#[test]
+fn pictures_of_one_class_are_enough_where_no_classes_are_told() {
+    let data = "kind = \"concepts\"\ntrain = 200\nval = 40\ntest = 40\nsize = 16";
+    assert!(TINY.contains(data));
+    let folder = folder(&TINY.replacen(data, "kind = \"folder\"\npath = \"photos\"\nsize = 16", 1));
+    let class = folder.path().join("photos/all");
+    fs::create_dir_all(&class).unwrap();
+    for index in 0..30u8 {
+        let picture = interp::report::png(16, 16, &[index; 768]).unwrap();
+        fs::write(class.join(format!("{index}.png")), picture).unwrap();
+    }
+    let dry = |more: &[&str]| run(program("interp-train", folder.path()).args(["recipe.toml", "--dry-run"]).args(more));
+    let (status, stdout, stderr) = dry(&[]);
+    assert!(status == 0 && stdout.contains("24 to train, 3 to choose by, 3 to test"), "{stdout}{stderr}");
+    let (status, _, stderr) = dry(&["--set", "objective=\"classify\"", "--set", "model={kind=\"vgg\",depth=8}"]);
+    assert!(status == 2 && stderr.contains("two or more classes to tell, not"), "{stderr}");
 }

@@ -159,6 +159,7 @@ impl Sweep<'_> {
             | Op::KWinners { .. }
             | Op::OnOff
             | Op::Complement
+            | Op::Mirror { .. }
             | Op::MaxPool { .. }
             | Op::AvgPool { .. }
             | Op::AdaptiveAvgPool { .. }
@@ -224,6 +225,7 @@ impl Sweep<'_> {
             }
             (Op::GlobalAvgPool, _) => ops::global_avg_pool_backward(grad, &shape),
             (Op::OnOff | Op::Complement, _) => ops::on_off_backward(grad),
+            (&Op::Mirror { border }, _) => ops::mirror_backward(grad, border),
             (&Op::Describe { by }, _) => ops::describe_backward(self.tape.at(&self.network.graph, input)?, grad, by),
             (&Op::PadShortcut { stride, .. }, _) => {
                 let [before, _] = self.network.graph.sides(id).unwrap_or_default();

@@ -69,6 +69,7 @@ impl Graph {
                 | Op::Relu
                 | Op::KWinners { .. }
                 | Op::Threshold { .. }
+                | Op::Mirror { .. }
                 | Op::MaxPool { .. }
                 | Op::AvgPool { .. }
                 | Op::AdaptiveAvgPool { .. }

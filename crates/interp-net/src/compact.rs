@@ -136,7 +136,8 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
             Op::AvgPool { .. } | Op::Gated { .. } => {
                 first.iter().map(|constant| constant.filter(|value| *value == 0.0)).collect()
             }
-            Op::MaxPool { .. }
+            Op::Mirror { .. }
+            | Op::MaxPool { .. }
             | Op::AdaptiveAvgPool { .. }
             | Op::GlobalAvgPool
             | Op::UpsampleNearest { .. }

@@ -265,6 +265,7 @@ impl Network {
             Op::Concat => ops::concat(inputs),
             Op::OnOff => ops::on_off(x),
             Op::Complement => ops::complement(x),
+            Op::Mirror { border } => ops::mirror(x, border),
             Op::PadShortcut { stride, .. } => ops::pad_shortcut(x, self.graph.sides(id).unwrap_or_default(), stride),
         };
         Ok((self.named(id, output)?, Saved::Nothing))

@@ -393,6 +393,13 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
         Op::KWinners { count: 0 } => Err("somebody must win".into()),
         Op::KWinners { .. } => Ok(inputs[0].to_vec()),
         Op::OnOff | Op::Complement => image().map(|(channels, [h, w])| vec![2 * channels, h, w]),
+        &Op::Mirror { border } => {
+            let (channels, [h, w]) = image()?;
+            match (1..=h.min(w)).contains(&border) {
+                true => Ok(vec![channels, h + 2 * border, w + 2 * border]),
+                false => Err(format!("a border of {border}: must be 1 or more, and no wider than maps of {h}x{w}")),
+            }
+        }
         Op::Relu => Ok(inputs[0].to_vec()),
         Op::Saliency => image().map(|(_, [h, w])| vec![1, h, w]),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),

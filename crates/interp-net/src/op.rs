@@ -108,6 +108,11 @@ pub enum Op {
     OnOff,
     /// The input, of pixel values in [0, 1], and what is missing to 1, channel after channel: `x` and `1 - x`.
     Complement,
+    /// The input with its mirror image around it, the cells at the border first.
+    Mirror {
+        /// Cells added at each side.
+        border: usize,
+    },
     /// Maximum over windows.
     MaxPool {
         /// Height and width of a window.
@@ -200,6 +205,16 @@ impl Op {
         op
     }
 
+    /// Whether it is the same operation, whatever its channels, of which some may have been cut out, and the first values of thresholds.
+    pub fn resembles(&self, other: &Self) -> bool {
+        let bare = |op: &Self| match op.with_channels(1) {
+            Self::PadShortcut { stride, .. } => Self::PadShortcut { out_channels: 1, stride, before: None },
+            Self::Threshold { curve, shared, .. } => Self::Threshold { curve, shared, initial: 0.0 },
+            op => op,
+        };
+        bare(self) == bare(other)
+    }
+
     /// Zero channels before and after those coming in that a shortcut without parameters adds; `None` where it cannot.
     pub(crate) fn sides(out_channels: usize, before: Option<usize>, channels: usize) -> Option<[usize; 2]> {
         let added = out_channels.checked_sub(channels)?;
@@ -286,6 +301,7 @@ impl Op {
             Self::KWinners { count } => format!("{count} winners"),
             Self::OnOff => "on and off".into(),
             Self::Complement => "complement".into(),
+            Self::Mirror { border } => format!("mirror {border}"),
             Self::MaxPool { kernel, stride, .. } => window("max pool", kernel, stride),
             Self::AvgPool { kernel, stride, .. } => window("avg pool", kernel, stride),
             Self::AdaptiveAvgPool { size: [h, w] } => format!("adaptive avg pool to {h}x{w}"),
@@ -356,6 +372,7 @@ impl Op {
                 [kernel, stride, padding].concat()
             }
             Self::Linear { out_features, .. } => vec![out_features],
+            Self::Mirror { border } => vec![border],
             Self::KWinners { count } => vec![count],
             Self::Route { top } => vec![top],
             Self::Gated { channel } => vec![channel],

@@ -192,6 +192,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         | Op::GlobalAvgPool
         | Op::UpsampleNearest { .. }
         | Op::UpsampleBilinear { .. }
+        | Op::Mirror { .. }
         | Op::Add
         | Op::PadShortcut { .. } => vec![],
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use interp_ops::{Interpolation, adaptive_window};
+use interp_ops::{Interpolation, adaptive_window, mirrored};
 
 use crate::{Graph, NetError, Network, NodeId, Op, Result};
 
@@ -130,6 +130,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         }
         Op::GlobalAvgPool | Op::Linear { .. } | Op::Saliency => (0..inputs).collect(),
         Op::PadShortcut { stride, .. } => vec![cell * stride],
+        Op::Mirror { border } => vec![mirrored(cell, border, inputs)],
         // A gate is one number for all cells.
         Op::Gated { .. } => vec![cell.min(inputs - 1)],
         Op::Input { .. }
@@ -174,6 +175,8 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         Op::GlobalAvgPool | Op::Linear { .. } | Op::Saliency => (0, 0, whole()),
         Op::Describe { by } => (1, by.reach(), 2 * by.reach() + 1),
         Op::PadShortcut { stride, .. } => (stride, 0, 1),
+        // What is mirrored lies outside of the image, as padding does.
+        Op::Mirror { border } => (1, border, 1),
         Op::Input { .. }
         | Op::BatchNorm { .. }
         | Op::UncenteredNorm { .. }

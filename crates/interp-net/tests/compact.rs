@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{Device, Tensor};
+use interp_net::ops::Curve;
 use interp_net::zoo::{Architecture, ResNet, Vgg};
 use interp_net::{Cut, Graph, Keep, Mode, Network, Op, Role};
 
@@ -237,4 +238,35 @@ fn what_cannot_be_cut_stays_and_the_rest_goes() {
     // What is not a number is not zero.
     set(&mut net, "up", Role::Bias, 3, f32::NAN);
     assert_eq!(net.compact().unwrap().cuts, [cut("conv", 4, 3), cut("hidden", 5, 4)]);
+}
+
+/// Constants that winners, thresholds and gates make zero, seen through mirrors and beside others.
+#[test]
+fn zeros_go_through_every_kind_of_activation() {
+    let threshold = |curve: Curve, initial: f64| Op::Threshold { curve, shared: false, initial };
+    let mut graph = Graph::new(2, 6, 6).unwrap();
+    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("winners", Op::KWinners { count: 2 }).unwrap();
+    let around = graph.then("around", Op::Mirror { border: 1 }).unwrap();
+    graph.then("conv2", Op::conv(3, 3, 1, 1, true)).unwrap();
+    let hard = graph.then("hard", threshold(Curve::Hard, 0.4)).unwrap();
+    graph.add("beside", Op::Concat, &[around, hard]).unwrap();
+    graph.then("conv3", Op::conv(4, 3, 1, 1, true)).unwrap();
+    let firm = graph.then("firm", threshold(Curve::Firm, 0.3)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    let gate = graph.then("gate", Op::Linear { out_features: 2, bias: true }).unwrap();
+    graph.add("gated", Op::Gated { channel: 1 }, &[firm, gate]).unwrap();
+    graph.then("average", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    let mut net = lively(graph);
+    for (node, channel, bias) in [("conv1", 1, -0.3), ("conv2", 2, 0.39), ("conv3", 0, -0.29)] {
+        set(&mut net, node, Role::Weight, channel, 0.0);
+        set(&mut net, node, Role::Bias, channel, bias);
+    }
+    assert_eq!(net.compact().unwrap().cuts, [cut("conv1", 4, 3), cut("conv2", 3, 2), cut("conv3", 4, 3)]);
+    assert!(difference(&net) < 1e-5);
+    for (node, channel, bias) in [("conv1", 1, 0.3), ("conv2", 2, 0.41), ("conv3", 0, -0.31)] {
+        set(&mut net, node, Role::Bias, channel, bias);
+    }
+    assert!(net.compact().unwrap().cuts.is_empty()); // They are constants, but not zero.
 }

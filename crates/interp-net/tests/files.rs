@@ -109,6 +109,7 @@ fn decoder() -> Graph {
     graph.then("spread", spread).unwrap();
     graph.then("nearest", Op::UpsampleNearest { size: [9, 8] }).unwrap();
     graph.then("bilinear", Op::UpsampleBilinear { size: [5, 8], align_corners: true }).unwrap();
+    graph.then("around", Op::Mirror { border: 1 }).unwrap();
     graph.then("few", Op::AdaptiveAvgPool { size: [2, 2] }).unwrap();
     graph
 }

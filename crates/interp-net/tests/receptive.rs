@@ -202,6 +202,7 @@ fn the_gradients_support_is_the_region_where_cells_differ() {
         ("holes", transposed(2, 3, 0, 1)),
         ("crossed", transposed(3, 3, 1, 2)),
         ("even", transposed(4, 1, 1, 2)),
+        ("around", Op::Mirror { border: 2 }),
         ("windows", Op::AdaptiveAvgPool { size: [5, 4] }),
         ("more windows", Op::AdaptiveAvgPool { size: [17, 12] }),
         ("nearest", Op::UpsampleNearest { size: [29, 5] }),

@@ -42,6 +42,7 @@ fn decoder() -> Network {
     };
     let mut graph = Graph::new(2, 9, 8).unwrap();
     graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("around", Op::Mirror { border: 3 }).unwrap();
     graph.then("few", Op::AdaptiveAvgPool { size: [4, 3] }).unwrap();
     graph.then("bn1", Op::batch_norm()).unwrap();
     let code = graph.then("shrink", Op::soft_threshold(0.2)).unwrap();
@@ -415,6 +416,8 @@ fn decoders_that_do_not_fit_are_refused() {
         (Op::soft_threshold(f64::NAN), "NaN"),
         (Op::soft_threshold(1e300), "threshold"),
         (Op::KWinners { count: 0 }, "must win"),
+        (Op::Mirror { border: 0 }, "1 or more"),
+        (Op::Mirror { border: 5 }, "no wider"),
     ] {
         let mut graph = Graph::new(4, 5, 4).unwrap();
         let error = graph.then("it", op).unwrap_err().to_string();

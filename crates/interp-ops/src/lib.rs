@@ -38,6 +38,7 @@ mod k_winners;
 mod lanes;
 mod linear;
 mod memory;
+mod mirror;
 mod on_off;
 mod pad_shortcut;
 mod pool;
@@ -71,6 +72,7 @@ pub use error::{OpError, Result};
 pub use gated::{GatedGrads, gated, gated_backward};
 pub use k_winners::k_winners;
 pub use linear::{linear, linear_backward};
+pub use mirror::{mirror, mirror_backward, mirrored};
 pub use on_off::{complement, on_off, on_off_backward};
 pub use pad_shortcut::{pad_shortcut, pad_shortcut_backward};
 pub use pool::{

@@ -206,8 +206,10 @@ fn elementwise_operations_are_the_cpus_to_the_bit() {
             interp_ops::on_off(&a).unwrap(),
             interp_ops::on_off_backward(&interp_ops::on_off(&b).unwrap()).unwrap(),
             interp_ops::pad_shortcut(&a, [1, 3], 2).unwrap(),
+            interp_ops::mirror(&a, 2).unwrap(),
         ];
         let back = interp_ops::pad_shortcut_backward(&cpu[6], a.dims(), 1, 2).unwrap();
+        let inside = interp_ops::mirror_backward(&cpu[7], 2).unwrap();
         for (a, b) in layouts(&a, device).iter().zip(layouts(&b, device).iter().rev()) {
             let found = [
                 interp_ops::relu(a).unwrap(),
@@ -217,9 +219,11 @@ fn elementwise_operations_are_the_cpus_to_the_bit() {
                 interp_ops::on_off(a).unwrap(),
                 interp_ops::on_off_backward(&interp_ops::on_off(b).unwrap()).unwrap(),
                 interp_ops::pad_shortcut(a, [1, 3], 2).unwrap(),
+                interp_ops::mirror(a, 2).unwrap(),
             ];
             found.iter().zip(&cpu).for_each(|(found, cpu)| assert_same(found, cpu));
             assert_same(&interp_ops::pad_shortcut_backward(&found[6], a.dims(), 1, 2).unwrap(), &back);
+            assert_same(&interp_ops::mirror_backward(&found[7], 2).unwrap(), &inside);
         }
         let vector = noise(&[1000], 3);
         let found = interp_ops::relu(&vector.to_device(device).unwrap()).unwrap();

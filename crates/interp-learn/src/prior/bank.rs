@@ -10,7 +10,7 @@ use super::{Prior, Scope, State, change};
 use crate::Result;
 
 /// The filters of a convolution that reads the picture are those of a handcrafted bank, or stay near them; where the layer has more
-/// filters than the bank, the others are learned freely.
+/// filters than the bank, the others are learned freely, and where it has fewer, they are the bank's first.
 ///
 /// They start along the bank's, as long as the random ones were. After every step a filter `w` that is not in the cone
 /// `|P w|^2 >= target |w|^2`, `P w` being its part along its own filter or color axis of the bank, goes into it by the shortest way: at 1 it
@@ -114,7 +114,10 @@ impl Prior for FilterBank {
             Bank::Db2 => has_room(4),
             Bank::Opponent => channels == 3,
         };
-        node.inputs == [0] && fits
+        let sees = |id: NodeId| {
+            id == 0 || (matches!(net.graph.nodes()[id].op, Op::Mirror { .. }) && net.graph.nodes()[id].inputs == [0])
+        };
+        node.inputs.len() == 1 && sees(node.inputs[0]) && fits
     }
 
     fn check(&self, _net: &Network, _scope: &Scope) -> Result<(), Unfit> {

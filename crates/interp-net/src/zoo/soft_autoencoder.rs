@@ -16,23 +16,27 @@ use crate::{Graph, NetError, Network, NodeId, Op, Result, Role};
 /// It starts as wavelet shrinkage with cycle spinning (Coifman and Donoho 1995). The first convolution takes four coefficients of
 /// db2 (low, and three of details) at four shifts, of colors along the axes red-green, yellow-blue and gray; each further one
 /// splits what is low again, by Haar's wavelet, and passes the details on. Each transposed convolution starts as the transpose, divided
-/// by the four shifts where it joins: with thresholds of 0 the picture comes back, but for its border. From there all is
-/// trained, end to end. Nodes are `encoder.N`, `shrink.N` and `decoder.N`, N being the level.
+/// by the four shifts where it joins: with thresholds of 0 the picture comes back, its border too where it is mirrored
+/// far enough. From there all is trained, end to end. Nodes are `mirror`, and `encoder.N`, `shrink.N` and `decoder.N`, N being the level.
+///
+/// With ReLUs, as in its twin, it is an ordinary autoencoder: with biases, and from random weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SoftAutoencoder {
-    /// Levels of the wavelets it starts from: 1, 2 or 3.
+    /// Levels of the wavelets it starts from, 1 to 4: the more, the coarser the noise that goes, which is seen in smooth pictures.
     pub levels: usize,
     /// What follows every convolution of the encoder.
     pub activation: Activation,
     /// First value of the thresholds on details, 0 or more; those on what is low start from 0. In units of the normalized
     /// picture, as the coefficients of noise are: that of noise 0.1 on pictures with deviation 0.25 is 0.4.
     pub threshold: f64,
+    /// Pixels of mirror image around the picture, an even number: what is near a border is cleaned as what is within. 0 for none.
+    pub border: usize,
 }
 
 impl Default for SoftAutoencoder {
     fn default() -> Self {
-        Self { levels: 2, activation: Activation::SoftThreshold, threshold: 0.4 }
+        Self { levels: 2, activation: Activation::SoftThreshold, threshold: 0.4, border: 4 }
     }
 }
 
@@ -51,6 +55,9 @@ const SHIFTS: [[usize; 2]; 4] = [[0, 0], [0, 1], [1, 0], [1, 1]];
 struct Level {
     level: usize,
     channels: usize,
+    /// Pixels around the picture.
+    border: usize,
+    bias: bool,
 }
 
 impl Level {
@@ -68,27 +75,39 @@ impl Level {
         if self.level == 1 { self.channels } else { Self { level: self.level - 1, ..*self }.outputs() }
     }
 
-    /// Side of the kernel, stride, padding.
-    fn geometry(&self) -> [usize; 3] {
-        if self.level == 1 { [Wavelet::Db2.low().len() + 2, 2, 2] } else { [3, 1, 1] }
+    /// Side of the kernel, stride, padding, dilation: from level 4 on what is low lies too far apart for three cells in a row.
+    fn geometry(&self) -> [usize; 4] {
+        let dilation = 1 << self.level.saturating_sub(3);
+        if self.level == 1 { [Wavelet::Db2.low().len() + 2, 2, 2, 1] } else { [3, 1, dilation, dilation] }
     }
 
     fn encoder(&self) -> Op {
-        let [kernel, stride, padding] = self.geometry();
-        Op::conv(self.outputs(), kernel, stride, padding, false)
+        let [kernel, stride, padding, dilation] = self.geometry();
+        Op::Conv2d {
+            out_channels: self.outputs(),
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [padding; 2],
+            dilation: [dilation; 2],
+            groups: 1,
+            bias: self.bias,
+        }
     }
 
     fn decoder(&self) -> Op {
-        let [kernel, stride, padding] = self.geometry();
+        let [kernel, stride, mut padding, dilation] = self.geometry();
+        if self.level == 1 {
+            padding += self.border; // It leaves the picture alone.
+        }
         Op::ConvTranspose2d {
             out_channels: self.inputs(),
             kernel: [kernel; 2],
             stride: [stride; 2],
             padding: [padding; 2],
             output_padding: [0; 2],
-            dilation: [1; 2],
+            dilation: [dilation; 2],
             groups: 1,
-            bias: false,
+            bias: self.bias,
         }
     }
 
@@ -178,19 +197,25 @@ fn colors(channels: usize) -> Vec<Vec<f64>> {
 
 impl SoftAutoencoder {
     fn each(&self, channels: usize) -> impl DoubleEndedIterator<Item = Level> {
-        (1..=self.levels).map(move |level| Level { level, channels })
+        let bias = self.activation == Activation::Relu;
+        (1..=self.levels).map(move |level| Level { level, channels, border: self.border, bias })
     }
 }
 
 impl Architecture for SoftAutoencoder {
     fn graph(&self, [channels, height, width]: [usize; 3], _classes: usize) -> Result<Graph> {
-        let usable = (1..=3).contains(&self.levels);
-        Unfit::unless(usable, "levels", format!("must be 1, 2 or 3, not {}", self.levels))?;
+        let usable = (1..=4).contains(&self.levels);
+        Unfit::unless(usable, "levels", format!("must be 1 to 4, not {}", self.levels))?;
         if height % 2 + width % 2 > 0 || height.min(width) < 8 {
             let problem = format!("pictures must have even sides of 8 pixels and more, not {height}x{width}");
             return Err(NetError::Architecture(problem));
         }
+        let even = self.border.is_multiple_of(2);
+        Unfit::unless(even, "border", format!("must be an even number, not {}", self.border))?;
         let mut graph = Graph::new(channels, height, width)?;
+        if self.border > 0 {
+            graph.then("mirror", Op::Mirror { border: self.border })?;
+        }
         for level in self.each(channels) {
             graph.then(format!("encoder.{}", level.level), level.encoder())?;
             graph.then(format!("shrink.{}", level.level), self.activation.op(self.threshold, false, WINNERS)?)?;
@@ -202,6 +227,9 @@ impl Architecture for SoftAutoencoder {
     }
 
     fn start(&self, net: &mut Network) -> Result<()> {
+        if self.activation == Activation::Relu {
+            return Ok(()); // Half of a wavelet's coefficients are below zero.
+        }
         for level in self.each(net.graph.shape(0)[0]) {
             let node = |part: &str| net.graph.id(&format!("{part}.{}", level.level));
             let (encoder, shrink, decoder) = (node("encoder")?, node("shrink")?, node("decoder")?);
@@ -232,8 +260,8 @@ mod tests {
     use crate::{Keep, Mode};
 
     /// The first network for pictures of 24 x 20 pixels.
-    fn first(levels: usize, channels: usize, threshold: f64) -> Network {
-        let model = SoftAutoencoder { levels, threshold, ..SoftAutoencoder::default() };
+    fn first(levels: usize, channels: usize, threshold: f64, border: usize) -> Network {
+        let model = SoftAutoencoder { levels, threshold, border, ..SoftAutoencoder::default() };
         let mut net = Network::new(model.graph([channels, 24, 20], 0).unwrap(), 0).unwrap();
         model.start(&mut net).unwrap();
         net
@@ -255,14 +283,14 @@ mod tests {
         inner.flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
     }
 
-    // A tight frame: each level by itself takes back what it has made.
+    // A tight frame: each level by itself takes back what it has made, and zeros beyond the border reach so far.
     #[test]
-    fn without_thresholds_the_picture_comes_back_but_for_its_border() {
-        for (levels, border) in [(1, 3), (2, 4), (3, 8)] {
-            for channels in [1, 3] {
-                let (net, x) = (first(levels, channels, 0.0), picture(channels));
-                let furthest = distance(&run(&net, &x), &x, border);
-                assert!(furthest < 1e-5, "{levels} levels, {channels} channels: {furthest}");
+    fn without_thresholds_the_picture_comes_back() {
+        for (levels, reach) in [(1, 4), (2, 4), (3, 8), (4, 16)] {
+            for (channels, border) in [(1, 0), (3, 0), (1, reach), (3, reach)] {
+                let (net, x) = (first(levels, channels, 0.0, border), picture(channels));
+                let furthest = distance(&run(&net, &x), &x, (reach - border).min(9));
+                assert!(furthest < 1e-5, "{levels} levels, {channels} channels, border {border}: {furthest}");
             }
         }
     }
@@ -271,7 +299,8 @@ mod tests {
     #[test]
     fn what_is_the_same_everywhere_stays() {
         let x = Tensor::full(0.6f32, (1, 3, 24, 20), &Device::Cpu).unwrap();
-        assert!(distance(&run(&first(2, 3, 5.0), &x), &x, 6) < 1e-5);
+        assert!(distance(&run(&first(2, 3, 5.0, 0), &x), &x, 6) < 1e-5);
+        assert!(distance(&run(&first(2, 3, 5.0, 6), &x), &x, 0) < 1e-5);
     }
 
     // The coefficients of the first level have unit length: sums of squares over a tight frame of four bases are four times the
@@ -281,7 +310,7 @@ mod tests {
         let mut values = vec![0f32; 3 * 480];
         values[480 + 10 * 20 + 9] = 1.0;
         let x = Tensor::from_vec(values, (1, 3, 24, 20), &Device::Cpu).unwrap();
-        let net = first(1, 3, 0.0);
+        let net = first(1, 3, 0.0, 0);
         let codes = net.run_to(&x, 1, Mode::Eval, &Keep::Output).unwrap();
         let energy = codes.at(&net.graph, 1).unwrap().sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
         assert!((energy - 4.0).abs() < 1e-5, "{energy}");
@@ -289,7 +318,7 @@ mod tests {
 
     #[test]
     fn channels_levels_and_thresholds_are_as_told() {
-        let net = first(3, 3, 0.4);
+        let net = first(3, 3, 0.4, 4);
         let channels = |name: &str| net.graph.shape(net.graph.id(name).unwrap())[0];
         assert_eq!([1, 2, 3].map(|level| channels(&format!("shrink.{level}"))), [48, 84, 120]);
         assert_eq!(net.graph.shape(net.graph.output()), [3, 24, 20]);
@@ -304,7 +333,9 @@ mod tests {
             let model = SoftAutoencoder { levels, ..SoftAutoencoder::default() };
             model.graph([3, size, size], 0).unwrap_err().to_string()
         };
-        assert!(refused(0, 32).contains("`levels` must be 1, 2 or 3, not 0") && refused(4, 32).contains("not 4"));
+        assert!(refused(0, 32).contains("`levels` must be 1 to 4, not 0") && refused(5, 32).contains("not 5"));
         assert!(refused(2, 31).contains("even sides") && refused(2, 6).contains("6x6"));
+        let odd = SoftAutoencoder { border: 3, ..SoftAutoencoder::default() };
+        assert!(odd.graph([3, 32, 32], 0).unwrap_err().to_string().contains("`border` must be an even number, not 3"));
     }
 }
