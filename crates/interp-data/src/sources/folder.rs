@@ -132,9 +132,8 @@ fn classes(root: &Path, found: &[Found], table: bool) -> Result<Vec<String>> {
     if table && names.iter().all(|name| name.parse::<u64>().is_ok()) {
         classes.sort_by_key(|name| name.parse::<u64>().ok());
     }
-    if classes.len() < 2 {
-        let problem = format!("{} classes with pictures to train on, {classes:?}: expected two or more", classes.len());
-        return Err(DataError::format(root, problem));
+    if classes.is_empty() {
+        return Err(DataError::format(root, "there are no pictures to train on"));
     }
     match found.iter().find(|found| !names.contains(found.class.as_str())) {
         Some(found) => {
