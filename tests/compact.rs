@@ -1,4 +1,5 @@
 use candle_core::{Device, Tensor};
+use interp::net::finding::{Claim, Quantity, Relation};
 use interp::net::zoo::{Architecture, Vgg};
 use interp::net::{Checkpoint, Keep, Meta, Mode, Network, Normalization, Role};
 
@@ -16,7 +17,16 @@ fn slim(at: &std::path::Path) {
     }
     let normalization = Normalization { mean: vec![0.5; 3], std: vec![0.25; 3] };
     let classes = (0..10).map(|class| class.to_string()).collect();
-    Checkpoint::write(at, &net.params, &Meta::new(net.graph.clone(), classes, normalization)).unwrap();
+    let claim = |quantity, bound| Claim {
+        quantity,
+        nodes: vec!["features.0".into()],
+        scope: "features.0".into(),
+        relation: Relation::AtMost,
+        bound,
+    };
+    let mut meta = Meta::new(net.graph.clone(), classes, normalization);
+    meta.claims = vec![claim(Quantity::RemovableChannels, 0.5), claim(Quantity::FieldSize, 3.0)];
+    Checkpoint::write(at, &net.params, &meta).unwrap();
 }
 
 #[test]
@@ -40,6 +50,11 @@ fn a_compact_file_is_smaller_and_says_the_same() {
         let path = folder.path().join(name);
         Checkpoint::read(&path).unwrap().network(&path, None, [32, 32]).unwrap()
     };
+    let meta = Checkpoint::read(&folder.path().join("compact.safetensors")).unwrap().meta.unwrap();
+    assert_eq!(meta.claims.iter().map(|claim| claim.quantity).collect::<Vec<_>>(), [Quantity::FieldSize]);
+    assert_eq!(meta.edits, ["channels without effect were cut out"]);
+    let (status, stdout, _) = run(program("interp-audit", folder.path()).args(["claims", "compact.safetensors"]));
+    assert!(status == 0 && stdout.contains("≤ 3: 3, holds"), "{stdout}");
     let (large, small) = (read("slim.safetensors"), read("compact.safetensors"));
     assert!(small.parameters() < large.parameters());
     let numbers: Vec<f32> = (0..2 * 3 * 32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();

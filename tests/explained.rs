@@ -53,7 +53,12 @@ fn what_is_added_to_logits_is_told_as_gap_and_a_channel_can_be_taken_away() {
     assert!(found["count"] == 40 && found["node"] == "saliency", "{said}");
     let share = |key: &str| found[key].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&share("accuracy")) && (0.0..=1.0).contains(&share("without")));
-    // With its mean in place of it, the last node is the same for all pictures.
+    // With its mean in place of it, the last node is the same for all pictures: they are taken for one class, a tenth of them.
+    let (_, said) = audit(folder.path(), &["ablate", "run", "--node", "avgpool", "--json"]);
+    let found: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(found["without"], 0.1, "{said}");
+    let (status, said) = audit(folder.path(), &["contributions", "run", "--count", "0"]);
+    assert!(status == 2 && said.contains("--count"), "{said}");
     let (_, said) = audit(folder.path(), &["ablate", "run", "--node", "avgpool"]);
     assert!(said.contains("40 pictures of concepts") && said.contains("`avgpool`"), "{said}");
     let (status, said) = audit(folder.path(), &["ablate", "run", "--node", "salience"]);

@@ -53,6 +53,23 @@ fn training_starts_from_a_file_with_its_structure_and_normalization() {
     assert_eq!(numbers(&fresh.network(Stage::Main).unwrap()), numbers(&Network::new(net.graph, 0).unwrap()));
 }
 
+/// A run goes on, and a cell of the bench is kept, only where what it began with is the same.
+#[test]
+fn another_start_makes_another_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("start.safetensors");
+    let hash = |seed: u64| {
+        let net = Network::new(plan("").graph, seed).unwrap();
+        let normalization = Normalization { mean: vec![0.5; 3], std: vec![0.5; 3] };
+        let meta = Meta::new(net.graph.clone(), plan("").info().classes.clone(), normalization);
+        Checkpoint::write(&path, &net.params, &meta).unwrap();
+        plan(&format!("[init]\npath = {path:?}\n")).hash
+    };
+    let first = hash(1);
+    assert_ne!(first, hash(2));
+    assert_eq!(first, hash(1));
+}
+
 #[test]
 fn a_file_of_others_has_the_tensors_of_the_recipe() {
     let folder = tempfile::tempdir().unwrap();
@@ -80,6 +97,11 @@ fn what_does_not_fit_is_told_before_training_with_its_place() {
     };
     let deeper = TINY.replacen("depth = 8", "depth = 11", 1);
     assert!(complaint(&deeper, "").contains("its nodes are others"));
+    let soft = TINY.replacen("width = 0.125", "width = 0.125\nactivation = \"soft_threshold\"", 1);
+    let other = complaint(&soft, "");
+    assert!(other.contains("its node `features.2` is: relu; that of `[model]`: soft threshold"), "{other}");
+    let pixels = TINY.replacen("kind = \"vgg\"\ndepth = 8\nwidth = 0.125", "kind = \"bcos_resnet\"", 1);
+    assert!(complaint(&pixels, "mean = [0.5, 0.5, 0.5]").contains("it sees pixel values"));
     assert!(complaint(TINY, "std = [0.0, 1.0, 1.0]").contains("std above 0"));
     std::fs::remove_file(&path).unwrap();
     assert!(complaint(TINY, "").contains("narrow.safetensors"));

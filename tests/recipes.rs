@@ -80,9 +80,13 @@ fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
         ("mnist", "attention_prior", "where objects are"),
         ("cifar10", "attention_prior", "where objects are"),
     ];
-    let data = [("mnist", format!("{{kind=\"mnist\", pad=2, path={mnist:?}}}"))];
-    let data = data.into_iter().chain([("cifar10", format!("{{kind=\"cifar10\", path={cifar10:?}}}"))]);
-    for (kind, section) in data {
+    let page = fs::read_to_string(root().join("recipes/README.md")).unwrap();
+    for (kind, path) in [("mnist", &mnist), ("cifar10", &cifar10)] {
+        // As the page says it, with the folder for DIR.
+        let start = format!("--set 'data={{kind=\"{kind}\"");
+        let said =
+            page.lines().find_map(|line| Some(format!("{{kind=\"{kind}\"{}", line.split_once(&start)?.1))).unwrap();
+        let section = said.trim_end_matches('\'').replace("\"DIR\"", &format!("{path:?}"));
         for path in shipped() {
             let recipe = Recipe::read(&path, &[format!("data={section}")], &Catalog::default()).unwrap();
             if recipe.common.init.is_some() {

@@ -12,7 +12,7 @@ use crate::folder::{Folder, Stage};
 use crate::{Error, Result};
 
 /// The network that training starts from in place of random values. A file of ours brings its structure, which may have
-/// fewer channels than that of `[model]`, as `interp-train compact` leaves them, but has its nodes; a file of others has the
+/// fewer channels than that of `[model]`, as `interp-train compact` leaves them, but has its operations; a file of others has the
 /// tensors of `[model]`. A twin starts from it too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +54,12 @@ impl Init {
         let names = |graph: &Graph| graph.nodes().iter().map(|node| node.name.clone()).collect::<Vec<_>>();
         if names(&network.graph) != names(model) {
             return Err(wrong("its nodes are others than those of `[model]`".into()));
+        }
+        if let Some((own, other)) =
+            network.graph.nodes().iter().zip(model.nodes()).find(|(a, b)| !a.op.resembles(&b.op))
+        {
+            let (name, own, other) = (&own.name, own.op.label(), other.op.label());
+            return Err(wrong(format!("its node `{name}` is: {own}; that of `[model]`: {other}")));
         }
         let normalization = self.normalization(file.meta, info);
         normalization.check(info.channels).map_err(wrong)?;

@@ -19,7 +19,7 @@ use crate::{Error, Origin, Result};
 pub struct Plan {
     /// The recipe as resolved.
     pub text: String,
-    /// Its hash.
+    /// The hash of it and of the network that training starts from.
     pub hash: String,
     /// The data, with validation cut from train.
     pub data: Divided,
@@ -58,8 +58,10 @@ impl Plan {
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
         objective.check(&recipe.common.train).map_err(|unfit| origin.at_key(&unfit.key, unfit.to_string()))?;
         let data = recipe.data.object.open(progress).map_err(|e| unopened(e, &recipe.data.settings, &origin))?;
-        let data = if recipe.model.object.sees_pixels() { as_pixels(data) } else { data };
+        let sees_pixels = recipe.model.object.sees_pixels();
+        let data = if sees_pixels { as_pixels(data) } else { data };
         let info = data.info().clone();
+        check_classes(objective, &info.classes).map_err(|problem| origin.at_key("data", problem))?;
         let graph = |model: &dyn Architecture| -> Result<Graph> {
             let graph = model.graph([info.channels, info.height, info.width], info.classes.len());
             let graph = graph.map_err(|e| origin.blame("model", e))?;
@@ -74,8 +76,10 @@ impl Plan {
             graph(plain).map_err(|error| of_twin(error.to_string()))
         });
         let (graph, twin) = (own.clone(), twin.transpose()?.unwrap_or(own));
+        check_pixels(&recipe.common, sees_pixels).map_err(|problem| origin.at_key("init", problem))?;
         let start = recipe.common.init.as_ref().map(|init| init.network(&graph, objective, &info, recipe.common.seed));
         let start = start.transpose().map_err(|e| origin.at_key("init.path", format!("`init.path`: {e}")))?;
+        let hash = start.as_ref().map_or(Ok(hash.clone()), |start| with_start(&hash, start))?;
         let (graph, twin, data) = match &start {
             None => (graph, twin, data),
             Some((network, normalization)) => {
@@ -226,6 +230,31 @@ fn unopened(error: DataError, settings: &toml::Table, origin: &Origin) -> Error 
 fn as_pixels(data: Arc<dyn Dataset>) -> Arc<dyn Dataset> {
     let channels = data.info().channels;
     renormalized(data, &vec![0.0; channels], &vec![1.0; channels])
+}
+
+/// The hash of a recipe together with what it starts from, of which it has the path alone.
+fn with_start(hash: &str, (network, normalization): &(Network, Normalization)) -> Result<String> {
+    let values = network.params.list().iter().map(|param| (param.name.as_str(), &param.value));
+    let all = json!([hash, network.graph, sealed::digest_of(values)?, normalization.mean, normalization.std]);
+    Ok(sealed::digest(&all.to_string()))
+}
+
+/// What is wrong with a normalization that is given to a network which sees pixel values.
+fn check_pixels(common: &Common, sees_pixels: bool) -> std::result::Result<(), String> {
+    match &common.init {
+        Some(init) if sees_pixels && (init.mean.is_some() || init.std.is_some()) => {
+            Err("`init.mean` and `init.std` are not for this model: it sees pixel values from 0 to 1".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with the classes of data for an objective.
+fn check_classes(objective: Objective, classes: &[String]) -> std::result::Result<(), String> {
+    match (objective, classes) {
+        (Objective::Classify, [] | [_]) => Err(format!("there are two or more classes to tell, not {classes:?}")),
+        _ => Ok(()),
+    }
 }
 
 /// What is wrong with the shape of a network's outputs for an objective.

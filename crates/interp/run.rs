@@ -133,7 +133,8 @@ impl Sitting<'_> {
             Stage::Twin => (nothing, [].as_slice()),
         };
         let (data, split, workers) = (Arc::new(plan.data.learning()), Split::Validation, self.options.workers);
-        let choosing = Pictures { data: data.clone(), split, workers };
+        let noise = plan.common.objective.noise();
+        let choosing = Pictures { data: data.clone(), split, noise, workers };
         let meets = |net: &Network| -> interp_learn::Result<bool> {
             let measured =
                 interp_audit::measure(net, claims, Some(&choosing)).map_err(|e| LearnError::Observer(Box::new(e)))?;
@@ -292,7 +293,8 @@ impl Sitting<'_> {
             Ok((found, confusion))
         };
         let ((test, confusion), (validation, _)) = (on(Split::Test)?, on(Split::Validation)?);
-        let pictures = Pictures { data: self.plan.data.examining(), split: Split::Test, workers: self.options.workers };
+        let (data, workers) = (self.plan.data.examining(), self.options.workers);
+        let pictures = Pictures { data, split: Split::Test, noise: objective.noise(), workers };
         let claims = interp_audit::measure(&there, &claims, Some(&pictures))?;
         Ok(Examined { size: size(&network)?, test, confusion, validation, claims, epoch, network })
     }

@@ -116,7 +116,7 @@ mod tests {
     fn ramp() -> Pictures {
         let (mean, std, classes) = (vec![0.0], vec![1.0], vec!["small".into(), "large".into()]);
         let info = Info { name: "ramp".into(), classes, channels: 1, height: 1, width: 1, mean, std };
-        Pictures { data: Arc::new(Ramp(info)), split: Split::Test, workers: 0 }
+        Pictures { data: Arc::new(Ramp(info)), split: Split::Test, noise: None, workers: 0 }
     }
 
     // Logits x and 2 x - 1.25: class 1 from 1.25 on. With the mean, 1.5, in place of every pixel, it is class 1 throughout.

@@ -1,8 +1,9 @@
 //! Thresholds by the rules of wavelet shrinkage, from what comes into them.
 
 use candle_core::{DType, Device, Tensor};
-use interp_data::{Augment, Loader, Noise};
-use interp_net::{Keep, Mode, Network, NodeId};
+use interp_data::{Augment, Loader};
+use interp_net::ops::Curve;
+use interp_net::{Keep, Mode, Network, NodeId, Op};
 
 use crate::pictures::{self, Pictures};
 use crate::shrinkage::{deviation, sure_threshold, universal};
@@ -17,23 +18,25 @@ pub enum Choice {
     Sure,
 }
 
-/// New thresholds of a node, from what comes into it on the first `limit` pictures, of which each has `noise` where there is some: for
-/// every threshold by the numbers that it is applied to, with the median of their absolute values / 0.6745 taken for the deviation
+/// New thresholds of a node, from what comes into it on `limit` pictures at even distances: for every threshold by the numbers that it is applied to, with the median of their absolute values / 0.6745 taken for the deviation
 /// of the noise in them. A threshold that is 0 stays so: there nothing is to be taken away.
 ///
 /// # Errors
-/// If the node has no thresholds, there are no pictures, or the network cannot be run.
+/// If the node has no thresholds, or for [`Choice::Sure`] none that are soft, there are no pictures, or the network cannot be run.
 pub fn chosen_thresholds(
     net: &Network,
     node: NodeId,
     choice: Choice,
     pictures: &Pictures,
     limit: usize,
-    noise: Option<f64>,
 ) -> Result<Vec<f32>> {
     let before = net.thresholds()?.into_iter().find(|(id, _)| *id == node);
     let (_, before) = before.ok_or(AuditError::NoThresholds)?;
-    let (values, count) = coming_in(net, node, pictures, limit, noise)?;
+    let is_soft = matches!(net.graph.nodes()[node].op, Op::Threshold { curve: Curve::Soft, .. });
+    if choice == Choice::Sure && !is_soft {
+        return Err(AuditError::NotSoft);
+    }
+    let (values, count) = coming_in(net, node, pictures, limit)?;
     let (per, cells) = (values.len() / before.len().max(1), values.iter().map(Vec::len).max().unwrap_or(0));
     if cells == 0 {
         return Err(AuditError::NoPictures);
@@ -51,21 +54,14 @@ pub fn chosen_thresholds(
 }
 
 /// What comes into a node, channel by channel, over all pictures; and how many these are.
-fn coming_in(
-    net: &Network,
-    node: NodeId,
-    pictures: &Pictures,
-    limit: usize,
-    noise: Option<f64>,
-) -> Result<(Vec<Vec<f64>>, usize)> {
-    let Pictures { data, split, workers } = pictures;
+fn coming_in(net: &Network, node: NodeId, pictures: &Pictures, limit: usize) -> Result<(Vec<Vec<f64>>, usize)> {
+    let Pictures { data, split, workers, .. } = pictures;
     let input = net.graph.nodes()[node].inputs[0];
     let (mut values, mut count) = (vec![vec![]; net.graph.shape(input)[0]], 0);
     let loader = Loader::new(data.clone(), *split, pictures::BATCH, *workers, Augment::default(), 0)?;
     for batch in loader.in_order(Some(limit)) {
-        let batch = batch?;
+        let batch = pictures.seen(batch?);
         count += batch.labels.len();
-        let batch = noise.map_or(batch.clone(), |noise| Noise::for_measuring(noise).on(&batch, data.info()));
         let tape = net.run_to(&pictures::images(net, &batch)?, input, Mode::Eval, &Keep::Output)?;
         for (values, channel) in values.iter_mut().zip(by_channel(tape.at(&net.graph, input)?)?) {
             values.extend(channel);
@@ -85,7 +81,7 @@ mod tests {
     use std::sync::Arc;
 
     use interp_data::{Dataset, Info, Split};
-    use interp_net::{Graph, Op};
+    use interp_net::Graph;
 
     use super::*;
 
@@ -115,17 +111,21 @@ mod tests {
         let (mean, std) = (vec![0.0; 2], vec![1.0; 2]);
         let info =
             Info { name: "pairs".into(), classes: vec!["a".into()], channels: 2, height: 1, width: 2, mean, std };
-        Pictures { data: Arc::new(Pairs(info)), split, workers: 0 }
+        Pictures { data: Arc::new(Pairs(info)), split, noise: None, workers: 0 }
     }
 
     fn network(shared: bool) -> Network {
+        of_curve(Curve::Soft, shared)
+    }
+
+    fn of_curve(curve: Curve, shared: bool) -> Network {
         let mut graph = Graph::new(2, 1, 2).unwrap();
-        graph.then("shrink", Op::Threshold { curve: Default::default(), shared, initial: 0.5 }).unwrap();
+        graph.then("shrink", Op::Threshold { curve, shared, initial: 0.5 }).unwrap();
         Network::new(graph, 0).unwrap()
     }
 
     fn chosen(net: &Network, choice: Choice) -> Vec<f32> {
-        chosen_thresholds(net, 1, choice, &pairs(Split::Test), 10, None).unwrap()
+        chosen_thresholds(net, 1, choice, &pairs(Split::Test), 10).unwrap()
     }
 
     // Of 1, 2, 3, 4 the median is 2.5; a picture has two cells: 2.5 / 0.6745 sqrt(2 ln 2) = 4.3640, and ten times that.
@@ -150,11 +150,15 @@ mod tests {
         net.set_thresholds(1, vec![0.0, 0.5]).unwrap();
         let found = chosen(&net, Choice::Sure);
         assert_eq!(found, [0.0, 40.0]);
-        let none = chosen_thresholds(&net, 1, Choice::Sure, &pairs(Split::Train), 10, None);
+        let none = chosen_thresholds(&net, 1, Choice::Sure, &pairs(Split::Train), 10);
         assert!(matches!(none, Err(AuditError::NoPictures)));
         assert!(matches!(
-            chosen_thresholds(&net, 0, Choice::Sure, &pairs(Split::Test), 10, None),
+            chosen_thresholds(&net, 0, Choice::Sure, &pairs(Split::Test), 10),
             Err(AuditError::NoThresholds)
         ));
+        let hard = of_curve(Curve::Hard, false);
+        let by_sure = chosen_thresholds(&hard, 1, Choice::Sure, &pairs(Split::Test), 10);
+        assert!(matches!(by_sure, Err(AuditError::NotSoft)));
+        assert_eq!(chosen(&hard, Choice::Universal), chosen(&network(false), Choice::Universal));
     }
 }

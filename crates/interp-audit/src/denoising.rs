@@ -91,7 +91,7 @@ impl Denoising<'_> {
 
     /// The pictures with noise; everyone who measures adds the same.
     fn samples(&self, noise: f64) -> Result<Vec<Sample>> {
-        let Pictures { data, split, workers } = self.pictures;
+        let Pictures { data, split, workers, .. } = self.pictures;
         let info = data.info();
         let loader = Loader::new(data.clone(), *split, pictures::BATCH, *workers, Augment::default(), 0)?;
         let sample = |batch: Batch| {

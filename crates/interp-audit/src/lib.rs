@@ -47,6 +47,9 @@ pub enum AuditError {
     /// There are no thresholds to choose.
     #[error("the node has no thresholds")]
     NoThresholds,
+    /// An estimate that holds for other curves.
+    #[error("Stein's estimate (SURE) is that of soft thresholds, and these are of another curve")]
+    NotSoft,
     /// There is nothing to measure on.
     #[error("there are no pictures to measure on")]
     NoPictures,

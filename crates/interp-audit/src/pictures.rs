@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use interp_data::{Augment, Batch, Dataset, Loader, Split};
+use interp_data::{Augment, Batch, Dataset, Loader, Noise, Split};
 use interp_net::finding::Quantity;
 use interp_net::{Keep, Mode, Network, NodeId, Tape};
 
@@ -22,8 +22,20 @@ pub struct Pictures {
     pub data: Arc<dyn Dataset>,
     /// The split.
     pub split: Split,
+    /// The noise that the network was trained to take away, where it was: it sees all pictures with it.
+    pub noise: Option<f64>,
     /// Threads that read pictures; results do not depend on it.
     pub workers: usize,
+}
+
+impl Pictures {
+    /// A batch as the network sees it.
+    pub(crate) fn seen(&self, batch: Batch) -> Batch {
+        match self.noise {
+            Some(deviation) => Noise::for_measuring(deviation).on(&batch, self.data.info()),
+            None => batch,
+        }
+    }
 }
 
 /// Some pictures with what the network makes of them.
@@ -62,7 +74,17 @@ fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn 
         Quantity::SumDeviation => Some(Box::new(Deviation::new(nodes))),
         Quantity::LeastChosen => Some(Box::new(Chosen::of(net, nodes))),
         Quantity::ContributionGap => Some(Box::new(Gap::new(nodes))),
-        _ => None,
+        Quantity::ZeroWeights
+        | Quantity::ZeroFilters
+        | Quantity::ZeroInputs
+        | Quantity::ZeroGains
+        | Quantity::RemovableChannels
+        | Quantity::NegativeWeights
+        | Quantity::FilterSimilarity
+        | Quantity::FieldSize
+        | Quantity::NegativeThresholds
+        | Quantity::AlongBank(_)
+        | Quantity::Slope { .. } => None,
     }
 }
 
@@ -78,7 +100,7 @@ pub(crate) fn values(
     let loader = Loader::new(pictures.data.clone(), pictures.split, BATCH, pictures.workers, Augment::default(), 0)?;
     let loader = if gauges.iter().flatten().any(|gauge| gauge.needs_masks()) { loader.with_masks() } else { loader };
     for batch in loader.in_order(None) {
-        let batch = batch?;
+        let batch = pictures.seen(batch?);
         let tape = net.forward(&images(net, &batch)?, Mode::Eval, &keep)?;
         let sample = Sample { tape: &tape, batch: &batch };
         gauges.iter_mut().flatten().try_for_each(|gauge| gauge.observe(net, &sample))?;
@@ -131,7 +153,7 @@ mod tests {
         let (mean, std) = (vec![0.0], vec![1.0]);
         let info =
             Info { name: "rows".into(), classes: vec!["one".into()], channels: 1, height: 1, width: 2, mean, std };
-        Pictures { data: Arc::new(Rows(info)), split: Split::Test, workers: 0 }
+        Pictures { data: Arc::new(Rows(info)), split: Split::Test, noise: None, workers: 0 }
     }
 
     // Of six pixels one is above zero. The second ReLU sees no more, and both count alike.
@@ -151,6 +173,14 @@ mod tests {
         let found = measure(&net, &[claim(&["relu"]), claim(&["input", "again"])], Some(&rows())).unwrap();
         assert_eq!(found.iter().map(|m| m.value).collect::<Vec<_>>(), [5.0 / 6.0, 6.0 / 12.0]);
         assert_eq!(found.iter().map(|m| m.holds).collect::<Vec<_>>(), [true, false]);
+        // With noise, the network sees other numbers: of pixels that were 0, some are above it.
+        let noisy = Pictures { noise: Some(1.0), ..rows() };
+        let loader = Loader::new(noisy.data.clone(), Split::Test, 3, 0, Augment::default(), 0).unwrap();
+        let seen = loader.in_order(None).map(|batch| Noise::for_measuring(1.0).on(&batch.unwrap(), noisy.data.info()));
+        let numbers: Vec<f32> = seen.flat_map(|batch| batch.images).collect();
+        let zeros = numbers.iter().filter(|value| **value <= 0.0).count() as f64;
+        assert_eq!(measure(&net, &[claim(&["relu"])], Some(&noisy)).unwrap()[0].value, zeros / 6.0);
+        assert!(numbers.len() == 6 && zeros != 5.0);
         assert!(measure(&net, &[claim(&["relu"])], None).unwrap_err().to_string().contains("no pictures"));
     }
 }

@@ -257,7 +257,7 @@ mod tests {
             mean: vec![0.0],
             std: vec![1.0],
         };
-        Pictures { data: Arc::new(Pairs(info)), split: Split::Test, workers: 0 }
+        Pictures { data: Arc::new(Pairs(info)), split: Split::Test, noise: None, workers: 0 }
     }
 
     /// A convolution of the two pixels, and a mean of the one cell that it gives.

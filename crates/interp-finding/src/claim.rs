@@ -95,16 +95,50 @@ impl Quantity {
 
     /// Whether it is measured on pictures; else on the network's parameters and structure alone.
     pub fn needs_pictures(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::ZeroActivations
-                | Self::EvidenceInside
-                | Self::ActiveChannels
-                | Self::ChannelCorrelation
-                | Self::SumDeviation
-                | Self::ContributionGap
-                | Self::LeastChosen
-        )
+            | Self::EvidenceInside
+            | Self::ActiveChannels
+            | Self::ChannelCorrelation
+            | Self::SumDeviation
+            | Self::ContributionGap
+            | Self::LeastChosen => true,
+            Self::ZeroWeights
+            | Self::ZeroFilters
+            | Self::ZeroInputs
+            | Self::ZeroGains
+            | Self::RemovableChannels
+            | Self::NegativeWeights
+            | Self::FilterSimilarity
+            | Self::FieldSize
+            | Self::NegativeThresholds
+            | Self::AlongBank(_)
+            | Self::Slope { .. } => false,
+        }
+    }
+
+    /// Whether it still says the same where channels without effect have been cut out; else they counted, or were counted by number.
+    pub fn outlives_cuts(self) -> bool {
+        match self {
+            Self::NegativeWeights
+            | Self::FieldSize
+            | Self::NegativeThresholds
+            | Self::EvidenceInside
+            | Self::ActiveChannels
+            | Self::SumDeviation
+            | Self::Slope { .. }
+            | Self::ContributionGap
+            | Self::LeastChosen => true,
+            Self::ZeroWeights
+            | Self::ZeroFilters
+            | Self::ZeroInputs
+            | Self::ZeroGains
+            | Self::RemovableChannels
+            | Self::FilterSimilarity
+            | Self::ZeroActivations
+            | Self::AlongBank(_)
+            | Self::ChannelCorrelation => false,
+        }
     }
 
     /// The value as people read it: shares in percent, counts as integers. Shares are rounded down and what is to be small up, so that no

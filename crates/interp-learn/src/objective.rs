@@ -73,6 +73,14 @@ impl Objective {
         Unfit::unless(!train.balance_classes, "train.balance_classes", classes)
     }
 
+    /// Standard deviation of the noise that it takes away, if it does.
+    pub fn noise(&self) -> Option<f64> {
+        match *self {
+            Self::Classify => None,
+            Self::Denoise(Denoise { noise }) => Some(noise),
+        }
+    }
+
     /// The shape of the outputs that it needs, without N: logits (K), or a picture (C, H, W).
     pub fn output(&self, info: &Info) -> Vec<usize> {
         match self {

@@ -69,13 +69,14 @@ impl Cli {
         let (device, workers) = self.machine.prepare()?;
         let save_every = Duration::from_secs(60);
         let mut options = Options { device, workers, save_every, stop: &STOP, twin: None };
-        // A recipe that cannot be read must not stop the others half-way.
-        let recipes = self.recipes.iter().map(|path| self.recipe(path, 0, catalog).map(|_| path));
-        let recipes = recipes.collect::<Result<Vec<_>>>()?;
+        // A recipe that cannot be run must not stop the others half-way.
+        for path in &self.recipes {
+            Plan::new(self.recipe(path, 0, catalog)?, &|_, _| {})?;
+        }
         self.write(&[])?; // A page that cannot be written must not be found out in the end.
         stop_on_interrupt();
         let (mut rows, mut twins) = (vec![], BTreeMap::new());
-        for path in recipes {
+        for path in &self.recipes {
             let mut runs = vec![];
             for &seed in self.seeds.iter().collect::<BTreeSet<_>>() {
                 match self.cell(self.recipe(path, seed, catalog)?, seed, &mut options, &mut twins)? {

@@ -145,9 +145,10 @@ pub(super) fn measure_claims(
     let pictures = match (claims.iter().any(|claim| claim.quantity.needs_pictures()), &loaded.normalization) {
         (true, Some(normalization)) => {
             let data = open_for(&loaded.file, spec, catalog, screen)?;
-            check_fit(loaded, objective(&loaded.file, catalog), data.info())?;
+            let objective = objective(&loaded.file, catalog);
+            check_fit(loaded, objective, data.info())?;
             let data = renormalized(data, &normalization.mean, &normalization.std);
-            Some(Pictures { data, split: Split::Test, workers })
+            Some(Pictures { data, split: Split::Test, noise: objective.noise(), workers })
         }
         _ => None,
     };

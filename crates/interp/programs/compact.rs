@@ -64,9 +64,11 @@ impl Compact {
         self.write(&small, meta)
     }
 
-    /// Writes the smaller network. It makes no claims: what was claimed of the channels that are gone is true of nothing.
-    fn write(&self, network: &Network, meta: Meta) -> Result<Ending> {
-        let meta = Meta { graph: network.graph.clone(), claims: vec![], ..meta };
+    /// Writes the smaller network. Claims in which the channels counted that are gone go with them.
+    fn write(&self, network: &Network, mut meta: Meta) -> Result<Ending> {
+        meta.graph = network.graph.clone();
+        meta.claims.retain(|claim| claim.quantity.outlives_cuts());
+        meta.edits.push("channels without effect were cut out".into());
         Checkpoint::write(&self.out, &network.params, &meta)?;
         print(&format!("wrote {}", self.out.display()))?;
         Ok(Ending::Fine)

@@ -23,7 +23,7 @@ pub(super) struct Contributions {
     #[command(flatten)]
     on: OnPictures,
     /// N pictures, at even distances
-    #[arg(long, default_value_t = 12, value_name = "N")]
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
     /// Write a page with the contributions as pictures
     #[arg(long, value_name = "FILE")]
@@ -43,7 +43,7 @@ struct Case {
 impl Contributions {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
-        let Pictures { data, split, workers } = pictures;
+        let Pictures { data, split, workers, .. } = pictures;
         let mut cases = vec![];
         for batch in Loader::new(data, split, 64, workers, Augment::default(), 0)?.in_order(Some(self.count.into())) {
             let batch = batch?;

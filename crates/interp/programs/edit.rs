@@ -7,7 +7,6 @@ use clap::Args;
 use interp_audit::{Choice, Pictures, chosen_thresholds};
 use interp_data::{Split, renormalized};
 use interp_finding::Measured;
-use interp_learn::{Denoise, Objective};
 use interp_net::{Checkpoint, Network, Node, NodeId, Op, aligned};
 use serde_json::json;
 
@@ -107,7 +106,7 @@ impl Edit {
         Checkpoint::write(&target, &loaded.network.params, &meta)?;
         let written = Which::of(target.clone(), None).load([32, 32])?;
         let after = thresholds_of(&written.network)?;
-        let claims = measure_claims(&written, None, catalog, 0, &Screen::new(self.json))?;
+        let claims = measure_claims(&written, self.data.as_deref(), catalog, 0, &Screen::new(self.json))?;
         self.report(&target, before, after, &claims)
     }
 
@@ -145,14 +144,10 @@ impl Edit {
             Some(normalization) => renormalized(data, &normalization.mean, &normalization.std),
             None => data,
         };
-        let pictures = Pictures { data, split: Split::Validation, workers: 0 };
-        let noise = match objective {
-            Objective::Classify => None,
-            Objective::Denoise(Denoise { noise }) => Some(noise),
-        };
+        let pictures = Pictures { data, split: Split::Validation, noise: objective.noise(), workers: 0 };
         for (patterns, choice) in [(&self.universal, Choice::Universal), (&self.sure, Choice::Sure)] {
             for node in loaded.network.graph.select(patterns, "threshold", is_threshold)? {
-                let chosen = chosen_thresholds(&loaded.network, node, choice, &pictures, self.limit, noise)?;
+                let chosen = chosen_thresholds(&loaded.network, node, choice, &pictures, self.limit)?;
                 loaded.network.set_thresholds(node, chosen)?;
             }
         }

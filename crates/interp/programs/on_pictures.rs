@@ -60,7 +60,10 @@ impl OnPictures {
         };
         let data = renormalized(data, &normalization.mean, &normalization.std);
         let info = data.info().clone();
-        let pictures = Pictures { data, split: self.split, workers };
+        if data.len(self.split) == 0 {
+            return Err(Error::Usage(format!("{} has no pictures in this split", info.name)));
+        }
+        let pictures = Pictures { data, split: self.split, noise: objective.noise(), workers };
         Ok(Opened { network: loaded.network.to_device(&device)?, path: loaded.path, objective, info, pictures })
     }
 

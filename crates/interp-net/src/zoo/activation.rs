@@ -5,7 +5,7 @@ use interp_ops::Curve;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Op;
+use crate::{Graph, NodeId, Op};
 
 /// What stands where the original network has a ReLU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,14 @@ pub enum Activation {
     FirmThreshold,
     /// `max(x, 0)` for the largest channels at every position, `winners` of them; 0 for the others.
     KWinners,
+}
+
+/// Refuses winners where all win.
+pub(super) fn check_winners(graph: &Graph) -> Result<(), Unfit> {
+    let all_win = |id: &NodeId| matches!(graph.nodes()[*id].op, Op::KWinners { count } if count >= graph.shape(*id)[0]);
+    let Some(id) = (0..graph.nodes().len()).find(all_win) else { return Ok(()) };
+    let (name, channels) = (&graph.nodes()[id].name, graph.shape(id)[0]);
+    Err(Unfit::new("winners", format!("must be fewer than the {channels} channels of `{name}`")))
 }
 
 /// What a threshold starts from: a tenth of a standard deviation of what a batch norm gives.

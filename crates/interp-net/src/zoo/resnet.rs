@@ -115,6 +115,7 @@ impl Architecture for ResNet {
         }
         graph.add("avgpool", Op::GlobalAvgPool, &[last])?;
         graph.then("linear", Op::Linear { out_features: classes, bias: true })?;
+        activation::check_winners(&graph)?;
         Ok(graph)
     }
 

@@ -109,6 +109,7 @@ impl Architecture for Vgg {
         }
         graph.then("avgpool", Op::GlobalAvgPool)?;
         graph.then("classifier", Op::Linear { out_features: classes, bias: true })?;
+        activation::check_winners(&graph)?;
         Ok(graph)
     }
 
