@@ -148,7 +148,7 @@ fn hostile_sizes_are_refused() {
         (2, "dilation"),
         (3, "size"),
         (4, "size"),
-        (5, "size"),
+        (6, "size"),
     ] {
         assert!(refused(node, key, huge.clone()).contains("over 65536"), "{key}");
         assert!(refused(node, key, serde_json::json!([-1, 1])).contains("-1"), "{key}");
@@ -156,6 +156,7 @@ fn hostile_sizes_are_refused() {
     for key in ["out_channels", "groups"] {
         assert!(refused(2, key, (1u64 << 40).into()).contains("over 65536"), "{key}");
     }
+    assert!(refused(5, "border", (1u64 << 40).into()).contains("over 65536"));
     // A stride that is in bounds makes an output that is not.
     assert!(refused(2, "stride", serde_json::json!([50_000, 1])).contains("over 65536"));
     assert!(refused(1, "initial", "no number".into()).contains("no number"));
