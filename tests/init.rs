@@ -53,6 +53,40 @@ fn training_starts_from_a_file_with_its_structure_and_normalization() {
     assert_eq!(numbers(&fresh.network(Stage::Main).unwrap()), numbers(&Network::new(net.graph, 0).unwrap()));
 }
 
+/// Soft thresholds are fine-tuned into a network with ReLUs; its twin goes on with ReLUs. Thresholds of a file stay.
+#[test]
+fn activations_are_those_of_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let (relu, soft) = (folder.path().join("relu.safetensors"), folder.path().join("soft.safetensors"));
+    let net = narrow(&relu);
+    let plan_of = |path: &Path, threshold: f64| {
+        let model = format!("width = 0.125\nactivation = \"soft_threshold\"\nthreshold = {threshold}");
+        let text = TINY.replacen("width = 0.125", &model, 1) + &format!("\n[init]\npath = {path:?}\n");
+        Plan::new(Recipe::parse("tiny", &text, &Catalog::default()).unwrap(), &|_, _| {}).unwrap()
+    };
+    let started = plan_of(&relu, 0.25);
+    let (own, twin) = (started.network(Stage::Main).unwrap(), started.network(Stage::Twin).unwrap());
+    assert_eq!((&twin.graph, numbers(&twin)), (&net.graph, numbers(&net)));
+    assert!(own.thresholds().unwrap().iter().all(|(_, of_node)| of_node.iter().all(|&theta| theta == 0.25)));
+    let is_theta = |name: &str| name.ends_with(".theta");
+    let others = |net: &Network| {
+        let params = net.params.list().iter().filter(|param| !is_theta(&param.name));
+        params.map(|param| param.value.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&own), numbers(&net));
+    let normalization = Normalization { mean: vec![0.5; 3], std: vec![0.5; 3] };
+    let meta = Meta::new(own.graph.clone(), started.info().classes.clone(), normalization);
+    Checkpoint::write(&soft, &own.params, &meta).unwrap();
+    assert_eq!(numbers(&plan_of(&soft, 0.5).network(Stage::Main).unwrap()), numbers(&own));
+    // The same of a file that says nothing but its tensors.
+    let full = Network::new(plan("").graph, 7).unwrap();
+    let tensors: HashMap<_, _> = full.params.list().iter().map(|p| (p.name.clone(), p.value.clone())).collect();
+    candle_core::safetensors::save(&tensors, &relu).unwrap();
+    let started = plan_of(&relu, 0.25);
+    assert_eq!(others(&started.network(Stage::Main).unwrap()), numbers(&full));
+    assert_eq!(numbers(&started.network(Stage::Twin).unwrap()), numbers(&full));
+}
+
 /// A run goes on, and a cell of the bench is kept, only where what it began with is the same.
 #[test]
 fn another_start_makes_another_run() {
@@ -97,9 +131,9 @@ fn what_does_not_fit_is_told_before_training_with_its_place() {
     };
     let deeper = TINY.replacen("depth = 8", "depth = 11", 1);
     assert!(complaint(&deeper, "").contains("its nodes are others"));
-    let soft = TINY.replacen("width = 0.125", "width = 0.125\nactivation = \"soft_threshold\"", 1);
-    let other = complaint(&soft, "");
-    assert!(other.contains("its node `features.2` is: relu; that of `[model]`: soft threshold"), "{other}");
+    let wider = TINY.replacen("width = 0.125", "width = 0.125\nfirst_kernel = 5", 1);
+    let other = complaint(&wider, "");
+    assert!(other.contains("its node `features.0` is: conv 3x3; that of `[model]`: conv 5x5"), "{other}");
     let pixels = TINY.replacen("kind = \"vgg\"\ndepth = 8\nwidth = 0.125", "kind = \"bcos_resnet\"", 1);
     assert!(complaint(&pixels, "mean = [0.5, 0.5, 0.5]").contains("it sees pixel values"));
     assert!(complaint(TINY, "std = [0.0, 1.0, 1.0]").contains("std above 0"));

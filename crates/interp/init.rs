@@ -13,7 +13,8 @@ use crate::{Error, Result};
 
 /// The network that training starts from in place of random values. A file of ours brings its structure, which may have
 /// fewer channels than that of `[model]`, as `interp-train compact` leaves them, but has its operations; a file of others has the
-/// tensors of `[model]`. A twin starts from it too.
+/// tensors of `[model]`. Activations are those of `[model]`: thresholds that the file has not start from `model.threshold`. A twin starts
+/// from it too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Init {
@@ -47,12 +48,11 @@ impl Init {
         let file = Checkpoint::read(&path)?;
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
         let network = match &file.meta {
-            Some(meta) => file.with_graph(&path, meta.graph.clone())?,
-            None => file.with_graph(&path, model.clone())?,
+            Some(meta) => file.with_graph(&path, meta.graph.clone())?.with_activations_of(model)?,
+            None => file.with_activations(&path, model.clone())?,
         };
         misfit(&network, file.meta.as_ref(), objective, info).map_or(Ok(()), |problem| Err(wrong(problem)))?;
-        let names = |graph: &Graph| graph.nodes().iter().map(|node| node.name.clone()).collect::<Vec<_>>();
-        if names(&network.graph) != names(model) {
+        if !network.graph.has_nodes_of(model) {
             return Err(wrong("its nodes are others than those of `[model]`".into()));
         }
         if let Some((own, other)) =

@@ -30,8 +30,8 @@ pub struct Plan {
     pub graph: Graph,
     /// The structure of the black-box twin.
     pub twin: Graph,
-    /// The network to start from, of a checkpoint.
-    start: Option<Network>,
+    /// The networks to start from, own and twin, of a checkpoint.
+    start: Option<[Network; 2]>,
     model: Box<dyn Architecture>,
     /// The architecture of the twin, where it is another.
     plain: Option<Box<dyn Architecture>>,
@@ -83,11 +83,12 @@ impl Plan {
         let (graph, twin, data) = match &start {
             None => (graph, twin, data),
             Some((network, normalization)) => {
-                let graph = network.graph.clone();
-                (graph.clone(), graph, renormalized(data, &normalization.mean, &normalization.std))
+                let data = renormalized(data, &normalization.mean, &normalization.std);
+                (network.graph.clone(), network.with_activations_of(&twin)?.graph, data)
             }
         };
         let (info, start) = (data.info().clone(), start.map(|(network, _)| network));
+        let start = start.map(|own| own.with_activations_of(&twin).map(|twin| [own, twin])).transpose()?;
         let data = Divided::new(data, &recipe.common.split).map_err(|e| origin.blame("split", e))?;
         let sizes = sizes(&data);
         if sizes.contains(&0) {
@@ -97,7 +98,8 @@ impl Plan {
             return Err(origin.at_key("data", problem));
         }
         recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
-        let network = start.clone().map_or_else(|| Network::new(graph.clone(), recipe.common.seed), Ok)?;
+        let own = start.as_ref().map(|[own, _]| own.clone());
+        let network = own.map_or_else(|| Network::new(graph.clone(), recipe.common.seed), Ok)?;
         let mut priors = vec![];
         for (i, prior) in recipe.priors.into_iter().enumerate() {
             let key = format!("prior.{i}");
@@ -148,8 +150,8 @@ impl Plan {
     /// # Errors
     /// If the network cannot be made.
     pub fn network(&self, stage: Stage) -> Result<Network> {
-        if let Some(start) = &self.start {
-            return Ok(start.clone());
+        if let Some([own, twin]) = &self.start {
+            return Ok(if stage == Stage::Main { own.clone() } else { twin.clone() });
         }
         let (graph, model) = match stage {
             Stage::Main => (&self.graph, &*self.model),

@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 use interp_finding::{Claim, nearest};
 use serde::{Deserialize, Serialize};
 
-use crate::{Graph, NetError, Network, Params, Result, sealed, zoo};
+use crate::{Graph, NetError, Network, NodeId, Op, Params, Result, sealed, zoo};
 
 /// The version of [`Meta`] that this code writes.
 const FORMAT: u32 = 1;
@@ -151,6 +151,22 @@ impl Checkpoint {
     pub fn with_graph(&self, path: &Path, graph: Graph) -> Result<Network> {
         let params = load(&graph, &self.tensors).map_err(|problem| wrong(path, problem))?;
         Ok(Network { graph, params })
+    }
+
+    /// The network of the structure `graph`, as [`Checkpoint::with_graph`]; where the file has no thresholds for its activations, these
+    /// start from their first values.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::with_graph`].
+    pub fn with_activations(&self, path: &Path, graph: Graph) -> Result<Network> {
+        let op = |id: NodeId| match &graph.nodes()[id].op {
+            op if op.is_activation() => Op::Relu,
+            op => op.clone(),
+        };
+        match load(&graph.with_operations(op)?, &self.tensors) {
+            Ok(params) => Network { graph: graph.with_operations(op)?, params }.with_activations_of(&graph),
+            Err(_) => self.with_graph(path, graph),
+        }
     }
 
     /// The first architecture of the zoo that has just these tensors.

@@ -69,6 +69,23 @@ impl Graph {
         Ok(graph)
     }
 
+    /// The same graph with other operations at some nodes: `op` is given each but the input.
+    ///
+    /// # Errors
+    /// If an operation does not fit its inputs.
+    pub(crate) fn with_operations(&self, op: impl Fn(NodeId) -> Op) -> Result<Self> {
+        let mut graph = Self::of_input(self.nodes[0].op.clone())?;
+        for (id, node) in self.nodes.iter().enumerate().skip(1) {
+            graph.add(&node.name, op(id), &node.inputs)?;
+        }
+        Ok(graph)
+    }
+
+    /// Whether another graph has the same nodes, by name and in the same order.
+    pub fn has_nodes_of(&self, other: &Self) -> bool {
+        self.nodes.iter().map(|node| &node.name).eq(other.nodes.iter().map(|node| &node.name))
+    }
+
     /// Adds a node and gives its id.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use crate::{Graph, Params, Result, init};
+use crate::{Graph, NodeId, Params, Result, init};
 
 /// A graph with its parameters beside it.
 #[derive(Clone, Debug)]
@@ -22,6 +22,29 @@ impl Network {
         let mut params = Params::constant(&graph, DType::F32)?;
         init::fill(&graph, &mut params, seed)?;
         Ok(Self { graph, params })
+    }
+
+    /// The same network with what neurons do with their input in `model`, where that has the same nodes: thresholds that it has not of
+    /// this kind start from their first values.
+    ///
+    /// # Errors
+    /// Where such a network cannot be made.
+    pub fn with_activations_of(&self, model: &Graph) -> Result<Self> {
+        let other = |id: NodeId| {
+            let (own, theirs) = (&self.graph.nodes()[id].op, &model.nodes()[id].op);
+            (own.is_activation() && theirs.is_activation() && !own.resembles(theirs)).then(|| theirs.clone())
+        };
+        if !self.graph.has_nodes_of(model) {
+            return Ok(self.clone());
+        }
+        let graph = self.graph.with_operations(|id| other(id).unwrap_or_else(|| self.graph.nodes()[id].op.clone()))?;
+        let mut network = Self::new(graph, 0)?;
+        for param in self.params.list().iter().filter(|param| other(param.node).is_none()) {
+            if let Some(position) = network.params.position(param.node, param.role) {
+                network.params.set(position, param.value.clone())?;
+            }
+        }
+        Ok(network)
     }
 
     /// The same network in another precision; f64 is there to check f32.
