@@ -18,7 +18,8 @@ pub enum Choice {
     Sure,
 }
 
-/// New thresholds of a node, from what comes into it on `limit` pictures at even distances: for every threshold by the numbers that it is applied to, with the median of their absolute values / 0.6745 taken for the deviation
+/// New thresholds of a node, from what comes into it on `limit` pictures at even distances: for every threshold by the numbers
+/// that it is applied to, with the median of their absolute values / 0.6745 taken for the deviation
 /// of the noise in them. A threshold that is 0 stays so: there nothing is to be taken away.
 ///
 /// # Errors

@@ -163,8 +163,9 @@ impl Checkpoint {
             op if op.is_activation() => Op::Relu,
             op => op.clone(),
         };
-        match load(&graph.with_operations(op)?, &self.tensors) {
-            Ok(params) => Network { graph: graph.with_operations(op)?, params }.with_activations_of(&graph),
+        let bare = graph.with_operations(op)?;
+        match load(&bare, &self.tensors) {
+            Ok(params) => Network { graph: bare, params }.with_activations_of(&graph),
             Err(_) => self.with_graph(path, graph),
         }
     }

@@ -26,7 +26,7 @@ pub fn mirror(x: &Tensor, border: usize) -> Result<Tensor> {
 /// [`OpError::Shape`] if `grad` is no batch of maps with such a border.
 pub fn mirror_backward(grad: &Tensor, border: usize) -> Result<Tensor> {
     let (_, _, height, width) = grad.dims4()?;
-    let inner = [height, width].map(|side| side.saturating_sub(2 * border));
+    let inner = [height, width].map(|side| side.saturating_sub(border.saturating_mul(2)));
     expect_inside("mirror_backward", inner, border)?;
     let mut rows = grad.permute((0, 2, 3, 1))?.contiguous()?;
     for (axis, size) in [(1, inner[0]), (2, inner[1])] {
