@@ -86,6 +86,15 @@ impl Graph {
         self.nodes.iter().map(|node| &node.name).eq(other.nodes.iter().map(|node| &node.name))
     }
 
+    /// Whether its nodes have the names and operations of those of another graph, but for what activations do and for channels that
+    /// may have been cut out.
+    pub fn has_layers_of(&self, other: &Self) -> bool {
+        let alike = |(own, theirs): (&Node, &Node)| {
+            own.op.resembles(&theirs.op) || (own.op.is_activation() && theirs.op.is_activation())
+        };
+        self.has_nodes_of(other) && self.nodes.iter().zip(&other.nodes).all(alike)
+    }
+
     /// Adds a node and gives its id.
     ///
     /// # Errors

@@ -312,6 +312,7 @@ impl Op {
             Self::Describe { by: Descriptor::Hues { bins } } => format!("colors of {bins} hues"),
             Self::Describe { by: Descriptor::Orientations { bins } } => format!("edges in {bins} directions"),
             Self::Describe { by: Descriptor::Patterns } => "local binary patterns".into(),
+            Self::Describe { by: Descriptor::Bands { count } } => format!("{count} bands of frequencies"),
             Self::Linear { .. } => "linear".into(),
             Self::Saliency => "saliency".into(),
             Self::Route { top } => format!("softmax, {top} largest"),
@@ -377,6 +378,7 @@ impl Op {
             Self::Route { top } => vec![top],
             Self::Gated { channel } => vec![channel],
             Self::Describe { by: Descriptor::Hues { bins } | Descriptor::Orientations { bins } } => vec![bins],
+            Self::Describe { by: Descriptor::Bands { count } } => vec![count],
             Self::PadShortcut { out_channels, stride, before } => vec![out_channels, stride, before.unwrap_or(0)],
             Self::Input { .. }
             | Self::Describe { .. }

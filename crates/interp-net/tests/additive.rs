@@ -6,8 +6,15 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::zoo::{Additive, Architecture, Module};
 use interp_net::{Keep, Mode, NetError, Network, Want};
 
-const ALL: [Module; 6] =
-    [Module::Color, Module::Layout, Module::Texture, Module::Pattern, Module::Shape, Module::Learned];
+const ALL: [Module; 7] = [
+    Module::Color,
+    Module::Layout,
+    Module::Texture,
+    Module::Pattern,
+    Module::Frequency,
+    Module::Shape,
+    Module::Learned,
+];
 
 fn network(modules: &[Module], dtype: DType) -> Network {
     let additive = Additive { modules: modules.to_vec(), width: 0.125 };
@@ -36,7 +43,8 @@ fn part(net: &Network, module: &str, x: &Tensor) -> Vec<f64> {
 fn logits_are_the_sum_of_the_modules() {
     let net = network(&ALL, DType::F64);
     let x = picture(DType::F64);
-    let parts = ["color", "layout", "texture", "pattern", "shape", "learned"].map(|module| part(&net, module, &x));
+    let parts =
+        ["color", "layout", "texture", "pattern", "frequency", "shape", "learned"].map(|module| part(&net, module, &x));
     let logits = list(net.forward(&x, Mode::Eval, &Keep::Output).unwrap().output(&net.graph).unwrap());
     for (class, logit) in logits.into_iter().enumerate() {
         assert!((logit - parts.iter().map(|part| part[class]).sum::<f64>()).abs() < 1e-12);
@@ -60,7 +68,7 @@ fn modules_do_not_see_what_is_not_theirs() {
     let shift =
         Tensor::new(&[0.7152f64 / 10.0, -0.2126 / 10.0, 0.0], &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap();
     let tinted = x.broadcast_add(&shift).unwrap();
-    for module in ["texture", "pattern", "shape"] {
+    for module in ["texture", "pattern", "frequency", "shape"] {
         assert_near(&part(&net, module, &x), &part(&net, module, &tinted));
     }
     assert!(part(&net, "color", &x) != part(&net, "color", &tinted));
@@ -68,7 +76,7 @@ fn modules_do_not_see_what_is_not_theirs() {
 
 #[test]
 fn gradients_reach_the_picture_through_descriptions() {
-    let net = network(&[Module::Color, Module::Shape, Module::Texture], DType::F64);
+    let net = network(&[Module::Color, Module::Shape, Module::Texture, Module::Frequency], DType::F64);
     let x = picture(DType::F64);
     let seed = Tensor::new(&[[1.0f64, -0.5, 0.25, 2.0]], &Device::Cpu).unwrap();
     let weighted = |x: &Tensor| {

@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor};
 use interp_net::zoo::{Architecture, BagNet};
-use interp_net::{Graph, Keep, Mode, Network};
+use interp_net::{Graph, Keep, Mode, Network, Role};
 
 fn network(field: usize) -> Network {
     let graph = BagNet { field, width: 0.5 }.graph([3, 40, 36], 5).unwrap();
@@ -38,6 +38,14 @@ fn fields_are_as_said_and_logits_are_means_of_votes() {
             let (sum, count) = (votes.iter().flatten().sum::<f32>(), votes.iter().map(Vec::len).sum::<usize>());
             assert!((sum / count as f32 - logit).abs() < 1e-5);
         }
+        // The mean of what the last layer says of every cell is what it says of the mean cell.
+        let at = net.graph.id("evidence").unwrap();
+        let cells = tape.at(&net.graph, net.graph.nodes()[at].inputs[0]).unwrap();
+        let weight = net.params.find(at, Role::Weight).unwrap().flatten_from(1).unwrap();
+        let of_mean = cells.mean((2, 3)).unwrap().matmul(&weight.t().unwrap()).unwrap();
+        let of_mean =
+            of_mean.broadcast_add(net.params.find(at, Role::Bias).unwrap()).unwrap().to_vec2::<f32>().unwrap();
+        assert!(of_mean[0].iter().zip(&logits[0]).all(|(a, b)| (a - b).abs() < 1e-5), "{of_mean:?} and {logits:?}");
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Module {
     Texture,
     /// How much there is of which local binary pattern of the luminance, read as colors are.
     Pattern,
+    /// How much there is of which of four octaves of spatial frequencies of the luminance, from waves of 2 to 4 pixels to those of 16 to
+    /// 32, read as colors are.
+    Frequency,
     /// Edges of the luminance by direction, in cells of 2x2 pixels: HOG, and convolutions over it.
     Shape,
     /// The picture itself: a black box, for what is learned beside what is handcrafted.
@@ -34,6 +37,7 @@ impl Module {
             Self::Layout => "layout",
             Self::Texture => "texture",
             Self::Pattern => "pattern",
+            Self::Frequency => "frequency",
             Self::Shape => "shape",
             Self::Learned => "learned",
         }
@@ -46,7 +50,7 @@ impl Module {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Additive {
-    /// What is summed: two or more of color, layout, texture, pattern, shape and learned.
+    /// What is summed: two or more of color, layout, texture, pattern, frequency, shape and learned.
     pub modules: Vec<Module>,
     /// What the number of filters of every convolution of 3x3 is multiplied with.
     pub width: f64,
@@ -68,6 +72,7 @@ pub(super) const ENTRY: Entry<dyn Architecture> = Entry {
 
 const HUES: usize = 12;
 const DIRECTIONS: usize = 8;
+const OCTAVES: usize = 4;
 /// Hidden units by which a class reads a histogram.
 const UNITS: usize = 8;
 
@@ -149,6 +154,10 @@ impl Draft {
             Module::Pattern => {
                 let patterns = self.chain(module, luminance, vec![describe(Descriptor::Patterns)])?;
                 self.histogram(module, patterns)
+            }
+            Module::Frequency => {
+                let bands = self.chain(module, luminance, vec![describe(Descriptor::Bands { count: OCTAVES })])?;
+                self.histogram(module, bands)
             }
             Module::Shape => {
                 let edges = vec![describe(Descriptor::Orientations { bins: DIRECTIONS }), cells(2)];

@@ -1,6 +1,8 @@
-//! Handcrafted descriptions of pictures, pixel by pixel: luminance, colors, orientations of edges, local binary patterns. Their
+//! Handcrafted descriptions of pictures, pixel by pixel: luminance, colors, orientations of edges, local binary patterns, spatial
+//! frequencies. Their
 //! means over a picture are its histograms, those over cells the maps of histograms that HOG is made of.
 
+mod bands;
 mod hues;
 mod orientations;
 mod patterns;
@@ -49,6 +51,17 @@ pub enum Descriptor {
     /// Neighbors lie on a circle of radius 1, interpolated bilinearly, beyond the borders as at them. Pattern k < 9: the k that are
     /// not darker than the pixel stand side by side. The last: they do not.
     Patterns,
+    /// How much a pixel has of which band of spatial frequencies, an octave each: (N, 1, H, W) to (N, `count`, H, W). The mean over the
+    /// picture is its spectrum, from fine to coarse.
+    ///
+    /// Band k is |c_k - c_(k+1)|, c_0 being the picture and c_(k+1) what is left of c_k when it is smoothed along rows and columns by
+    /// (1, 4, 6, 4, 1) / 16 with neighbors 2^k pixels apart, beyond the borders as at them: the wavelet transform "a trous" with a
+    /// cubic B-spline (Starck and Murtagh 1994, section 2). Of a wave of frequency w, in radians per pixel, along one axis smoothing
+    /// leaves cos^4(2^k w / 2).
+    Bands {
+        /// Bands, 1 to 8.
+        count: usize,
+    },
 }
 
 impl Descriptor {
@@ -59,6 +72,7 @@ impl Descriptor {
             Self::Hues { bins } => [3, 2 * bins + 3],
             Self::Orientations { bins } => [1, bins],
             Self::Patterns => [1, 10],
+            Self::Bands { count } => [1, count],
         }
     }
 
@@ -67,9 +81,13 @@ impl Descriptor {
         match self {
             Self::Luminance | Self::Hues { .. } => 0,
             Self::Orientations { .. } | Self::Patterns => 1,
+            Self::Bands { count } => 2 * ((1 << count.min(BANDS)) - 1),
         }
     }
 }
+
+/// The most bands of frequencies.
+const BANDS: usize = 8;
 
 /// The parts of red, green and blue in luminance.
 const LUMINANCE: [f64; 3] = [0.2126, 0.7152, 0.0722];
@@ -77,7 +95,7 @@ const LUMINANCE: [f64; 3] = [0.2126, 0.7152, 0.0722];
 /// The description of `x` (N, C, H, W), with C and the shape of the result as the [`Descriptor`] says. On the CPU alone.
 ///
 /// # Errors
-/// [`OpError::Shape`](crate::OpError::Shape) for another shape or fewer than 2 bins,
+/// [`OpError::Shape`](crate::OpError::Shape) for another shape, fewer than 2 bins, or no or too many bands,
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn describe(x: &Tensor, by: Descriptor) -> Result<Tensor> {
     by_dtype!("describe", x, forward(x, by))
@@ -117,6 +135,7 @@ fn forward<T: Real>(x: &Tensor, by: Descriptor) -> Result<Tensor> {
             Descriptor::Hues { bins } => hues::forward(numbers, bins, &mut out),
             Descriptor::Orientations { bins } => orientations::forward(&picture, bins, &mut out),
             Descriptor::Patterns => patterns::forward(&picture, &mut out),
+            Descriptor::Bands { count } => bands::forward(&picture, count, &mut out),
         }
         out
     };
@@ -136,6 +155,7 @@ fn backward<T: Real>(x: &Tensor, grad: &Tensor, by: Descriptor) -> Result<Tensor
             Descriptor::Hues { bins } => hues::backward(numbers, bins, grad, &mut below),
             Descriptor::Orientations { bins } => orientations::backward(&picture, bins, grad, &mut below),
             Descriptor::Patterns => {}
+            Descriptor::Bands { count } => bands::backward(&picture, count, grad, &mut below),
         }
         below
     };
@@ -157,11 +177,15 @@ fn luminance_backward(grad: &[f64], below: &mut [f64]) {
 
 fn sizes(op: &'static str, x: &Tensor, by: Descriptor) -> Result<[usize; 4]> {
     let [n, c, h, w] = four(op, "x", x.dims())?;
-    let enough = !matches!(by, Descriptor::Hues { bins } | Descriptor::Orientations { bins } if bins < 2);
-    if c == by.channels()[0] && enough {
+    let (usable, numbers) = match by {
+        Descriptor::Luminance | Descriptor::Patterns => (true, String::new()),
+        Descriptor::Hues { bins } | Descriptor::Orientations { bins } => (bins > 1, " and at least 2 bins".into()),
+        Descriptor::Bands { count } => ((1..=BANDS).contains(&count), format!(" and 1 to {BANDS} bands")),
+    };
+    if c == by.channels()[0] && usable {
         return Ok([n, c, h, w]);
     }
-    let expected = format!("(N, {}, H, W) and at least 2 bins", by.channels()[0]);
+    let expected = format!("(N, {}, H, W){numbers}", by.channels()[0]);
     Err(wrong_shape(op, format!("x {:?} for {by:?}", x.dims()), expected))
 }
 

@@ -4,8 +4,13 @@ use super::*;
 use crate::OpError;
 use crate::testing::{assert_gradient, assert_same_on_all_threads, bits, layouts, list, noise, tensor64, to_f32};
 
-const ALL: [Descriptor; 4] =
-    [Descriptor::Luminance, Descriptor::Hues { bins: 6 }, Descriptor::Orientations { bins: 5 }, Descriptor::Patterns];
+const ALL: [Descriptor; 5] = [
+    Descriptor::Luminance,
+    Descriptor::Hues { bins: 6 },
+    Descriptor::Orientations { bins: 5 },
+    Descriptor::Patterns,
+    Descriptor::Bands { count: 3 },
+];
 
 /// Made by scikit-image: `tests/data/make_descriptors.py`.
 #[derive(Deserialize)]
@@ -132,6 +137,33 @@ fn orientations_in_closed_form() {
     }
 }
 
+// A wave along rows, or along columns, of frequency w: band k has it with an amplitude of 1 - cos^4(2^k w / 2) times what the smoothings
+// before left. Far from the borders; 0.5 is nowhere in it.
+#[test]
+fn bands_of_waves_in_closed_form() {
+    const SIDE: usize = 64;
+    for (frequency, down) in [(0.3f64, false), (1.1, true), (std::f64::consts::PI, false)] {
+        let wave: Vec<f64> = (0..SIDE * SIDE)
+            .map(|i| 0.5 + 0.25 * (frequency * (if down { i / SIDE } else { i % SIDE }) as f64).cos())
+            .collect();
+        let y = list(&describe(&tensor64(&wave, &[1, 1, SIDE, SIDE]), Descriptor::Bands { count: 4 }).unwrap());
+        let mut left = 1.0;
+        for band in 0..4 {
+            let kept = (2f64.powi(band) * frequency / 2.0).cos().powi(4);
+            let middle = SIDE / 2 * SIDE + SIDE / 2;
+            let expected = (wave[middle] - 0.5).abs() * left * (1.0 - kept);
+            assert_near(&[y[band as usize * SIDE * SIDE + middle]], &[expected]);
+            left *= kept;
+        }
+    }
+}
+
+#[test]
+fn a_flat_picture_has_no_frequencies() {
+    let y = describe(&tensor64(&[0.5; 15], &[1, 1, 3, 5]), Descriptor::Bands { count: 8 }).unwrap();
+    assert_eq!(list(&y), [0.0; 120]);
+}
+
 #[test]
 fn gradients_are_central_differences() {
     for (by, size) in ALL.into_iter().flat_map(|by| [[5, 4], [1, 1], [1, 3]].map(|size| (by, size))) {
@@ -181,7 +213,8 @@ fn what_does_not_fit_is_refused_and_nothing_gives_nothing() {
         let grad = describe_backward(&pictures(by, 1, [2, 2]), &noise(&[1, channels[1], 2, 1], 1), by);
         assert!(matches!(grad, Err(OpError::Shape { .. })));
     }
-    for by in [Descriptor::Hues { bins: 1 }, Descriptor::Orientations { bins: 0 }] {
+    let bands = [0, 9].map(|count| Descriptor::Bands { count });
+    for by in [Descriptor::Hues { bins: 1 }, Descriptor::Orientations { bins: 0 }].into_iter().chain(bands) {
         assert!(matches!(describe(&pictures(by, 1, [2, 2]), by), Err(OpError::Shape { .. })));
     }
 }
