@@ -16,7 +16,7 @@ use crate::Result;
 /// The strength is controlled: its logarithm follows what the share of zeros in the batch lacks of a ramp, which leads from
 /// the share before the first step to a tenth of the way from `target` to 1 beyond the target, so that it is reached on other
 /// pictures too. The ramp is `1 - (1 - t)^3` of its way, t from 0 to 1 over the first `reached_at` of the steps. The penalty
-/// comes at every eighth step, eight times as strong.
+/// comes with every eighth batch, eight times as strong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activity {

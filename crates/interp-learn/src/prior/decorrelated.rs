@@ -83,8 +83,8 @@ impl Prior for Decorrelated {
 
     fn penalty(&self, step: &Step<'_>, scope: &Scope, state: &mut State) -> Result<Option<Term>> {
         let steps = state.numbers.get("steps").copied().unwrap_or_default();
-        state.numbers.insert("steps".into(), steps + 1.0);
-        if steps % EVERY == 0.0 {
+        // Of the batches that make up a step the first tells.
+        if steps % EVERY == 0.0 && !state.tensors.contains_key(&mixing_of(0)) {
             for (index, &id) in scope.nodes.iter().enumerate() {
                 let (mean, mixing) = correlations(step.tape.at(&step.net.graph, id)?)?;
                 state.numbers.insert(mean_of(index), mean);
@@ -95,6 +95,8 @@ impl Prior for Decorrelated {
     }
 
     fn after_step(&self, params: &mut Params, scope: &Scope, state: &mut State, now: Now<'_>) -> Result<()> {
+        let steps = state.numbers.get("steps").copied().unwrap_or_default();
+        state.numbers.insert("steps".into(), steps + 1.0);
         for (index, &position) in scope.positions.iter().enumerate() {
             let Some(mixing) = state.tensors.remove(&mixing_of(index)) else { continue };
             let mean = state.numbers.remove(&mean_of(index)).unwrap_or_default();

@@ -31,7 +31,8 @@ pub enum Grouping {
 /// The map takes the rate as it is: with momentum m, whose steps come to `rate / (1 - m)` times the gradient, what is least in the
 /// end is the loss with `(1 - m) * strength`.
 ///
-/// With `target` the strength is not constant but controlled: see `prior/target.rs`. Once zeros are held, the gain and shift of the
+/// With `target` the strength is not constant but controlled: the share of zeros follows `target (1 - (1 - t)^3)`, t from 0 to 1 by
+/// `reached_at`; then what is missing is zeroed, the smallest first, and zeros stay. Once they do, the gain and shift of the
 /// batch norm that alone reads a filter of zeros are zero too, or else its bias: `interp-train compact` cuts the channel out. A group
 /// by dependency that is zero stays so: nothing reads it, and nothing it reads tells it how to grow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,7 +60,7 @@ impl Default for GroupLasso {
 
 pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     name: "group_lasso",
-    summary: "whole filters or input channels exactly zero, to a target share",
+    summary: "whole filters or input channels exactly zero, or channels with all that makes and reads them, through residual sums: to a target share",
     example: "kind = \"group_lasso\"\nnodes = [\"features.*\"]\ngroups = \"filters\"\ntarget = 0.5\n",
     build: |section| build(section, |settings: GroupLasso| Box::new(settings)),
     schema: || schemars::schema_for!(GroupLasso),
@@ -185,8 +186,12 @@ impl Prior for GroupLasso {
         self.aim().check()?;
         refuse_transposed(net, scope)?;
         if self.groups == Grouping::Dependency {
-            let some = Groups::of(net, scope).count() > 0;
-            Unfit::unless(some, "nodes", "must match a layer of which channels can be cut out")?;
+            let groups = Groups::of(net, scope);
+            Unfit::unless(groups.count() > 0, "nodes", "must match a layer of which channels can be cut out")?;
+            let made = groups.made(&net.params, scope);
+            let of_layer = made.iter().map(|channels| channels.iter().flatten().count()).collect::<Vec<_>>();
+            let fixed = made.iter().flatten().filter(|group| group.is_none()).count();
+            return self.aim().keeps(&of_layer, fixed, self.min_channels, "channels");
         }
         if self.groups == Grouping::Inputs {
             let grouped = |id: &&NodeId| matches!(net.graph.nodes()[**id].op, Op::Conv2d { groups: 2.., .. });
@@ -200,7 +205,7 @@ impl Prior for GroupLasso {
             Unfit::unless(name.is_none(), "nodes", problem())?;
         }
         let groups: Vec<usize> = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).collect();
-        self.aim().keeps(&groups, self.min_channels, "groups")
+        self.aim().keeps(&groups, 0, self.min_channels, "groups")
     }
 
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
@@ -298,6 +303,23 @@ mod tests {
         assert!(check("*").unwrap_err().to_string().contains("`up`"));
     }
 
+    // Of 3 + 4 channels the 4 of the outputs cannot go, and one of the others stays: 2/7 is the most.
+    #[test]
+    fn what_cannot_go_bounds_the_target() {
+        let mut graph = Graph::new(1, 4, 4).unwrap();
+        graph.then("conv", Op::conv(3, 1, 1, 0, true)).unwrap();
+        graph.then("mean", Op::GlobalAvgPool).unwrap();
+        graph.then("head", Op::Linear { out_features: 4, bias: true }).unwrap();
+        let net = Network::new(graph, 0).unwrap();
+        let refusal = |target: f64| {
+            let prior = GroupLasso { groups: Grouping::Dependency, target: Some(target), ..GroupLasso::default() };
+            let scope = Scope::new(&net, &["*".into()], prior.roles()).unwrap();
+            prior.check(&net, &scope).err().map(|unfit| unfit.to_string())
+        };
+        assert_eq!(refusal(2.0 / 7.0), None);
+        assert!(refusal(0.3).unwrap().contains("at most 0.2857"), "{:?}", refusal(0.3));
+    }
+
     /// A filter of zeros before a batch norm with a shift would be a constant, and one with a bias too: both are held at 0, so that the
     /// channels can be cut out. Which reads groups of channels is refused where inputs are meant.
     #[test]
@@ -341,6 +363,22 @@ mod tests {
         let inputs = GroupLasso { groups: Grouping::Inputs, ..GroupLasso::default() };
         let scope = Scope::new(&net, &["*".into()], prior.roles()).unwrap();
         assert!(inputs.check(&net, &scope).unwrap_err().to_string().contains("`grouped`"));
+    }
+
+    // adhoc b.3: the length of what is left is max(length - tau, 0), and its direction that of before.
+    #[test]
+    fn the_proximal_map_shortens_by_tau() {
+        let before: Vec<f32> = (0..24).map(|i| (i as f32 * 1.7).sin()).collect();
+        let length = |w: &[f32]| w.iter().map(|w| w * w).sum::<f32>().sqrt();
+        for tau in [0.1f32, 1.0, 2.0, 20.0] {
+            let mut w = before.clone();
+            Layout::of(Grouping::Filters, &[2, 3, 2, 2]).shrink(&mut w, tau / 12f32.sqrt(), 0);
+            for (before, after) in before.chunks(12).zip(w.chunks(12)) {
+                let (was, is) = (length(before), length(after));
+                assert!((is - (was - tau).max(0.0)).abs() < 1e-5, "{was} became {is} at {tau}");
+                assert!(before.iter().zip(after).all(|(b, a)| (b * is - a * was).abs() < 1e-5));
+            }
+        }
     }
 
     // adhoc b.3, with the weights of a group and tau = threshold * sqrt(2); a second filter survives.

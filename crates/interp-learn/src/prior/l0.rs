@@ -21,7 +21,7 @@ use crate::Result;
 ///
 /// Log alphas take steps of their own, down a running mean of their gradients in units of its root mean square over all gates.
 /// Where a batch norm alone reads the filter, the gate multiplies its gain and shift: a norm would undo a gate before it. The
-/// strength is controlled, so that the expected share of zeros follows the ramp of `prior/target.rs` (the multiplier of the
+/// strength is controlled, so that the expected share of zeros follows the ramp `target (1 - (1 - t)^3)`, t from 0 to 1 by `reached_at` (the multiplier of the
 /// constraint, as in Gallego-Posada et al. 2022, arXiv 2208.04425). At the ramp's end the gates become numbers without noise
 /// (eq. 13), which go into gains, shifts and weights; filters whose gate is 0, and the least likely besides, as many as are
 /// missing, are zero with their gains and shifts from then on: `interp-train compact` cuts them out. The gate that is the most
@@ -124,10 +124,12 @@ fn frozen(index: usize) -> String {
     format!("frozen.{index}")
 }
 
-/// The gates of node number `index` with their derivatives; those of what is not trained are open.
+/// The gates of node number `index` with their derivatives. Those of what is not trained have no noise, and are open where they
+/// never were trained.
 fn gates(scope: &Scope, state: &State, index: usize, noisy: bool) -> Result<Vec<(f64, f64)>> {
     if state.numbers.get(&frozen(index)) == Some(&1.0) {
-        return Ok(vec![(1.0, 0.0); log_alphas(state, index)?.len()]);
+        let gate = |log_alpha| if log_alpha == f64::from(FIRST as f32) { 1.0 } else { settled(log_alpha) };
+        return Ok(log_alphas(state, index)?.into_iter().map(|log_alpha| (gate(log_alpha), 0.0)).collect());
     }
     let steps = state.numbers.get("steps").copied().unwrap_or_default();
     let mut draws = stream(state.seed, "gates", steps as u64, scope.positions[index] as u64);
@@ -208,7 +210,7 @@ impl Prior for L0 {
         self.aim().check()?;
         refuse_transposed(net, scope)?;
         let filters: Vec<usize> = scope.positions.iter().map(|&p| net.params.list()[p].value.dims()[0]).collect();
-        self.aim().keeps(&filters, 1, "filters")
+        self.aim().keeps(&filters, 0, 1, "filters")
     }
 
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
@@ -332,6 +334,7 @@ mod tests {
             assert!((open(log_alpha) - likely).abs() < 5e-7, "{}", open(log_alpha));
             assert!((settled(log_alpha) - gate).abs() < 5e-7, "{}", settled(log_alpha));
         }
+        assert!((WIDEST - 100f64.ln()).abs() < 1e-12 && (-WIDEST - 0.01f64.ln()).abs() < 1e-12);
     }
 
     #[test]
@@ -373,6 +376,18 @@ mod tests {
             state.tensors.insert(keys(index)[0].clone(), halfway);
         }
         (net, prior, scope, state)
+    }
+
+    /// What is frozen later keeps the gates that it learned, without noise; what never was trained has none.
+    #[test]
+    fn frozen_gates_stay_as_they_are() {
+        let (mut net, prior, scope, mut state) = network();
+        let now = Now { rates: &vec![0.0; net.params.list().len()], progress: 0.1 };
+        prior.after_step(&mut net.params, &scope, &mut state, now).unwrap();
+        let expected = [0.1f32, -0.4, 0.6, -1.0].map(|log_alpha| (settled(f64::from(log_alpha)), 0.0));
+        assert_eq!(gates(&scope, &state, 0, true).unwrap(), expected);
+        keep(&mut state, keys(1)[0].clone(), [FIRST; 4].into_iter()).unwrap();
+        assert_eq!(gates(&scope, &state, 1, true).unwrap(), [(1.0, 0.0); 4]);
     }
 
     fn picture() -> Tensor {
@@ -487,10 +502,11 @@ mod tests {
         assert_eq!(cuts.iter().map(|cut| cut.after).collect::<Vec<_>>(), [2, 2]);
     }
 
-    /// What is not trained is run and folded as it is, from its first step on.
+    /// What never was trained is run and folded as it is, from its first step on.
     #[test]
     fn what_is_not_trained_has_no_gates() {
         let (mut net, prior, scope, mut state) = network();
+        keep(&mut state, keys(0)[0].clone(), [FIRST; 4].into_iter()).unwrap();
         let mut rates = vec![0.1; net.params.list().len()];
         rates[scope.positions[0]] = 0.0;
         prior.after_step(&mut net.params, &scope, &mut state, Now { rates: &rates, progress: 0.1 }).unwrap();

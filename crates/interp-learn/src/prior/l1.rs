@@ -20,7 +20,8 @@ use crate::settings::natural;
 /// The map takes the rate as it is: with momentum m, whose steps come to `rate / (1 - m)` times the gradient, what is least in the
 /// end is the loss with `(1 - m) * strength`.
 ///
-/// With `target` the strength is not constant but controlled: see `prior/target.rs`. The ridge stays as it is.
+/// With `target` the strength is not constant but controlled: the share of zeros follows `target (1 - (1 - t)^3)`, t from 0 to 1 by
+/// `reached_at`; then what is missing is zeroed, the smallest first, and zeros stay. The ridge stays as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct L1 {

@@ -173,7 +173,8 @@ impl Way {
             }
         }
         let problem = |problem: String| Unfit::new("over", problem);
-        let leads = way.contains(&over) && !pure.contains(&net.graph.output());
+        let last = net.graph.output();
+        let leads = way.contains(&over) && (!pure.contains(&last) || (is_layer(&nodes[last].op) && last != over));
         Unfit::unless(leads, "over", format!("must lead to the output through layers, not as `{}`", nodes[over].name))?;
         way.retain(|&id| id != over);
         way.reverse();
@@ -416,6 +417,19 @@ mod tests {
             prior().enforce(&mut net.params, &scope, &state).unwrap();
             assert_eq!(violations(&net), [0, 0]);
         }
+    }
+
+    // A linear map over named numbers alone: its weights have the signs of the rules.
+    #[test]
+    fn the_only_layer_is_bound_too() {
+        let mut graph = Graph::new(4, 1, 1).unwrap();
+        graph.then("color.histogram", Op::GlobalAvgPool).unwrap();
+        graph.then("logits", Op::Linear { out_features: 2, bias: true }).unwrap();
+        let net = Network::new(graph, 3).unwrap();
+        let plan = prior().plan(&net, &scope(&net, "logits")).unwrap();
+        assert_eq!(plan, [(0, vec![1.0, 1.0, -1.0, 0.0, -1.0, 0.0, 0.0, 0.0])]);
+        let at_the_end = Monotone { over: "logits".into(), ..prior() };
+        assert!(refusal(&at_the_end, &net, "logits").contains("through layers"));
     }
 
     // Of twelve units of four weights each, six rise with 0 and 1 and fall with 2, six fall with 0; nothing else is bound.

@@ -154,10 +154,12 @@ mod tests {
     use super::super::L1;
     use super::*;
 
-    // adhoc b.6: softplus^-1(0.5) = ln(e^0.5 - 1), and dw/drho = 1 - e^-w, which is 0.00995 at w = 0.01.
+    // adhoc b.1 and b.6: softplus^-1(w) = ln(e^w - 1), and dw/drho = 1 - e^-w, which is 0.00995 at w = 0.01.
     #[test]
     fn softplus_there_and_back() {
-        assert!((inverse(0.5) + 0.432_752).abs() < 1e-6, "{}", inverse(0.5));
+        for (w, expected) in [(0.01f32, -4.600_166f32), (0.1, -2.252_168), (0.5, -0.432_752), (1.0, 0.541_325)] {
+            assert!((inverse(w) - expected).abs() < 2e-6, "{} at {w}", inverse(w));
+        }
         for w in [1e-6f32, 0.01, 0.5, 3.0, 50.0, 200.0] {
             assert!((softplus(inverse(w)) / w - 1.0).abs() < 1e-5, "{w}");
         }

@@ -18,7 +18,7 @@ use crate::Result;
 /// of the picture, and the filter before it has no effect. Once zeros are held, their shifts are zero too, so that the
 /// channel is zero behind a ReLU. It is still there and still computed: `interp-train compact` cuts it out.
 ///
-/// With `target` the smallest gains are zero besides, as many as the cubic ramp of `prior/target.rs` asks for; what grows
+/// With `target` the smallest gains are zero besides, as many as the ramp `target (1 - (1 - t)^3)` asks for, t from 0 to 1 by `reached_at`; what grows
 /// comes back until the ramp ends. The strength stays as it is: gains all begin at 1, and one that were controlled by the
 /// zeros would grow until the first of them, and take most gains down together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -69,7 +69,7 @@ impl Prior for Slimming {
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         self.aim().check()?;
         let gains: Vec<usize> = scope.positions.iter().map(|&p| net.params.list()[p].value.elem_count()).collect();
-        self.aim().keeps(&gains, self.min_channels, "gains")
+        self.aim().keeps(&gains, 0, self.min_channels, "gains")
     }
 
     fn prepare(&self, _net: &mut Network, scope: &Scope) -> Result<State> {

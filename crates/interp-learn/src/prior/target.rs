@@ -72,13 +72,15 @@ impl Target {
         share("reached_at", self.reached_at)
     }
 
-    /// Whether of layers of so many things each the `least` largest can stay at the target.
-    pub(super) fn keeps(&self, layers: &[usize], least: usize, things: &str) -> Result<(), Unfit> {
+    /// Whether of layers of so many things each the `least` largest can stay at the target, and `fixed` others of all that cannot go.
+    pub(super) fn keeps(&self, layers: &[usize], fixed: usize, least: usize, things: &str) -> Result<(), Unfit> {
         Unfit::unless(least > 0, "min_channels", "must be at least 1, not 0")?;
-        let (all, stay) = (layers.iter().sum::<usize>(), layers.iter().map(|&count| count.min(least)).sum());
-        let most = all.saturating_sub(stay) as f64 / all.max(1) as f64;
+        let go = layers.iter().map(|&count| count.saturating_sub(least)).sum::<usize>();
+        let most = go as f64 / (layers.iter().sum::<usize>() + fixed).max(1) as f64;
         let target = self.target.unwrap_or_default();
-        let problem = format!("must be at most {most:.4}, as {least} of the {things} of each layer stay, not {target}");
+        let others = if fixed > 0 { format!(", and {fixed} that cannot go") } else { String::new() };
+        let problem =
+            format!("must be at most {most:.4}, as {least} of the {things} of each layer stay{others}, not {target}");
         Unfit::unless(self.target.is_none() || target <= most, "target", problem)
     }
 
