@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use interp::net::finding::{Claim, Quantity, Relation};
+use interp::net::finding::{Claim, Indices, Quantity, Relation};
 use interp::net::zoo::{Architecture, Vgg};
 use interp::net::{Checkpoint, Keep, Meta, Mode, Network, Normalization, Role};
 
@@ -25,7 +25,12 @@ fn slim(at: &std::path::Path) {
         bound,
     };
     let mut meta = Meta::new(net.graph.clone(), classes, normalization);
-    meta.claims = vec![claim(Quantity::RemovableChannels, 0.5), claim(Quantity::FieldSize, 3.0)];
+    let few = |list: &[usize]| Indices::try_from(list.to_vec()).unwrap();
+    let slope = Quantity::Slope { outputs: few(&[0]), rises: few(&[3]), falls: few(&[]) };
+    let removable = claim(Quantity::RemovableChannels, 0.5);
+    // Channel 3 of the first layer is another one afterwards; that of the last is not.
+    let last = Claim { nodes: vec!["avgpool".into()], ..claim(slope, 10.0) };
+    meta.claims = vec![removable, claim(Quantity::FieldSize, 3.0), claim(slope, 10.0), last];
     Checkpoint::write(at, &net.params, &meta).unwrap();
 }
 
@@ -43,7 +48,10 @@ fn a_compact_file_is_smaller_and_says_the_same() {
     assert_eq!(line.collect::<Vec<_>>(), ["features.0", "8", "6", "216", "162", "221,184", "165,888"], "{stdout}");
     assert!(stdout.contains("batch of 64"), "{stdout}");
     assert!(!folder.path().join("compact.safetensors").exists());
-    assert_eq!(compact(&[]).0, 0);
+    let (status, stdout, _) = compact(&[]);
+    let gone: Vec<&str> = stdout.lines().filter(|line| line.contains("channels that are gone")).collect();
+    assert_eq!((status, gone.len()), (0, 2), "{stdout}");
+    assert!(gone[0].contains("can be cut out") && gone[1].contains("least slope"), "{stdout}");
     let (status, _, stderr) = compact(&[]);
     assert!(status == 2 && stderr.contains("--overwrite"), "{stderr}");
     let read = |name: &str| {
@@ -51,7 +59,8 @@ fn a_compact_file_is_smaller_and_says_the_same() {
         Checkpoint::read(&path).unwrap().network(&path, None, [32, 32]).unwrap()
     };
     let meta = Checkpoint::read(&folder.path().join("compact.safetensors")).unwrap().meta.unwrap();
-    assert_eq!(meta.claims.iter().map(|claim| claim.quantity).collect::<Vec<_>>(), [Quantity::FieldSize]);
+    let left = meta.claims.iter().map(|claim| (claim.quantity.show(claim.bound), claim.nodes[0].as_str()));
+    assert_eq!(left.collect::<Vec<_>>(), [("3".into(), "features.0"), ("1.0e1".into(), "avgpool")]);
     assert_eq!(meta.edits, ["channels without effect were cut out"]);
     let (status, stdout, _) = run(program("interp-audit", folder.path()).args(["claims", "compact.safetensors"]));
     assert!(status == 0 && stdout.contains("≤ 3: 3, holds"), "{stdout}");

@@ -7,7 +7,7 @@ use interp_net::ops::banks::{self, Wavelet};
 
 use crate::Result;
 
-/// The mean over the filters of `weights`, each (out, channels, k, k), that the bank has something for of the share of their squared
+/// The least over the filters of `weights`, each (out, channels, k, k), that the bank has something for of the share of their squared
 /// weights that lies along it; `None` where there are no such filters. A filter of zeros has a share of 0.
 pub(crate) fn along_bank(bank: Bank, weights: &[Tensor]) -> Result<Option<f64>> {
     let mut shares = vec![];
@@ -20,7 +20,8 @@ pub(crate) fn along_bank(bank: Bank, weights: &[Tensor]) -> Result<Option<f64>> 
             Bank::Opponent => along_axes(weight)?,
         });
     }
-    Ok((!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64))
+    // What is not a number is the least.
+    Ok(shares.into_iter().reduce(|a, b| if a.is_nan() || a < b { a } else { b }))
 }
 
 /// The shares of the first filters, as many as the bank has, along those of the bank.
@@ -88,10 +89,11 @@ mod tests {
             along_bank(Bank::Opponent, &[tensor(filters, &[count, 3, 1, 1])]).unwrap().unwrap()
         };
         assert!((along(&red, 1) - 0.5).abs() < 1e-12);
-        assert!((along(&red.repeat(2), 2) - (0.5 + 1.0 / 6.0) / 2.0).abs() < 1e-12);
-        assert!((along(&red.repeat(3), 3) - 1.0 / 3.0).abs() < 1e-12);
-        assert_eq!(along(&[0.0, 0.0, 0.0, 1.0, 1.0, -2.0], 2), 0.5);
+        assert!((along(&red.repeat(2), 2) - 1.0 / 6.0).abs() < 1e-12);
+        assert!((along(&red.repeat(3), 3) - 1.0 / 6.0).abs() < 1e-12);
+        assert_eq!(along(&[0.0, 0.0, 0.0, 1.0, 1.0, -2.0], 2), 0.0);
         assert!(along(&[f32::NAN, 0.0, 0.0], 1).is_nan());
+        assert!(along(&[1.0, 0.0, 0.0, f32::NAN, 0.0, 0.0], 2).is_nan());
     }
 
     // Two filters of five: 3 of the first and 4 beside it, where the share is 9 / 25; the second is a multiple of its own.
@@ -104,7 +106,7 @@ mod tests {
             let second = rows[1].iter().map(|w| (-0.7 * w) as f32);
             let weights: Vec<f32> = first.chain(second).collect();
             let found = along_bank(name, &[tensor(&weights, &[2, 3, 5, 5])]).unwrap().unwrap();
-            assert!((found - (9.0 / 25.0 + 1.0) / 2.0).abs() < 1e-7, "{found}");
+            assert!((found - 9.0 / 25.0).abs() < 1e-7, "{found}");
             let own = along_bank(name, &[tensor(&weights[75..], &[1, 3, 5, 5])]).unwrap().unwrap();
             assert!(own < 0.9, "the second filter in the place of the first");
         }

@@ -113,11 +113,13 @@ fn spread(height: usize, width: usize) -> Vec<u32> {
             .map(|(place, size)| place * size / (POSITIONS * POSITIONS));
         row * width + column
     };
-    let all = if height * width <= POSITIONS {
+    let mut all = if height * width <= POSITIONS {
         (0..height * width).collect()
     } else {
         (0..POSITIONS).map(at).collect::<Vec<_>>()
     };
+    all.sort_unstable();
+    all.dedup(); // Of a map hardly larger some bands have one cell in common.
     all.into_iter().map(|position| position as u32).collect()
 }
 
@@ -131,7 +133,8 @@ impl Gauge for Correlation {
     }
 
     fn value(&self) -> Option<f64> {
-        let means = self.0.iter().filter_map(|moments| moments.mean().ok()?);
+        // Where a mean cannot be had, no claim holds.
+        let means = self.0.iter().filter_map(|moments| moments.mean().unwrap_or(Some(f64::NAN)));
         // What is not a number, of either sign, is the highest.
         let highest = means.reduce(|a, b| if a.is_nan() || a > b { a } else { b });
         // Where channels were seen, but no two that change, nothing can be said.

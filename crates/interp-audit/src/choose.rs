@@ -37,16 +37,17 @@ pub fn chosen_thresholds(
     if choice == Choice::Sure && !is_soft {
         return Err(AuditError::NotSoft);
     }
-    let (values, count) = coming_in(net, node, pictures, limit)?;
-    let (per, cells) = (values.len() / before.len().max(1), values.iter().map(Vec::len).max().unwrap_or(0));
-    if cells == 0 {
+    let values = coming_in(net, node, pictures, limit)?;
+    let per = values.len() / before.len().max(1);
+    if values.iter().all(Vec::is_empty) {
         return Err(AuditError::NoPictures);
     }
+    let cells = net.graph.shape(node)[1..].iter().product::<usize>();
     let chosen = |(channels, before): (&[Vec<f64>], &f32)| {
         let all = channels.concat();
         let sigma = deviation(&all);
         let theta = match choice {
-            Choice::Universal => universal(sigma, all.len() / count.max(1)),
+            Choice::Universal => universal(sigma, cells * channels.len()),
             Choice::Sure => sure_threshold(&all, sigma),
         };
         if *before == 0.0 { 0.0 } else { theta as f32 }
@@ -54,21 +55,34 @@ pub fn chosen_thresholds(
     Ok(values.chunks(per.max(1)).zip(&before).map(chosen).collect())
 }
 
-/// What comes into a node, channel by channel, over all pictures; and how many these are.
-fn coming_in(net: &Network, node: NodeId, pictures: &Pictures, limit: usize) -> Result<(Vec<Vec<f64>>, usize)> {
+/// The most numbers of a channel that a threshold is chosen from: more would say no more, and fill the memory.
+const MOST: usize = 1 << 18;
+
+/// What comes into a node, channel by channel, over all pictures; of large ones in cells at even distances.
+fn coming_in(net: &Network, node: NodeId, pictures: &Pictures, limit: usize) -> Result<Vec<Vec<f64>>> {
     let Pictures { data, split, workers, .. } = pictures;
     let input = net.graph.nodes()[node].inputs[0];
-    let (mut values, mut count) = (vec![vec![]; net.graph.shape(input)[0]], 0);
+    let mut values = vec![vec![]; net.graph.shape(input)[0]];
+    let cells = net.graph.shape(input)[1..].iter().product::<usize>();
+    let (every, mut seen) = (distance(cells, limit.min(data.len(*split))), 0);
     let loader = Loader::new(data.clone(), *split, pictures::BATCH, *workers, Augment::default(), 0)?;
     for batch in loader.in_order(Some(limit)) {
         let batch = pictures.seen(batch?);
-        count += batch.labels.len();
         let tape = net.run_to(&pictures::images(net, &batch)?, input, Mode::Eval, &Keep::Output)?;
         for (values, channel) in values.iter_mut().zip(by_channel(tape.at(&net.graph, input)?)?) {
-            values.extend(channel);
+            values.extend(channel.into_iter().skip((every - seen % every) % every).step_by(every));
         }
+        seen += cells * batch.labels.len();
     }
-    Ok((values, count))
+    Ok(values)
+}
+
+/// How many cells from one that is taken to the next, so that of so many pictures no more than [`MOST`] are; without a divisor in common
+/// with the cells of a picture, so that it is not the same ones of each.
+fn distance(cells: usize, pictures: usize) -> usize {
+    let divides = |divisor: usize, number: usize| number.is_multiple_of(divisor);
+    let coprime = |step: &usize| (2..=*step).all(|divisor| !divides(divisor, *step) || !divides(divisor, cells));
+    (cells.saturating_mul(pictures).div_ceil(MOST).max(1)..).find(coprime).unwrap_or(1)
 }
 
 /// The numbers of each channel of an activation (N, C, H, W) or (N, C).
@@ -113,6 +127,14 @@ mod tests {
         let info =
             Info { name: "pairs".into(), classes: vec!["a".into()], channels: 2, height: 1, width: 2, mean, std };
         Pictures { data: Arc::new(Pairs(info)), split, noise: None, workers: 0 }
+    }
+
+    #[test]
+    fn of_large_pictures_cells_at_even_distances_are_taken() {
+        assert_eq!(distance(32 * 32, 200), 1);
+        let every = distance(224 * 224, 200);
+        assert!(every % 2 == 1 && every >= 39 && 224 * 224 * 200 / every <= MOST, "{every}");
+        assert_eq!(distance(0, 0), 1);
     }
 
     fn network(shared: bool) -> Network {

@@ -66,7 +66,10 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         | Quantity::ChannelCorrelation
         | Quantity::LeastChosen
         | Quantity::SumDeviation => Ok(None),
-        Quantity::Slope { .. } => Ok(slopes::least(net, quantity, nodes[0])?.map(|least| least.slope)),
+        Quantity::Slope { .. } => match nodes {
+            [over] => Ok(slopes::least(net, quantity, *over)?.map(|least| least.slope)),
+            _ => Ok(None), // Channels are those of one node.
+        },
         Quantity::FieldSize => {
             let size = |&id: &NodeId| Ok(net.receptive_field(id)?.size.into_iter().max().unwrap_or(0));
             let sizes = nodes.iter().map(size).collect::<Result<Vec<_>>>()?;

@@ -26,7 +26,8 @@ pub struct Shares {
 pub struct Share {
     /// Name of its node.
     pub name: String,
-    /// Its variance over pictures of each class's logit, divided by the sum of those of all modules.
+    /// The variance over pictures of what it adds to each class's logit, less the mean of what it adds to all of them, divided by the
+    /// sum of those of all modules. (What is added to all classes alike changes no decision.)
     pub by_class: Vec<f64>,
     /// The same of the variances summed over classes.
     pub overall: f64,
@@ -91,9 +92,7 @@ struct Table {
 impl Table {
     fn shares(&self, names: &[&str], decisions: usize) -> Shares {
         let means: Vec<Vec<f64>> = self.parts.iter().map(|part| self.by_class(part, |_, value| value)).collect();
-        let variance =
-            |(part, means): (&Vec<f64>, &Vec<f64>)| self.by_class(part, |class, value| (value - means[class]).powi(2));
-        let variances: Vec<Vec<f64>> = self.parts.iter().zip(&means).map(variance).collect();
+        let variances: Vec<Vec<f64>> = self.parts.iter().map(|part| self.variances(&self.contrasts(part))).collect();
         let total = |class: usize| variances.iter().map(|of_module| of_module[class]).sum::<f64>();
         let all: f64 = (0..self.classes).map(total).sum();
         let decided = self.decided();
@@ -123,6 +122,21 @@ impl Table {
             counts[label][largest(&self.decision(picture).lead)] += 1;
         }
         counts
+    }
+
+    /// What a module adds to the classes, less its mean over the classes of each picture.
+    fn contrasts(&self, part: &[f64]) -> Vec<f64> {
+        let less_mean = |logits: &[f64]| {
+            let mean = logits.iter().sum::<f64>() / logits.len() as f64;
+            logits.iter().map(|logit| logit - mean).collect::<Vec<_>>()
+        };
+        part.chunks_exact(self.classes).flat_map(less_mean).collect()
+    }
+
+    /// The variance over pictures, for every class.
+    fn variances(&self, part: &[f64]) -> Vec<f64> {
+        let means = self.by_class(part, |_, value| value);
+        self.by_class(part, |class, value| (value - means[class]).powi(2))
     }
 
     /// The mean over pictures of a function of class and value, for every class.
@@ -291,16 +305,16 @@ mod tests {
         net
     }
 
-    // f_1 is 0, 0, 1/2, 1/2 for class 0, with variance 1/16; f_2 is 0, 3, 0, 3 for class 1, with variance 9/4.
+    // f_1 is 0, 0, 1/2, 1/2 for class 0, with variance 1/16; f_2 is 0, 3, 0, 3 for class 1, with variance 9/4. Less the mean of the two
+    // classes, each is half of that for one class and the opposite for the other.
     #[test]
     fn shares_by_hand() {
         let found = shares(&network(false), &pairs(), 4).unwrap();
         let [first, second] = found.modules.as_slice() else { panic!("{found:?}") };
-        assert_eq!(
-            (first.by_class.as_slice(), second.by_class.as_slice()),
-            ([1.0, 0.0].as_slice(), [0.0, 1.0].as_slice())
-        );
-        assert!((first.overall - (1.0 / 16.0) / (1.0 / 16.0 + 9.0 / 4.0)).abs() < 1e-12);
+        let of_first = (1.0 / 16.0) / (1.0 / 16.0 + 9.0 / 4.0);
+        for (module, share) in [(first, of_first), (second, 1.0 - of_first)] {
+            assert!(module.by_class.iter().chain([&module.overall]).all(|found| (found - share).abs() < 1e-12));
+        }
         assert_eq!((found.accuracy, found.count), (1.0, 4));
         // Without the second, whose mean is 1.5 for class 1, all are taken for class 1; without the first nothing changes.
         assert_eq!((first.without, second.without), (1.0, 0.5));
@@ -313,6 +327,16 @@ mod tests {
         let last = Decision { index: 3, label: 1, class: 1, rival: 0, lead: vec![-0.5, 3.0] };
         assert_eq!(found.decisions[3], last);
         assert!(matches!(shares(&network(true), &pairs(), 0), Err(AuditError::NoSum(node)) if node == "relu"));
+    }
+
+    // What the first adds to both classes alike changes no decision: its share is none of the second's, whatever its variance.
+    #[test]
+    fn what_is_added_to_all_classes_has_no_share() {
+        let mut net = network(false);
+        let alike = Tensor::from_vec(vec![5f32, 0.0, 5.0, 0.0], (2, 1, 1, 2), &Device::Cpu).unwrap();
+        net.params.set(0, alike).unwrap();
+        let found = shares(&net, &pairs(), 0).unwrap();
+        assert_eq!((found.modules[0].overall, found.modules[1].overall), (0.0, 1.0));
     }
 
     /// The gate chooses the first expert where a > b, else the second.

@@ -2,7 +2,7 @@
 //!
 //! Bounds of values and of slopes go through the graph together: a linear map takes both along, weight by weight, and a ReLU
 //! multiplies slopes by 1, by 0, or by all of [0, 1], as the bounds of its input tell. What comes in from other branches can be any
-//! number and has no slope. So the bounds hold for every picture.
+//! number and has no slope. So the bounds hold for every picture, up to the rounding of sums in f64; signs survive it.
 
 use candle_core::{DType, Device};
 use interp_net::finding::Quantity;

@@ -31,7 +31,8 @@ pub enum Quantity {
     NegativeThresholds,
     /// Share of the activations of all nodes together that are exactly zero, over pictures, in [0, 1].
     ZeroActivations,
-    /// Mean over the filters that a bank has something for of the share of their squared weights that lies along it, in [0, 1].
+    /// Share of a filter's squared weights that lies along what a bank has for it, in [0, 1]: that of the filter where it is least. Filters
+    /// that the bank has nothing for do not count.
     AlongBank(Bank),
     /// Mean over pictures of the share of the positive evidence for their class, in the maps that a layer reads it from, that lies
     /// in cells that show some of the object, in [0, 1].
@@ -55,7 +56,7 @@ pub enum Quantity {
         falls: Indices,
     },
     /// Difference between what pixels contribute, added up, and the logit of the class that a picture is taken for, as the
-    /// node has it: that of the picture where it is largest.
+    /// node has it: that of the picture where it is largest. In the logit's own unit, not relative to it.
     ContributionGap,
     /// Share of pictures that a gate chooses an expert for first, in [0, 1]: that of the expert that is chosen least, of the node where
     /// it is lowest.
@@ -76,10 +77,12 @@ impl Quantity {
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
             Self::NegativeThresholds => format!("number of negative thresholds in {nodes}"),
             Self::ContributionGap => {
-                format!("largest difference between a logit of {nodes} and what pixels contribute to it")
+                format!("largest difference between the largest logit of {nodes} and what pixels contribute to it")
             }
             Self::ZeroActivations => format!("share of the activations of {nodes} that are exactly zero"),
-            Self::AlongBank(bank) => format!("share of a filter of {nodes} that lies along {}", bank.words()),
+            Self::AlongBank(bank) => {
+                format!("share of a filter of {nodes} that lies along {}, of those that have one", bank.words())
+            }
             Self::EvidenceInside => {
                 format!(
                     "share of the evidence for the class, as {nodes} sees it, in cells that show some of the object"
@@ -87,7 +90,9 @@ impl Quantity {
             }
             Self::ActiveChannels => format!("channels other than zero at a position of {nodes}"),
             Self::ChannelCorrelation => format!("mean squared correlation between channels of a layer of {nodes}"),
-            Self::LeastChosen => format!("share of pictures decided by the expert that {nodes} chooses least"),
+            Self::LeastChosen => {
+                format!("share of pictures that {nodes} chooses an expert for first, of the expert chosen least")
+            }
             Self::SumDeviation => format!("how far the logits are from the sum of {nodes}"),
             Self::Slope { outputs, rises, falls } => slope_words(outputs, rises, falls, nodes),
         }
@@ -118,15 +123,16 @@ impl Quantity {
     }
 
     /// Whether it still says the same where channels without effect have been cut out; else they counted, or were counted by number.
-    pub fn outlives_cuts(self) -> bool {
+    /// `same_channels` tells whether the nodes that it is measured on have kept all of theirs.
+    pub fn outlives_cuts(self, same_channels: bool) -> bool {
         match self {
+            Self::Slope { .. } => same_channels,
             Self::NegativeWeights
             | Self::FieldSize
             | Self::NegativeThresholds
             | Self::EvidenceInside
             | Self::ActiveChannels
             | Self::SumDeviation
-            | Self::Slope { .. }
             | Self::ContributionGap
             | Self::LeastChosen => true,
             Self::ZeroWeights
@@ -141,7 +147,7 @@ impl Quantity {
         }
     }
 
-    /// The value as people read it: shares in percent, counts as integers. Shares are rounded down and what is to be small up, so that no
+    /// The value as people read it: shares in percent, counts as integers. Shares and slopes are rounded down and what is to be small up, so that no
     /// value looks as if it met a bound that it misses.
     pub fn show(self, value: f64) -> String {
         match self {
@@ -159,10 +165,8 @@ impl Quantity {
             }
             Self::FilterSimilarity | Self::ChannelCorrelation => format!("{:.4}", up(value, 1e-4)),
             Self::Slope { .. } | Self::SumDeviation | Self::ContributionGap if value == 0.0 => "0".into(),
-            Self::Slope { .. } => format!("{value:.1e}"),
-            Self::SumDeviation | Self::ContributionGap => {
-                format!("{:.1e}", up(value, 10f64.powf(value.abs().log10().floor() - 1.0)))
-            }
+            Self::Slope { .. } => format!("{:.1e}", -up(-value, two_digits(value))),
+            Self::SumDeviation | Self::ContributionGap => format!("{:.1e}", up(value, two_digits(value))),
         }
     }
 }
@@ -176,6 +180,11 @@ fn slope_words(outputs: Indices, rises: Indices, falls: Indices, nodes: &str) ->
         (false, false) => format!("{rises} and, with the other sign, {falls}"),
     };
     format!("least slope of outputs {outputs} in channels {channels} of {nodes}, each from 0 to 1")
+}
+
+/// The step of the second digit of a number.
+fn two_digits(value: f64) -> f64 {
+    10f64.powf(value.abs().log10().floor() - 1.0)
 }
 
 /// Rounded up to a multiple of `step`, but for what is off by no more than the rounding of numbers.
@@ -290,6 +299,10 @@ mod tests {
         let shown = [1e-4, 1.04e-4, 9.96e-5, 2.3e-7, 0.0].map(|value| Quantity::ContributionGap.show(value));
         assert_eq!(shown, ["1.0e-4", "1.1e-4", "1.0e-4", "2.3e-7", "0"]);
         assert_eq!(Quantity::SumDeviation.show(f64::NAN), "NaN");
+        let none = Indices::try_from(vec![]).unwrap();
+        let slope = Quantity::Slope { outputs: none, rises: none, falls: none };
+        let shown = [1e-2, 9.96e-3, -9.91e-3, -5.3e-2, 0.0].map(|value| slope.show(value));
+        assert_eq!(shown, ["1.0e-2", "9.9e-3", "-1.0e-2", "-5.3e-2", "0"]);
     }
 
     #[test]
