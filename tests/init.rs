@@ -87,6 +87,33 @@ fn activations_are_those_of_the_recipe() {
     assert_eq!(numbers(&started.network(Stage::Twin).unwrap()), numbers(&full));
 }
 
+/// A twin of other layers cannot start from the file: that is told, and no network compared with itself.
+#[test]
+fn a_twin_of_other_layers_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mixture.safetensors");
+    let text = TINY
+        .replacen("kind = \"vgg\"\ndepth = 8\nwidth = 0.125", "kind = \"mixture\"\nwidth = 0.5", 1)
+        .replace("features.*", "*");
+    assert_ne!(text, TINY);
+    let planned = |more: &str| {
+        let recipe = Recipe::parse("tiny", &format!("{more}\n{text}"), &Catalog::default()).unwrap();
+        Plan::new(recipe, &|_, _| {}).map_err(|error| error.to_string())
+    };
+    let start = planned("").unwrap();
+    let net = start.network(Stage::Main).unwrap();
+    assert_ne!(net.graph, start.twin);
+    let normalization = Normalization { mean: vec![0.5; 3], std: vec![0.5; 3] };
+    let meta = Meta::new(net.graph.clone(), start.info().classes.clone(), normalization);
+    Checkpoint::write(&path, &net.params, &meta).unwrap();
+    let init = format!("init = {{ path = {path:?} }}");
+    let problem = planned(&init).err().unwrap_or_default();
+    assert!(problem.contains("`twin = false`"), "{problem}");
+    let alone = planned(&format!("twin = false\n{init}")).unwrap();
+    assert!(!alone.has_twin());
+    assert_eq!(numbers(&alone.network(Stage::Main).unwrap()), numbers(&net));
+}
+
 /// A run goes on, and a cell of the bench is kept, only where what it began with is the same.
 #[test]
 fn another_start_makes_another_run() {

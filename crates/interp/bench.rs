@@ -87,7 +87,7 @@ impl Row {
         Some(Self {
             name: first.name.clone(),
             data: first.data.clone(),
-            changed: overrides.iter().filter(|set| !names_data(set)).cloned().collect(),
+            changed: overrides.iter().filter_map(|set| changed(set)).collect(),
             seeds: runs.len(),
             holds: runs.iter().filter(|run| run.claims.iter().all(|claim| claim.holds)).count(),
             claims: (0..first.claims.len()).map(|index| claimed(runs, index)).collect(),
@@ -143,9 +143,19 @@ impl Row {
     }
 }
 
-/// Whether an override says which data it is and where it lies, which the row does anyway.
-fn names_data(set: &str) -> bool {
-    ["data.kind", "data.path"].iter().any(|key| set.split('=').next() == Some(*key))
+/// An override without what says which data it is, which the row does anyway, and where it lies; `None` where that is all.
+fn changed(set: &str) -> Option<String> {
+    match set.split_once('=') {
+        Some(("data.kind" | "data.path", _)) => None,
+        Some(("data", value)) => {
+            let Ok(mut data) = format!("data={value}").parse::<toml::Table>() else { return Some(set.to_owned()) };
+            let section = data.get_mut("data")?.as_table_mut()?;
+            section.retain(|key, _| key != "kind" && key != "path");
+            let settings = section.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+            (!settings.is_empty()).then(|| format!("data={{{}}}", settings.join(",")))
+        }
+        _ => Some(set.to_owned()),
+    }
 }
 
 /// The claim at `index` of every run.
@@ -222,6 +232,17 @@ mod tests {
         assert!((found.deviation.unwrap().powi(2) - 7.0 / 3.0).abs() < 1e-12);
         assert_eq!(Spread::of(&[2.0]), Spread { mean: 2.0, deviation: None });
         assert_eq!((found.show(2), Spread::of(&[2.0]).show(1)), ("2.33 ± 1.53".into(), "2.0".into()));
+    }
+
+    #[test]
+    fn a_row_says_what_was_changed_and_not_where_data_lies() {
+        let of = |set: &str| changed(set);
+        for where_only in ["data.kind=mnist", "data.path=/a/b", r#"data={kind="mnist",path="/a/b"}"#] {
+            assert_eq!(of(where_only), None);
+        }
+        let expected = "data={train=100,pad=2}";
+        assert_eq!(of(r#"data={kind="concepts",train=100,path="/a/b",pad=2}"#).as_deref(), Some(expected));
+        assert_eq!(of("train.batch=32").as_deref(), Some("train.batch=32"));
     }
 
     fn row(name: &str, holds: usize) -> Row {

@@ -205,8 +205,8 @@ impl Folder {
             };
         };
         if state.recipe != recipe {
-            let problem = "it is of another recipe: repeat the recipe, every --set and --seed that it was begun with, or \
-                           --overwrite";
+            let problem = "it is of another recipe, or the network in `[init]` has changed: repeat the recipe, every --set and --seed \
+                           that it was begun with, or --overwrite";
             return Err(wrong(problem.into()));
         }
         if state.data != data {

@@ -84,6 +84,11 @@ impl Plan {
             None => (graph, twin, data),
             Some((network, normalization)) => {
                 let data = renormalized(data, &normalization.mean, &normalization.std);
+                if !network.graph.has_layers_of(&twin) {
+                    let problem = "the twin has other layers than the network that `[init]` names, so that it cannot start from it; \
+                                   `twin = false` leaves it out";
+                    return Err(origin.at_key("twin", problem.into()));
+                }
                 (network.graph.clone(), network.with_activations_of(&twin)?.graph, data)
             }
         };
@@ -116,8 +121,8 @@ impl Plan {
         check_overlaps(&priors, &origin)?;
         check_patterns(&recipe.common, [&graph, &twin], &priors, &origin)?;
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
-        let of_graph = thresholds_claim(&graph).into_iter().chain(winners_claim(&graph)).chain(sum_claim(&graph));
-        let claims = of_graph.chain(contributions_claim(&graph)).chain(of_priors).collect();
+        let of_graph = [thresholds_claim, winners_claim, routes_claim, sum_claim, contributions_claim];
+        let claims = of_graph.iter().filter_map(|claim| claim(&graph)).chain(of_priors).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
         let data_hash = data.digest().to_owned();
@@ -305,14 +310,27 @@ fn check_overlaps(priors: &[Steering], origin: &Origin) -> Result<()> {
 
 /// What is true of every network with k winners.
 fn winners_claim(graph: &Graph) -> Option<Claim> {
-    let winners = |node: &Node| match node.op {
-        Op::KWinners { count } => Some((node.name.clone(), count)),
-        _ => None,
-    };
-    let (nodes, counts): (Vec<_>, Vec<_>) = graph.nodes().iter().filter_map(winners).unzip();
+    let winners = |op: &Op| if let Op::KWinners { count } = op { Some(*count) } else { None };
+    most_active(graph, winners, |_| "the network".into())
+}
+
+/// What is true of every gate that chooses experts.
+fn routes_claim(graph: &Graph) -> Option<Claim> {
+    let chosen = |op: &Op| if let Op::Route { top } = op { Some(*top) } else { None };
+    most_active(graph, chosen, |nodes| nodes.join(", "))
+}
+
+/// That of the channels of some nodes no more are active at a position than the largest of `count`s.
+fn most_active(
+    graph: &Graph,
+    count: impl Fn(&Op) -> Option<usize>,
+    scope: impl Fn(&[String]) -> String,
+) -> Option<Claim> {
+    let counted = |node: &Node| Some((node.name.clone(), count(&node.op)?));
+    let (nodes, counts): (Vec<_>, Vec<_>) = graph.nodes().iter().filter_map(counted).unzip();
     let (quantity, relation) = (Quantity::ActiveChannels, Relation::AtMost);
     let bound = *counts.iter().max()? as f64;
-    Some(Claim { quantity, nodes, scope: "the network".into(), relation, bound })
+    Some(Claim { quantity, scope: scope(&nodes), nodes, relation, bound })
 }
 
 /// What is true of every network whose logits are a sum of modules.

@@ -71,7 +71,9 @@ impl Cli {
         let mut options = Options { device, workers, save_every, stop: &STOP, twin: None };
         // A recipe that cannot be run must not stop the others half-way.
         for path in &self.recipes {
-            Plan::new(self.recipe(path, 0, catalog)?, &|_, _| {})?;
+            let screen = Screen::new(self.quiet);
+            let bar = screen.units("data");
+            Plan::new(self.recipe(path, 0, catalog)?, &|done, all| bar.set(done, all))?;
         }
         self.write(&[])?; // A page that cannot be written must not be found out in the end.
         stop_on_interrupt();

@@ -35,7 +35,8 @@ pub(super) struct Edit {
     /// The same by Stein's unbiased estimate of the risk
     #[arg(long, value_name = "NODE")]
     sure: Vec<String>,
-    /// NAME[:PATH] for --universal and --sure, whose validation pictures are looked at; by default what the network was trained on
+    /// NAME[:PATH]: --universal and --sure look at its validation pictures, claims are measured on its test pictures; by default what
+    /// the network was trained on
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
     /// How many pictures are looked at
