@@ -74,8 +74,8 @@ fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
     let refused = [
         ("mnist", "additive", "without color"),
         ("mnist", "monotone", "without color"),
-        ("mnist", "decorrelated_vgg", "`prior.0.target` must be above 0.0824"), // 32 filters of 9 weights: Welch's bound
-        ("mnist", "uncorrelated_vgg", "`prior.0.target` must be above 0.0824"),
+        ("mnist", "orthogonal_vgg", "`prior.0.target` must be above 0.0824"), // 32 filters of 9 weights: Welch's bound
+        ("mnist", "decorrelated_vgg", "`prior.0.target` must be above 0.0824"),
         ("mnist", "opponent_vgg", "no layer that this prior can act on"),
         ("mnist", "attention_prior", "where objects are"),
         ("cifar10", "attention_prior", "where objects are"),
@@ -157,6 +157,13 @@ fn the_schema_in_the_docs_is_current() {
     let present: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let current = present == schema(&Catalog::default());
     assert!(current, "run: cargo run --bin interp-train -- schema > docs/recipe.schema.json");
+}
+
+#[test]
+fn the_page_of_settings_is_current() {
+    let page = fs::read_to_string(root().join("docs").join("settings.md")).unwrap_or_default();
+    let current = page == interp::settings_page::page(&Catalog::default());
+    assert!(current, "run: cargo run --bin interp-train -- schema --markdown > docs/settings.md");
 }
 
 #[test]

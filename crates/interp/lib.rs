@@ -28,6 +28,7 @@ pub mod programs;
 mod progress;
 pub mod recipe;
 pub mod run;
+pub mod settings_page;
 pub mod summary;
 
 pub use allocator::{Allocator, keep_freed_memory};

@@ -23,6 +23,7 @@ use crate::profile::Profile;
 use crate::progress::{Screen, tell};
 use crate::recipe::{self, Recipe};
 use crate::run::{self, Options, Outcome, Start};
+use crate::settings_page;
 use crate::summary::Summary;
 use crate::{Catalog, Error, Result};
 
@@ -53,7 +54,11 @@ enum Command {
     Show(Show),
     List(List),
     /// Print the JSON schema of recipes, for editors
-    Schema,
+    Schema {
+        /// Print the same for people: a page in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print completions for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -132,13 +137,16 @@ pub fn train(catalog: &Catalog) -> ExitCode {
         Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),
         Some(Command::List(list)) => list.run(catalog),
-        Some(Command::Schema) => schema(catalog),
+        Some(Command::Schema { markdown }) => schema(catalog, markdown),
         Some(Command::Completions { shell }) => completions(shell),
     })
 }
 
-fn schema(catalog: &Catalog) -> Result<Ending> {
-    print(&serde_json::to_string_pretty(&recipe::schema(catalog))?)?;
+fn schema(catalog: &Catalog, markdown: bool) -> Result<Ending> {
+    print(&match markdown {
+        true => settings_page::page(catalog).trim_end().to_owned(),
+        false => serde_json::to_string_pretty(&recipe::schema(catalog))?,
+    })?;
     Ok(Ending::Fine)
 }
 
