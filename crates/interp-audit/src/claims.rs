@@ -58,6 +58,7 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         Quantity::RemovableChannels => removable(net, nodes),
         Quantity::NegativeWeights => negative(&tensors(&[Role::Weight, Role::Gain])),
         Quantity::NegativeThresholds => negative(&tensors(&[Role::Threshold])),
+        Quantity::ThresholdSpread => spread(&tensors(&[Role::Threshold])),
         Quantity::AlongBank(bank) => along_bank(bank, &by_output(net, nodes)?),
         Quantity::ZeroActivations
         | Quantity::EvidenceInside
@@ -117,6 +118,15 @@ fn negative(tensors: &[&Tensor]) -> Result<Option<f64>> {
     let counts = tensors.iter().map(|w| Ok(values(w)?.iter().filter(below).count()));
     let count = counts.collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
     Ok((!tensors.is_empty()).then_some(count as f64))
+}
+
+/// The largest value less the smallest; what is not a number makes it so.
+fn spread(tensors: &[&Tensor]) -> Result<Option<f64>> {
+    let values = tensors.iter().map(|w| values(w)).collect::<Result<Vec<_>>>()?.concat();
+    let furthest = |better: fn(&f64, &f64) -> bool| {
+        values.iter().copied().reduce(|a, b| if a.is_nan() || better(&a, &b) { a } else { b })
+    };
+    Ok(furthest(f64::gt).zip(furthest(f64::lt)).map(|(largest, smallest)| largest - smallest))
 }
 
 /// Share of what `holds` says of the parts of each tensor, over all tensors together.
@@ -224,6 +234,20 @@ mod tests {
         let theta = Tensor::from_vec(vec![-0.1f32, 0.0, f32::NAN, 0.2], 4, &Device::Cpu).unwrap();
         net.params.set(0, theta).unwrap();
         assert_eq!(count(&net), Some(2.0));
+    }
+
+    #[test]
+    fn thresholds_lie_as_far_apart_as_the_outermost() {
+        let mut graph = Graph::new(3, 1, 1).unwrap();
+        graph.then("shrink", Op::soft_threshold(0.1)).unwrap();
+        graph.then("again", Op::soft_threshold(0.5)).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let spread = |net: &Network, nodes: &[usize]| quantity(net, Quantity::ThresholdSpread, nodes).unwrap();
+        net.params.set(0, Tensor::from_vec(vec![0.25f32, 0.0, 0.125], 3, &Device::Cpu).unwrap()).unwrap();
+        assert_eq!([spread(&net, &[1]), spread(&net, &[2]), spread(&net, &[1, 2])], [Some(0.25), Some(0.0), Some(0.5)]);
+        net.params.set(0, Tensor::from_vec(vec![0.25f32, f32::NAN, 0.5], 3, &Device::Cpu).unwrap()).unwrap();
+        assert!(spread(&net, &[1, 2]).unwrap().is_nan());
+        assert_eq!(spread(&net, &[0]), None);
     }
 
     // Weights that are zero are no gains, and a negative gain is not zero.

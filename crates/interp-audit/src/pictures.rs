@@ -83,6 +83,7 @@ fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn 
         | Quantity::FilterSimilarity
         | Quantity::FieldSize
         | Quantity::NegativeThresholds
+        | Quantity::ThresholdSpread
         | Quantity::AlongBank(_)
         | Quantity::Slope { .. } => None,
     }

@@ -29,6 +29,8 @@ pub enum Quantity {
     FieldSize,
     /// Number of thresholds below zero, of all nodes together.
     NegativeThresholds,
+    /// Largest threshold of all nodes together less the smallest.
+    ThresholdSpread,
     /// Share of the activations of all nodes together that are exactly zero, over pictures, in [0, 1].
     ZeroActivations,
     /// Share of a filter's squared weights that lies along what a bank has for it, in [0, 1]: that of the filter where it is least. Filters
@@ -76,6 +78,7 @@ impl Quantity {
             Self::FieldSize => format!("pixels in a row or column that a cell of {nodes} sees"),
             Self::FilterSimilarity => format!("mean squared cosine between filters of a layer of {nodes}"),
             Self::NegativeThresholds => format!("number of negative thresholds in {nodes}"),
+            Self::ThresholdSpread => format!("difference between the largest and the smallest threshold of {nodes}"),
             Self::ContributionGap => {
                 format!("largest difference between the largest logit of {nodes} and what pixels contribute to it")
             }
@@ -117,6 +120,7 @@ impl Quantity {
             | Self::FilterSimilarity
             | Self::FieldSize
             | Self::NegativeThresholds
+            | Self::ThresholdSpread
             | Self::AlongBank(_)
             | Self::Slope { .. } => false,
         }
@@ -130,6 +134,7 @@ impl Quantity {
             Self::NegativeWeights
             | Self::FieldSize
             | Self::NegativeThresholds
+            | Self::ThresholdSpread
             | Self::EvidenceInside
             | Self::ActiveChannels
             | Self::SumDeviation
@@ -164,9 +169,13 @@ impl Quantity {
                 format!("{value:.0}")
             }
             Self::FilterSimilarity | Self::ChannelCorrelation => format!("{:.4}", up(value, 1e-4)),
-            Self::Slope { .. } | Self::SumDeviation | Self::ContributionGap if value == 0.0 => "0".into(),
+            Self::Slope { .. } | Self::SumDeviation | Self::ContributionGap | Self::ThresholdSpread if value == 0.0 => {
+                "0".into()
+            }
             Self::Slope { .. } => format!("{:.1e}", -up(-value, two_digits(value))),
-            Self::SumDeviation | Self::ContributionGap => format!("{:.1e}", up(value, two_digits(value))),
+            Self::SumDeviation | Self::ContributionGap | Self::ThresholdSpread => {
+                format!("{:.1e}", up(value, two_digits(value)))
+            }
         }
     }
 }

@@ -21,8 +21,8 @@ use crate::Result;
 /// on whitening): it is as fast where one direction, as the brightness of pictures, outweighs all others. Filters are turned by a
 /// tenth of a radian at most, and their lengths left to the loss. Unlike the loss's, these steps do not shrink with the learning rate.
 ///
-/// Positions are samples, 512 of a batch, spread over pictures, rows and columns. The share s of each layer is controlled: it grows
-/// while the layer's mean is above four fifths of the target, up to where steps would overshoot, and shrinks below.
+/// Positions are samples, 512 of a batch, spread over pictures, rows and columns. The share s of each layer is controlled: it is a
+/// tenth while the layer's mean is above four fifths of the target, less where steps would overshoot, and shrinks below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decorrelated {
@@ -44,7 +44,7 @@ const EVERY: f64 = 8.0;
 /// Positions that correlations are taken over.
 const SAMPLES: usize = 512;
 
-/// Where a layer's share of a step begins.
+/// Where a layer's share of a step begins, and the most it comes to: larger ones turn layers faster than those behind them learn.
 const SHARE: f64 = 0.1;
 
 /// The name of the mixing of filters that waits for the step, among the tensors of a state.
@@ -103,7 +103,7 @@ impl Prior for Decorrelated {
             if now.rates[position] > 0.0 {
                 let strength = state.numbers.get(&key(index)).copied().unwrap_or(SHARE);
                 unmix(params, position, &mixing.flatten_all()?.to_vec1()?, strength)?;
-                state.numbers.insert(key(index), controlled(strength, mean, self.target).min(1.0));
+                state.numbers.insert(key(index), controlled(strength, mean, self.target).min(SHARE));
             }
         }
         Ok(())

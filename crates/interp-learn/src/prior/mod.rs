@@ -17,6 +17,7 @@ mod l1;
 mod magnitude;
 mod monotone;
 mod non_negative;
+mod one_threshold;
 mod orthogonal;
 mod slimming;
 mod target;
@@ -43,6 +44,7 @@ pub use l1::L1;
 pub use magnitude::Magnitude;
 pub use monotone::{Monotone, Rule};
 pub use non_negative::{By, NonNegative};
+pub use one_threshold::OneThreshold;
 pub use orthogonal::Orthogonal;
 pub use slimming::Slimming;
 
@@ -58,6 +60,7 @@ pub const ENTRIES: &[&Entry<dyn Prior>] = &[
     &orthogonal::ENTRY,
     &decorrelated::ENTRY,
     &activity::ENTRY,
+    &one_threshold::ENTRY,
     &bounded_field::ENTRY,
     &bank::ENTRY,
     &attention::ENTRY,
