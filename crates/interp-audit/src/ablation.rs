@@ -1,12 +1,11 @@
 //! What a network can do without a part of it.
 
 use candle_core::{DType, Device, Tensor};
-use interp_data::{Augment, Loader};
-use interp_net::{Keep, Mode, Network, NodeId};
+use interp_net::{Keep, Network, NodeId};
 
-use crate::Result;
 use crate::contributions::largest;
-use crate::pictures::{Pictures, images};
+use crate::pass::{Pass, Sample, rows};
+use crate::{Pictures, Result};
 
 /// How often a network is right, as it is and without what a node tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,8 +28,8 @@ const BATCH: usize = 64;
 pub fn ablate(net: &Network, pictures: &Pictures, at: NodeId) -> Result<Ablation> {
     let means = means(net, pictures, at)?;
     let (mut right, mut without, mut count) = (0, 0, 0);
-    each(net, pictures, &Keep::All, |tape, labels| {
-        let activation = tape.at(&net.graph, at)?;
+    pass(Keep::All).over(net, pictures, |&Sample { tape, batch }| {
+        let (activation, labels) = (tape.at(&net.graph, at)?, &batch.labels);
         let again = net.rerun(tape, at, &filled(&means, activation)?)?;
         right += hits(tape.output(&net.graph)?, labels)?;
         without += hits(again.output(&net.graph)?, labels)?;
@@ -41,24 +40,15 @@ pub fn ablate(net: &Network, pictures: &Pictures, at: NodeId) -> Result<Ablation
     Ok(Ablation { accuracy: share(right), without: share(without), count })
 }
 
-fn each(
-    net: &Network,
-    pictures: &Pictures,
-    keep: &Keep,
-    mut visit: impl FnMut(&interp_net::Tape, &[u32]) -> Result<()>,
-) -> Result<()> {
-    let loader = Loader::new(pictures.data.clone(), pictures.split, BATCH, pictures.workers, Augment::default(), 0)?;
-    for batch in loader.in_order(None) {
-        let batch = batch?;
-        visit(&net.forward(&images(net, &batch)?, Mode::Eval, keep)?, &batch.labels)?;
-    }
-    Ok(())
+/// How pictures are gone through.
+fn pass(keep: Keep) -> Pass {
+    Pass { batch: BATCH, ..Pass::keeping(keep) }
 }
 
 /// The mean of every channel of a node over all pictures and positions.
 fn means(net: &Network, pictures: &Pictures, at: NodeId) -> Result<Vec<f64>> {
     let (mut sums, mut count) = (vec![0.0; net.graph.shape(at)[0]], 0);
-    each(net, pictures, &Keep::nodes([net.graph.nodes()[at].name.as_str()]), |tape, _| {
+    pass(Keep::nodes([net.graph.nodes()[at].name.as_str()])).over(net, pictures, |&Sample { tape, .. }| {
         let activation = tape.at(&net.graph, at)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
         let by_channel = activation.transpose(0, 1)?.flatten_from(1)?; // (C, N ...)
         let found = by_channel.sum(1)?.to_vec1::<f64>()?;
@@ -78,8 +68,7 @@ fn filled(means: &[f64], activation: &Tensor) -> Result<Tensor> {
 }
 
 fn hits(logits: &Tensor, labels: &[u32]) -> Result<usize> {
-    let rows = logits.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    Ok(rows.iter().zip(labels).filter(|(row, label)| largest(row) == **label as usize).count())
+    Ok(rows(logits)?.iter().zip(labels).filter(|(row, label)| largest(row) == **label as usize).count())
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Network, NodeId};
 
 use crate::Result;
-use crate::pictures::{Gauge, Sample};
+use crate::pass::Sample;
+use crate::pictures::Gauge;
 
 /// The most channels that are other than zero at one position of a node.
 pub(crate) struct ActiveChannels {

@@ -1,11 +1,11 @@
 //! Thresholds by the rules of wavelet shrinkage, from what comes into them.
 
 use candle_core::{DType, Device, Tensor};
-use interp_data::{Augment, Loader};
 use interp_net::ops::Curve;
-use interp_net::{Keep, Mode, Network, NodeId, Op};
+use interp_net::{Keep, Network, NodeId, Op};
 
-use crate::pictures::{self, Pictures};
+use crate::pass::{Pass, Sample};
+use crate::pictures::Pictures;
 use crate::shrinkage::{deviation, sure_threshold, universal};
 use crate::{AuditError, Result};
 
@@ -60,20 +60,18 @@ const MOST: usize = 1 << 18;
 
 /// What comes into a node, channel by channel, over all pictures; of large ones in cells at even distances.
 fn coming_in(net: &Network, node: NodeId, pictures: &Pictures, limit: usize) -> Result<Vec<Vec<f64>>> {
-    let Pictures { data, split, workers, .. } = pictures;
     let input = net.graph.nodes()[node].inputs[0];
     let mut values = vec![vec![]; net.graph.shape(input)[0]];
     let cells = net.graph.shape(input)[1..].iter().product::<usize>();
-    let (every, mut seen) = (distance(cells, limit.min(data.len(*split))), 0);
-    let loader = Loader::new(data.clone(), *split, pictures::BATCH, *workers, Augment::default(), 0)?;
-    for batch in loader.in_order(Some(limit)) {
-        let batch = pictures.seen(batch?);
-        let tape = net.run_to(&pictures::images(net, &batch)?, input, Mode::Eval, &Keep::Output)?;
+    let (every, mut seen) = (distance(cells, limit.min(pictures.data.len(pictures.split))), 0);
+    let pass = Pass { end: Some(input), limit: Some(limit), ..Pass::keeping(Keep::Output) };
+    pass.over(net, pictures, |&Sample { tape, batch }| {
         for (values, channel) in values.iter_mut().zip(by_channel(tape.at(&net.graph, input)?)?) {
             values.extend(channel.into_iter().skip((every - seen % every) % every).step_by(every));
         }
         seen += cells * batch.labels.len();
-    }
+        Ok(())
+    })?;
     Ok(values)
 }
 

@@ -1,11 +1,11 @@
 //! How often gates choose each of their experts.
 
-use candle_core::DType;
 use interp_net::{Network, NodeId, Op};
 
 use crate::Result;
 use crate::contributions::largest;
-use crate::pictures::{Gauge, Sample};
+use crate::pass::{Sample, rows};
+use crate::pictures::Gauge;
 
 /// For every gate that chooses, how many pictures each of its channels is the largest for; of equal ones the first.
 pub(crate) struct Chosen(Vec<Gate>);
@@ -32,7 +32,7 @@ impl Gauge for Chosen {
 
     fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
         for gate in &mut self.0 {
-            let rows = sample.tape.at(&net.graph, gate.node)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+            let rows = rows(sample.tape.at(&net.graph, gate.node)?)?;
             gate.pictures += rows.len();
             // Of numbers that are none, nobody is chosen.
             let rows = rows.iter().filter(|row| !row.iter().any(|p| p.is_nan()));

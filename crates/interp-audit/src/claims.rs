@@ -1,10 +1,11 @@
 //! Claims, measured afresh on a network's parameters.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use interp_net::finding::{Claim, Measured, Quantity};
 use interp_net::{Network, NodeId, Op, Role};
 
 use crate::bank::along_bank;
+use crate::pass::{numbers, rows};
 use crate::pictures::{self, Pictures};
 use crate::{AuditError, Result, slopes};
 
@@ -98,7 +99,7 @@ fn removable(net: &Network, nodes: &[NodeId]) -> Result<Option<f64>> {
 /// The mean squared cosine between two filters of a weight (out, ...) that are not zero: filters that are gone make those that are
 /// left no more different. `None` for fewer than two.
 fn filter_similarity(weight: &Tensor) -> Result<Option<f64>> {
-    let rows = weight.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2::<f64>()?;
+    let rows = rows(&weight.flatten_from(1)?)?;
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let there: Vec<(&Vec<f64>, f64)> =
         rows.iter().map(|row| (row, dot(row, row))).filter(|(_, square)| *square != 0.0).collect();
@@ -115,14 +116,14 @@ fn filter_similarity(weight: &Tensor) -> Result<Option<f64>> {
 /// How many values are below zero; what is not a number is not known to be zero or above.
 fn negative(tensors: &[&Tensor]) -> Result<Option<f64>> {
     let below = |w: &&f64| **w < 0.0 || w.is_nan();
-    let counts = tensors.iter().map(|w| Ok(values(w)?.iter().filter(below).count()));
+    let counts = tensors.iter().map(|w| Ok(numbers(w)?.iter().filter(below).count()));
     let count = counts.collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
     Ok((!tensors.is_empty()).then_some(count as f64))
 }
 
 /// The largest value less the smallest; what is not a number makes it so.
 fn spread(tensors: &[&Tensor]) -> Result<Option<f64>> {
-    let values = tensors.iter().map(|w| values(w)).collect::<Result<Vec<_>>>()?.concat();
+    let values = tensors.iter().map(|w| numbers(w)).collect::<Result<Vec<_>>>()?.concat();
     let furthest = |better: fn(&f64, &f64) -> bool| {
         values.iter().copied().reduce(|a, b| if a.is_nan() || better(&a, &b) { a } else { b })
     };
@@ -140,14 +141,9 @@ fn share(tensors: Vec<&Tensor>, holds: impl Fn(&Tensor) -> Result<Vec<bool>>) ->
     Ok((all > 0).then(|| count as f64 / all as f64))
 }
 
-/// The values of a tensor, in f64.
-fn values(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
-}
-
 /// Which values of a tensor are exactly zero.
 fn zeros(tensor: &Tensor) -> Result<Vec<bool>> {
-    Ok(values(tensor)?.iter().map(|value| *value == 0.0).collect())
+    Ok(numbers(tensor)?.iter().map(|value| *value == 0.0).collect())
 }
 
 /// The weights of the nodes that have one as (out, in / groups, ...); transposed convolutions keep theirs as
@@ -165,7 +161,7 @@ fn by_output(net: &Network, nodes: &[NodeId]) -> Result<Vec<Tensor>> {
 /// Which slices of a weight along the axis `axis` are all zero.
 fn zero_rows(tensor: &Tensor, axis: usize) -> Result<Vec<bool>> {
     let first = if axis == 0 { tensor.clone() } else { tensor.transpose(0, axis)?.contiguous()? };
-    let rows = first.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2::<f64>()?; // (D, rest)
+    let rows = rows(&first.flatten_from(1)?)?; // (D, rest)
     Ok(rows.iter().map(|row| row.iter().all(|w| *w == 0.0)).collect())
 }
 

@@ -4,7 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Mode, Network, NodeId, Op};
 
 use crate::Result;
-use crate::pictures::{Gauge, Sample};
+use crate::pass::{Sample, rows};
+use crate::pictures::Gauge;
 
 /// A decision with what each pixel contributed to it.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub fn explain(net: &Network, x: &Tensor, at: NodeId) -> Result<Vec<Explained>> 
     let start = start(net);
     let tape = net.forward(x, Mode::Eval, &Keep::Backward(vec![start, at]))?;
     let (outputs, seen) = (tape.at(&net.graph, at)?, tape.at(&net.graph, start)?);
-    let logits = outputs.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let logits = rows(outputs)?;
     let classes: Vec<usize> = logits.iter().map(|row| largest(row)).collect();
     let weights = net.linear_map(&tape, &[(at, one_hot(&classes, outputs)?)], start)?;
     let one = |(row, class): (usize, usize)| {

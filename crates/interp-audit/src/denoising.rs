@@ -7,7 +7,8 @@ use interp_net::ops::banks::Wavelet;
 use interp_net::{Mode, Network};
 use rayon::prelude::*;
 
-use crate::pictures::{self, Pictures};
+use crate::pass::{BATCH, images};
+use crate::pictures::Pictures;
 use crate::shrinkage::{Edges, Planes, RULES, Rule, Shrinkage};
 use crate::zeros::Zeros;
 use crate::{AuditError, Result};
@@ -93,7 +94,7 @@ impl Denoising<'_> {
     fn samples(&self, noise: f64) -> Result<Vec<Sample>> {
         let Pictures { data, split, workers, .. } = self.pictures;
         let info = data.info();
-        let loader = Loader::new(data.clone(), *split, pictures::BATCH, *workers, Augment::default(), 0)?;
+        let loader = Loader::new(data.clone(), *split, BATCH, *workers, Augment::default(), 0)?;
         let sample = |batch: Batch| {
             let noisy = Noise::for_measuring(noise).on(&batch, info);
             let planes = |batch: &Batch| batch.images.chunks_exact(info.pixels()).map(|p| planes(p, info)).collect();
@@ -110,7 +111,7 @@ impl Denoising<'_> {
         let (mut psnr, mut codes) = (vec![], 0.0);
         let cells: usize = thresholds.iter().map(|&node| net.graph.shape(node).iter().product::<usize>()).sum();
         for sample in samples {
-            let tape = net.forward(&pictures::images(&net, &sample.batch)?, Mode::Eval, &zeros.keep())?;
+            let tape = net.forward(&images(&net, &sample.batch)?, Mode::Eval, &zeros.keep())?;
             zeros.observe(&net, &tape)?;
             let made = tape.output(&net.graph)?.to_device(&Device::Cpu)?.permute((0, 2, 3, 1))?; // (N, H, W, C)
             let made = made.to_dtype(DType::F32)?.flatten_from(1)?.to_vec2::<f32>()?;

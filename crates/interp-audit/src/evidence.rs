@@ -4,7 +4,8 @@ use candle_core::{DType, Tensor};
 use interp_net::{Network, NodeId, Role};
 
 use crate::Result;
-use crate::pictures::{Gauge, Sample};
+use crate::pass::Sample;
+use crate::pictures::Gauge;
 
 /// The mean over pictures of the share of the positive evidence for their label that lies in cells that show some of the object. Evidence
 /// is the class activation map of the label less the mean of those of all classes, in each cell; a cell shows what the

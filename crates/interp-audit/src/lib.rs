@@ -9,6 +9,7 @@ mod claims;
 mod contributions;
 mod denoising;
 mod evidence;
+mod pass;
 mod pictures;
 mod shares;
 mod shrinkage;

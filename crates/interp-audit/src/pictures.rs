@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use interp_data::{Augment, Batch, Dataset, Loader, Noise, Split};
+use interp_data::{Batch, Dataset, Noise, Split};
 use interp_net::finding::Quantity;
-use interp_net::{Keep, Mode, Network, NodeId, Tape};
+use interp_net::{Keep, Network, NodeId};
 
 use crate::Result;
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
 use crate::contributions::Gap;
 use crate::evidence::Evidence;
+use crate::pass::{Pass, Sample};
 use crate::shares::Deviation;
 use crate::zeros::Zeros;
 
@@ -36,12 +36,6 @@ impl Pictures {
             None => batch,
         }
     }
-}
-
-/// Some pictures with what the network makes of them.
-pub(crate) struct Sample<'a> {
-    pub(crate) tape: &'a Tape,
-    pub(crate) batch: &'a Batch,
 }
 
 /// What gathers a quantity's value, one sample after another.
@@ -98,30 +92,15 @@ pub(crate) fn values(
     let mut gauges: Vec<_> = wanted.iter().map(|(quantity, nodes)| gauge(net, *quantity, nodes)).collect();
     let taps: Vec<NodeId> = gauges.iter().flatten().flat_map(|gauge| gauge.taps()).collect();
     let keep = Keep::nodes(taps.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
-    let loader = Loader::new(pictures.data.clone(), pictures.split, BATCH, pictures.workers, Augment::default(), 0)?;
-    let loader = if gauges.iter().flatten().any(|gauge| gauge.needs_masks()) { loader.with_masks() } else { loader };
-    for batch in loader.in_order(None) {
-        let batch = pictures.seen(batch?);
-        let tape = net.forward(&images(net, &batch)?, Mode::Eval, &keep)?;
-        let sample = Sample { tape: &tape, batch: &batch };
-        gauges.iter_mut().flatten().try_for_each(|gauge| gauge.observe(net, &sample))?;
-    }
+    let masks = gauges.iter().flatten().any(|gauge| gauge.needs_masks());
+    Pass { masks, ..Pass::keeping(keep) }
+        .over(net, pictures, |sample| gauges.iter_mut().flatten().try_for_each(|gauge| gauge.observe(net, sample)))?;
     Ok(gauges.iter().map(|gauge| gauge.as_ref()?.value()).collect())
-}
-
-/// Pictures that go through the network at a time.
-pub(crate) const BATCH: usize = 256;
-
-/// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.
-pub(crate) fn images(net: &Network, batch: &Batch) -> Result<Tensor> {
-    let shape = net.graph.shape(0); // (C, H, W)
-    let shape = (batch.labels.len(), shape[1], shape[2], shape[0]);
-    Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
 }
 
 #[cfg(test)]
 mod tests {
-    use interp_data::Info;
+    use interp_data::{Augment, Info, Loader};
     use interp_net::finding::{Claim, Relation};
     use interp_net::{Graph, Op};
 

@@ -1,11 +1,10 @@
 //! What each module of a sum adds to decisions.
 
-use candle_core::{DType, Device, Tensor};
-use interp_data::{Augment, Loader};
-use interp_net::{Keep, Mode, Network, NodeId, Op, Tape};
+use interp_net::{Keep, Network, NodeId, Op, Tape};
 
 use crate::contributions::largest;
-use crate::pictures::{Gauge, Pictures, Sample, images};
+use crate::pass::{Pass, Sample, numbers};
+use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
 
 /// What modules add to the decisions of a network whose logits are their sum.
@@ -68,16 +67,14 @@ pub fn shares(net: &Network, pictures: &Pictures, decisions: usize) -> Result<Sh
     let names: Vec<&str> = last.inputs.iter().map(|&id| net.graph.nodes()[id].name.as_str()).collect();
     let mut table =
         Table { classes: net.graph.outputs(), parts: vec![vec![]; names.len()], labels: vec![], indices: vec![] };
-    let loader = Loader::new(pictures.data.clone(), pictures.split, 256, pictures.workers, Augment::default(), 0)?;
-    for batch in loader.in_order(None) {
-        let batch = batch?;
+    Pass::keeping(Keep::nodes(names.iter().copied())).over(net, pictures, |&Sample { tape, batch }| {
         table.labels.extend(batch.labels.iter().map(|&label| label as usize));
         table.indices.extend(&batch.indices);
-        let tape = net.forward(&images(net, &batch)?, Mode::Eval, &Keep::nodes(names.iter().copied()))?;
         for (part, &id) in table.parts.iter_mut().zip(&last.inputs) {
             part.extend(numbers(tape.at(&net.graph, id)?)?);
         }
-    }
+        Ok(())
+    })?;
     Ok(table.shares(&names, decisions))
 }
 
@@ -180,10 +177,6 @@ fn first_two(logits: &[f64]) -> [usize; 2] {
     [classes[0], classes[1]]
 }
 
-fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
-}
-
 /// How far the output is from the sum of some nodes, by running the network again without each of them.
 pub(crate) struct Deviation {
     nodes: Vec<NodeId>,
@@ -232,6 +225,7 @@ impl Gauge for Deviation {
 mod tests {
     use std::sync::Arc;
 
+    use candle_core::{Device, Tensor};
     use interp_data::{Dataset, Info, Split};
     use interp_net::Graph;
     use interp_net::finding::{Claim, Quantity, Relation};

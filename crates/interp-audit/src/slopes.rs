@@ -4,11 +4,11 @@
 //! multiplies slopes by 1, by 0, or by all of [0, 1], as the bounds of its input tell. What comes in from other branches can be any
 //! number and has no slope. So the bounds hold for every picture, up to the rounding of sums in f64; signs survive it.
 
-use candle_core::{DType, Device};
 use interp_net::finding::Quantity;
 use interp_net::ops::Curve;
 use interp_net::{Network, Node, NodeId, Op, Role};
 
+use crate::pass::numbers;
 use crate::{AuditError, Result};
 
 /// Least and largest.
@@ -121,7 +121,7 @@ fn through(net: &Network, id: NodeId, node: &Node, before: &[Option<Bounds>], co
         }
         Op::BatchNorm { eps, .. } if all_one => normed(net, id, eps, &inputs[0]),
         Op::Relu | Op::Threshold { curve: Curve::Soft, shared: false, .. } => {
-            let theta = if let Op::Relu = node.op { None } else { Some(numbers(net, id, Role::Threshold)?) };
+            let theta = if let Op::Relu = node.op { None } else { Some(of_param(net, id, Role::Threshold)?) };
             match theta.iter().flatten().all(|theta| *theta >= 0.0) {
                 true => Ok(bent(inputs.remove(0), theta.as_deref())),
                 false => Err(refused(net, id, "jumps: it has a threshold below 0")),
@@ -173,7 +173,7 @@ fn linear(weights: &[Vec<f64>], biases: &[f64], input: &Bounds) -> Result<Bounds
 
 fn normed(net: &Network, id: NodeId, eps: f64, input: &Bounds) -> Result<Bounds> {
     let [gain, shift, mean, variance] =
-        [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance].map(|role| numbers(net, id, role));
+        [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance].map(|role| of_param(net, id, role));
     let (gain, shift, mean, variance) = (gain?, shift?, mean?, variance?);
     let scale = |c: usize| gain[c] / (variance[c] + eps).sqrt();
     let value = |c: usize| plus(times(scale(c), input.values[c]), [shift[c] - scale(c) * mean[c]; 2]);
@@ -245,26 +245,22 @@ fn readers(op: &Op, inputs: usize, outputs: usize, channel: usize) -> Vec<usize>
 /// The first node behind the start whose parameters are not all numbers.
 fn not_finite(net: &Network, bounds: &[Option<Bounds>]) -> Result<Option<NodeId>> {
     for param in net.params.list().iter().filter(|param| bounds[param.node].is_some()) {
-        if values(&param.value)?.iter().any(|value| !value.is_finite()) {
+        if numbers(&param.value)?.iter().any(|value| !value.is_finite()) {
             return Ok(Some(param.node));
         }
     }
     Ok(None)
 }
 
-fn values(tensor: &candle_core::Tensor) -> Result<Vec<f64>> {
-    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
-}
-
-fn numbers(net: &Network, id: NodeId, role: Role) -> Result<Vec<f64>> {
-    net.params.find(id, role).map_or_else(|| Ok(vec![]), values)
+fn of_param(net: &Network, id: NodeId, role: Role) -> Result<Vec<f64>> {
+    net.params.find(id, role).map_or_else(|| Ok(vec![]), numbers)
 }
 
 /// The weights of a linear map, or of a convolution of one pixel, by output and input; 0 between groups.
 fn weights(net: &Network, id: NodeId) -> Result<Vec<Vec<f64>>> {
     let (inputs, outputs) = (net.graph.shape(net.graph.nodes()[id].inputs[0])[0], net.graph.shape(id)[0]);
     let groups = if let Op::Conv2d { groups, .. } = net.graph.nodes()[id].op { groups } else { 1 };
-    let (weights, width) = (numbers(net, id, Role::Weight)?, inputs / groups);
+    let (weights, width) = (of_param(net, id, Role::Weight)?, inputs / groups);
     let row = |(output, part): (usize, &[f64])| {
         let mut row = vec![0.0; inputs];
         let first = output * groups / outputs * width;
@@ -275,13 +271,13 @@ fn weights(net: &Network, id: NodeId) -> Result<Vec<Vec<f64>>> {
 }
 
 fn biases(net: &Network, id: NodeId) -> Result<Vec<f64>> {
-    let found = numbers(net, id, Role::Bias)?;
+    let found = of_param(net, id, Role::Bias)?;
     Ok(if found.is_empty() { vec![0.0; net.graph.shape(id)[0]] } else { found })
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Tensor;
+    use candle_core::{Device, Tensor};
     use interp_net::Graph;
     use interp_net::finding::Indices;
 

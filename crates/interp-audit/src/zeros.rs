@@ -4,7 +4,8 @@ use candle_core::DType;
 use interp_net::{Keep, Network, NodeId, Tape};
 
 use crate::Result;
-use crate::pictures::{Gauge, Sample};
+use crate::pass::Sample;
+use crate::pictures::Gauge;
 
 /// Counts the activations that are exactly zero, of every activation function, over the passes that it is shown.
 #[derive(Clone, Debug)]

@@ -1,0 +1,76 @@
+//! A pass of a network over pictures.
+
+use candle_core::{DType, Device, Tensor};
+use interp_data::{Augment, Batch, Loader};
+use interp_net::{Keep, Mode, Network, NodeId, Tape};
+
+use crate::{Pictures, Result};
+
+/// Pictures that go through the network at a time.
+pub(crate) const BATCH: usize = 256;
+
+/// Some pictures with what the network makes of them.
+pub(crate) struct Sample<'a> {
+    pub(crate) tape: &'a Tape,
+    pub(crate) batch: &'a Batch,
+}
+
+/// How pictures go through a network, in evaluation.
+pub(crate) struct Pass {
+    /// What is kept of it.
+    pub(crate) keep: Keep,
+    /// The last node to run, where it is not the output.
+    pub(crate) end: Option<NodeId>,
+    /// Pictures at a time.
+    pub(crate) batch: usize,
+    /// So many pictures at even distances, where not all.
+    pub(crate) limit: Option<usize>,
+    /// Whether batches have the masks of objects.
+    pub(crate) masks: bool,
+}
+
+impl Pass {
+    /// Over all pictures, to the output.
+    pub(crate) fn keeping(keep: Keep) -> Self {
+        Self { keep, end: None, batch: BATCH, limit: None, masks: false }
+    }
+
+    /// Shows `visit` one batch after another.
+    ///
+    /// # Errors
+    /// If pictures cannot be had or do not fit the network, and where `visit` fails.
+    pub(crate) fn over(
+        &self,
+        net: &Network,
+        pictures: &Pictures,
+        mut visit: impl FnMut(&Sample<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Pictures { data, split, workers, .. } = pictures;
+        let loader = Loader::new(data.clone(), *split, self.batch, *workers, Augment::default(), 0)?;
+        let loader = if self.masks { loader.with_masks() } else { loader };
+        let end = self.end.unwrap_or(net.graph.output());
+        for batch in loader.in_order(self.limit) {
+            let batch = pictures.seen(batch?);
+            let tape = net.run_to(&images(net, &batch)?, end, Mode::Eval, &self.keep)?;
+            visit(&Sample { tape: &tape, batch: &batch })?;
+        }
+        Ok(())
+    }
+}
+
+/// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.
+pub(crate) fn images(net: &Network, batch: &Batch) -> Result<Tensor> {
+    let shape = net.graph.shape(0); // (C, H, W)
+    let shape = (batch.labels.len(), shape[1], shape[2], shape[0]);
+    Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
+}
+
+/// The numbers of a tensor, in f64.
+pub(crate) fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// The rows of a matrix, in f64.
+pub(crate) fn rows(tensor: &Tensor) -> Result<Vec<Vec<f64>>> {
+    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec2()?)
+}
