@@ -37,8 +37,9 @@ fn contributions_of_pixels_add_up_to_logits_and_are_shown() {
     assert_eq!(pictures.iter().map(|p| p["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 8, 16, 24, 32]);
     let html = fs::read_to_string(folder.path().join("page.html")).unwrap();
     assert!(html.contains("Picture 32") && html.contains("What pixels contribute"));
-    let (_, said) = audit(folder.path(), &["contributions", "run", "--count", "2"]);
+    let (_, said, stderr) = run(program("interp-audit", folder.path()).args(["contributions", "run", "--count", "2"]));
     assert!(said.contains("taken for") && said.contains("largest gap"), "{said}");
+    assert!(!stderr.contains("warning"), "{stderr}");
 }
 
 /// The logits of a network with biases are not made of its pixels alone: the command says so.
@@ -48,6 +49,11 @@ fn what_is_added_to_logits_is_told_as_gap_and_a_channel_can_be_taken_away() {
     let (_, said) = audit(folder.path(), &["contributions", "run", "--count", "3", "--json"]);
     let found: Value = serde_json::from_str(&said).unwrap();
     assert!(found["largest_gap"].as_f64().unwrap() > 1e-3, "{said}");
+    let page = ["contributions", "run", "--count", "3", "--page", "page.html"];
+    let (status, _, stderr) = run(program("interp-audit", folder.path()).args(page));
+    let warning = "is no linear map of its input";
+    assert!(status == 0 && stderr.contains(warning) && stderr.contains("page: page.html"), "{stderr}");
+    assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().contains(warning));
     let (_, said) = audit(folder.path(), &["ablate", "run", "--node", "saliency", "--json"]);
     let found: Value = serde_json::from_str(&said).unwrap();
     assert!(found["count"] == 40 && found["node"] == "saliency", "{said}");

@@ -351,9 +351,19 @@ pub fn schema(catalog: &Catalog) -> serde_json::Value {
         };
         serde_json::json!({ "oneOf": entries.into_iter().map(one).collect::<Vec<_>>() })
     };
-    let strings = serde_json::json!({ "type": "array", "items": { "type": "string" } });
     let nothing = serde_json::json!({});
-    let shared = serde_json::json!({ "name": { "type": "string" }, "nodes": strings });
+    let shared = serde_json::json!({
+        "name": {
+            "type": "string",
+            "description": "What phases call it by; where it is not given, its kind.",
+        },
+        "nodes": {
+            "type": "array",
+            "items": { "type": "string" },
+            "description": "Names of the layers that it acts on, `*` standing for anything: `interp-train RECIPE --dry-run` lists \
+                            them. Of what matches, those count that the prior can act on.",
+        },
+    });
     let data = kinds(catalog.data.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing.clone());
     let model = kinds(catalog.models.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing);
     let prior = kinds(catalog.priors.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), shared);

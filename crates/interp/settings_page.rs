@@ -12,7 +12,8 @@ pub fn page(catalog: &Catalog) -> String {
     let schema = recipe::schema(catalog);
     let mut page = Page::default();
     page.add("# What a recipe can say\n\nWritten by `interp-train schema --markdown`: every section and key, with its default. \
-              Keys without one are required, or do nothing where they are not given.");
+              Keys without one are required, or do nothing where they are not given. \
+              What is in braces is a table: `{ adamw = {} }` is AdamW with its defaults.");
     let (sections, plain): (Vec<_>, Vec<_>) =
         members(&schema["properties"]).partition(|(_, value)| reference(value).is_some() || kinds(value).is_some());
     page.add("## At the top");
@@ -71,14 +72,15 @@ impl Page {
         self.settings(&shared.map(|(key, value)| (key.clone(), value.clone())).collect());
         for kind in kinds {
             self.add(&format!("### {name}: `{}`", kind["properties"]["kind"]["const"].as_str().unwrap_or_default()));
-            self.definition(kind);
+            self.add(kind["description"].as_str().unwrap_or_default());
+            let own = members(&kind["properties"]).filter(|(key, _)| !SHARED.contains(&key.as_str()));
+            self.settings(&own.map(|(key, value)| (key.clone(), value.clone())).collect());
         }
     }
 
     fn definition(&mut self, definition: &Value) {
         self.add(definition["description"].as_str().unwrap_or_default());
-        let own = members(&definition["properties"]).filter(|(key, _)| !SHARED.contains(&key.as_str()));
-        self.settings(&own.map(|(key, value)| (key.clone(), value.clone())).collect());
+        self.settings(&members(&definition["properties"]).map(|(key, value)| (key.clone(), value.clone())).collect());
         let variants = definition["oneOf"].as_array().into_iter().flatten();
         let lines: Vec<String> = variants.map(variant).collect();
         self.add(&lines.join("\n"));
@@ -103,8 +105,9 @@ fn variant(value: &Value) -> String {
     let text = folded(value["description"].as_str().unwrap_or_default());
     match &value["const"] {
         Value::Null => {
-            let keys = members(&value["properties"]).map(|(key, value)| format!("`{key}`, {}", kind_of(value)));
-            format!("- {}: {text}", keys.collect::<Vec<_>>().join("; "))
+            let key = members(&value["properties"]).next();
+            let (key, inner) = key.map_or(("", String::new()), |(key, value)| (key.as_str(), kind_of(value)));
+            format!("- `{{ {key} = {{ ... }} }}`, {inner}: {text}")
         }
         name => format!("- `{name}`: {text}"),
     }

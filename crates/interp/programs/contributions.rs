@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
+use crate::progress::tell;
 use crate::{Catalog, Result};
 
 /// What pixels contribute to decisions: to the largest logit of each picture, and what they leave unexplained
@@ -52,8 +53,24 @@ impl Contributions {
         }
         if let Some(page) = &self.page {
             files::write_atomically(page, html(&document(&cases, &info)?)?.as_bytes())?;
+            tell(&format!("page: {}", page.display()));
+        }
+        if let Some(warning) = Self::warn(&cases) {
+            tell(&format!("warning: {warning}"));
         }
         self.tell(&path, &cases, &info)
+    }
+
+    /// Says where contributions are not all that there is.
+    fn warn(cases: &[Case]) -> Option<String> {
+        let least = cases.iter().map(explained).fold(1.0, lesser);
+        (least.is_nan() || least < FAITHFUL).then(|| {
+            format!(
+                "what pixels contribute explains as little as {:.0} % of a logit: this network is no linear map of its input, and these \
+                 pictures do not explain its decisions",
+                100.0 * least.max(0.0)
+            )
+        })
     }
 
     fn tell(&self, checkpoint: &std::path::Path, cases: &[Case], info: &Info) -> Result<Ending> {
@@ -83,6 +100,19 @@ impl Contributions {
         print(&format!("largest gap: {:.1e}", largest_gap(cases)))?;
         Ok(Ending::Fine)
     }
+}
+
+/// The share of a logit that contributions must explain.
+const FAITHFUL: f64 = 0.99;
+
+/// The share of the logit that pixels contribute: 1 less the gap as a share of the logit.
+fn explained(case: &Case) -> f64 {
+    1.0 - (case.gap / case.explained.logit.abs().max(1e-3)).abs()
+}
+
+/// The smaller one; what is not a number stays so.
+fn lesser(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a < b { a } else { b }
 }
 
 fn largest_gap(cases: &[Case]) -> f64 {
@@ -137,7 +167,7 @@ fn document(cases: &[Case], info: &Info) -> Result<Page> {
         title: format!("Contributions of pixels on {}", info.name),
         lead: "The gap is the difference between a logit and the sum of all contributions: what no pixel contributed."
             .into(),
-        warnings: vec![],
+        warnings: Contributions::warn(cases).into_iter().collect(),
         facts: vec![("Pictures".into(), cases.len().to_string())],
         claims: vec![],
         findings: vec![finding],

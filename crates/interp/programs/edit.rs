@@ -92,16 +92,16 @@ impl Edit {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let which = Which::of(self.checkpoint.clone(), None);
         let (path, file) = which.read()?;
-        let target = self.target(&path)?;
         let Some(mut meta) = file.meta.clone() else {
             let problem = "a file of others: only files of ours say enough to be changed".into();
             return Err(Error::Folder { path, problem });
         };
-        let mut loaded = which.network(path, file, [32, 32])?;
+        let mut loaded = which.network(path.clone(), file, [32, 32])?;
         let before = thresholds_of(&loaded.network)?;
         if before.is_empty() {
             return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no thresholds".into() });
         }
+        let target = self.target(&path)?;
         self.change(&mut loaded, catalog)?;
         meta.edits.push(self.words());
         Checkpoint::write(&target, &loaded.network.params, &meta)?;
