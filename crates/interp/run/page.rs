@@ -233,26 +233,43 @@ fn curves(plan: &Plan, summary: &Summary, events: &[Value]) -> Finding {
     }
 }
 
-/// The layer table, with the share of weights that are zero.
+/// What `interp-train compact` would leave, in words; nothing where it would cut nothing.
+fn left(network: &Network, small: &Network) -> String {
+    if small.graph == network.graph {
+        return String::new();
+    }
+    let share = |of: fn(&Network) -> usize| percent(of(small) as f64 / of(network).max(1) as f64);
+    let (parameters, multiply_adds) = (share(Network::parameters), share(Network::multiply_adds));
+    format!(
+        " Cut out by `interp-train compact`, channels without effect would leave {parameters} of the parameters and {multiply_adds} of \
+         the multiply-adds."
+    )
+}
+
+/// The layer table, with the shares of weights, or gains of batch norms, that are zero and of channels that can be cut out.
 fn layers(network: &Network) -> Result<Finding> {
+    let small = network.compact()?.network;
     let mut table = vec![];
     for (id, row) in rows(network).into_iter().enumerate().filter(|(_, row)| row.parameters > 0) {
-        let zeros = match network.params.find(id, Role::Weight) {
-            Some(weight) => {
-                let values = weight.flatten_all()?.to_vec1::<f32>()?;
+        let own = network.params.find(id, Role::Weight).or_else(|| network.params.find(id, Role::Gain));
+        let zeros = match own {
+            Some(values) => {
+                let values = values.flatten_all()?.to_vec1::<f32>()?;
                 percent(values.iter().filter(|w| **w == 0.0).count() as f64 / values.len().max(1) as f64)
             }
             None => "–".into(),
         };
         let shape = row.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ");
         let field = row.field.map_or("varies".into(), |[rows, columns]| format!("{rows} × {columns}"));
-        table.push(vec![row.name, row.op, shape, row.parameters.to_string(), zeros, field]);
+        let cut = row.shape[0].saturating_sub(small.graph.shape(id)[0]).to_string();
+        table.push(vec![row.name, row.op, shape, row.parameters.to_string(), zeros, cut, field]);
     }
     let figure = Figure::Table {
         title: "Layers with parameters".into(),
-        caption: "Output without the batch; zeros are exact; the receptive field is before clipping to the picture."
+        caption: "Output without the batch; zeros are exact, of a batch norm those of its gains; channels can be cut out where they \
+                  change no output; the receptive field is before clipping to the picture."
             .into(),
-        columns: ["layer", "operation", "output", "parameters", "weights zero", "receptive field"]
+        columns: ["layer", "operation", "output", "parameters", "weights zero", "channels to cut", "receptive field"]
             .map(str::to_owned)
             .to_vec(),
         rows: table,
@@ -260,8 +277,41 @@ fn layers(network: &Network) -> Result<Finding> {
     Ok(Finding {
         name: "layers".into(),
         title: "Layers".into(),
-        statement: "What the network is made of, measured on the saved file.".into(),
+        statement: format!("What the network is made of, measured on the saved file.{}", left(network, &small)),
         numbers: vec![],
         figures: vec![figure],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+    use interp_net::zoo::{Architecture, Vgg};
+
+    use super::*;
+
+    // Two of eight channels of the first layer have a gain of 0 and a shift below it, which a ReLU takes away.
+    #[test]
+    fn layers_say_which_channels_can_be_cut() {
+        let graph = Vgg { depth: 8, width: 0.125, ..Vgg::default() }.graph([3, 32, 32], 10).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let whole = layers(&net).unwrap();
+        assert!(!whole.statement.contains("compact"), "{}", whole.statement);
+        for (role, value) in [(Role::Gain, 0.0), (Role::Shift, -0.1)] {
+            let position = net.params.position(net.graph.id("features.1").unwrap(), role).unwrap();
+            let mut values = net.params.list()[position].value.to_vec1::<f32>().unwrap();
+            values[1..3].fill(value);
+            net.params.set(position, Tensor::new(values, &Device::Cpu).unwrap()).unwrap();
+        }
+        let found = layers(&net).unwrap();
+        let [Figure::Table { rows, .. }] = found.figures.as_slice() else { panic!("{:?}", found.figures) };
+        let cells = |name: &str| {
+            let row = rows.iter().find(|row| row[0] == name).unwrap();
+            [row[4].clone(), row[5].clone()]
+        };
+        assert_eq!(cells("features.0"), ["0.00 %", "2"]);
+        assert_eq!(cells("features.1"), ["25.00 %", "2"]);
+        assert_eq!(cells("features.4"), ["0.00 %", "0"]);
+        assert!(found.statement.contains("compact"), "{}", found.statement);
+    }
 }
