@@ -365,6 +365,26 @@ fn a_folder_with_a_broken_picture_names_it() {
     assert!(!folder.path().join("run").exists(), "nothing is begun with data that cannot be read");
 }
 
+/// Where nothing is to train on, all is measured.
+#[test]
+fn a_folder_for_measuring_is_measured_whole() {
+    let folder = folder(&on_pictures());
+    write_pictures(folder.path(), &[("cat", 20), ("dog", 20)]);
+    let (status, _, stderr) =
+        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--set", "twin=false"]));
+    assert_eq!(status, 0, "{stderr}");
+    for class in ["cat", "dog"] {
+        let at = folder.path().join("held/test").join(class);
+        fs::create_dir_all(&at).unwrap();
+        for name in ["0.png", "1.png", "2.png"] {
+            fs::copy(folder.path().join("pictures").join(class).join(name), at.join(name)).unwrap();
+        }
+    }
+    let (status, stdout, stderr) =
+        run(program("interp-train", folder.path()).args(["eval", "run", "--data", "folder:held"]));
+    assert!(status == 0 && stdout.contains(" of 6)"), "{stdout}{stderr}");
+}
+
 #[test]
 fn own_pictures_are_classified() {
     let folder = finished();

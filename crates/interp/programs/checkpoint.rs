@@ -125,6 +125,9 @@ pub(super) fn open_for(
                 None => recipe.data.object,
             };
             let data = open(source.as_ref(), recipe.data.kind, screen)?;
+            if path.is_some() && data.len(Split::Train) == 0 {
+                return Ok(data); // All of it is for measuring.
+            }
             Ok(Divided::new(data, &recipe.common.split)?.examining())
         }
         (_, Some(spec)) => open_data(spec, catalog, screen),

@@ -124,16 +124,18 @@ impl Folder {
     }
 }
 
-/// The classes of train in order: by name, or by number where a table has only numbers.
+/// The classes of train, or of all where nothing is in train and so all is for measuring, in order: by name, or by number where a table
+/// has only numbers.
 fn classes(root: &Path, found: &[Found], table: bool) -> Result<Vec<String>> {
-    let train = found.iter().filter(|found| found.split == Split::Train);
-    let names: BTreeSet<&str> = train.map(|found| found.class.as_str()).collect();
+    let trains = found.iter().any(|found| found.split == Split::Train);
+    let counted = found.iter().filter(|found| found.split == Split::Train || !trains);
+    let names: BTreeSet<&str> = counted.map(|found| found.class.as_str()).collect();
     let mut classes: Vec<String> = names.iter().map(|&name| name.into()).collect();
     if table && names.iter().all(|name| name.parse::<u64>().is_ok()) {
         classes.sort_by_key(|name| name.parse::<u64>().ok());
     }
     if classes.is_empty() {
-        return Err(DataError::format(root, "there are no pictures to train on"));
+        return Err(DataError::format(root, "there are no pictures"));
     }
     match found.iter().find(|found| !names.contains(found.class.as_str())) {
         Some(found) => {

@@ -71,6 +71,16 @@ fn explicit_split_folders_are_kept() {
     assert_eq!(lengths, [3, 3, 2]);
 }
 
+/// A folder for measuring alone.
+#[test]
+fn without_train_all_classes_count() {
+    let root = folder(|root| two_classes(&root.join("test")));
+    let dataset = open(&settings(root.path())).unwrap();
+    let lengths = [Split::Train, Split::Validation, Split::Test].map(|split| dataset.len(split));
+    assert_eq!((lengths[0], lengths[1], dataset.info().classes.len()), (0, 0, 2));
+    assert!(lengths[2] > 0);
+}
+
 #[test]
 fn a_class_unknown_to_train_is_refused() {
     let root = folder(|root| {
@@ -243,7 +253,7 @@ fn tables_that_are_wrong_say_where() {
         ("file,label\n", "path and label must be among them"),
         ("path,label\ncat/2.png,a,b\n", "line: 2"),
         ("path,label\n\u{0}\u{fffd}\n", "line: 2"),
-        ("path,label\n", "no pictures to train on"),
+        ("path,label\n", "there are no pictures"),
         ("", "path and label must be among them"),
     ];
     for (csv, expected) in cases {
