@@ -236,13 +236,12 @@ mod tests {
 
     #[test]
     fn a_row_says_what_was_changed_and_not_where_data_lies() {
-        let of = |set: &str| changed(set);
         for where_only in ["data.kind=mnist", "data.path=/a/b", r#"data={kind="mnist",path="/a/b"}"#] {
-            assert_eq!(of(where_only), None);
+            assert_eq!(changed(where_only), None);
         }
         let expected = "data={train=100,pad=2}";
-        assert_eq!(of(r#"data={kind="concepts",train=100,path="/a/b",pad=2}"#).as_deref(), Some(expected));
-        assert_eq!(of("train.batch=32").as_deref(), Some("train.batch=32"));
+        assert_eq!(changed(r#"data={kind="concepts",train=100,path="/a/b",pad=2}"#).as_deref(), Some(expected));
+        assert_eq!(changed("train.batch=32").as_deref(), Some("train.batch=32"));
     }
 
     fn row(name: &str, holds: usize) -> Row {

@@ -66,9 +66,9 @@ impl Contributions {
         let least = cases.iter().map(explained).fold(1.0, lesser);
         (least.is_nan() || least < FAITHFUL).then(|| {
             format!(
-                "what pixels contribute explains as little as {:.0} % of a logit: this network is no linear map of its input, and these \
-                 pictures do not explain its decisions",
-                100.0 * least.max(0.0)
+                "what pixels contribute is up to {:.1e} beside the logit: this network is no linear map of its input, and these pictures \
+                 do not explain its decisions",
+                largest_gap(cases)
             )
         })
     }
