@@ -44,6 +44,18 @@ fn activations_become_zero_and_channels_uncorrelated() {
     assert!(correlation_after <= 0.5 * correlation_before, "{correlation_before}, {correlation_after}");
 }
 
+/// At every eighth step filters are turned, however many batches make up a step: here eight, so that of three steps the first alone does.
+#[test]
+fn filters_are_turned_by_steps_and_not_by_batches() {
+    let net = network(false);
+    let phase = vec![phase(3, 1e-6)]; // What the loss does is next to nothing.
+    let settings = Train { batch: 5, accumulate: 8, optimizer: plain(), phase, ..Train::default() };
+    let apart = [steering(&net, "apart", Decorrelated { target: 0.01 }, "conv")];
+    let (path, _) = train(&settings, network(false), &apart);
+    let turned: Vec<f64> = path.windows(2).map(|pair| norm(&moved(&pair[0], &pair[1]))).collect();
+    assert!(turned.len() == 3 && turned[0] > 1e-3 && turned[1..].iter().all(|step| *step < 1e-4), "{turned:?}");
+}
+
 /// Of rows, the mean over pairs.
 fn mean_squared_correlation(channels: &[Vec<f32>]) -> f64 {
     let centered = |channel: &Vec<f32>| {
