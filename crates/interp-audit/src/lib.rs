@@ -9,8 +9,10 @@ mod claims;
 mod contributions;
 mod denoising;
 mod evidence;
+mod memory;
 mod pass;
 mod pictures;
+pub mod saliency;
 mod shares;
 mod shrinkage;
 mod slopes;
@@ -21,6 +23,7 @@ pub use choose::{Choice, chosen_thresholds};
 pub use claims::{measure, quantity};
 pub use contributions::{Explained, explain};
 pub use denoising::Denoising;
+pub use memory::Memory;
 pub use pictures::Pictures;
 pub use shares::{Decision, Share, Shares, shares};
 pub use shrinkage::{Planes, RULES, Rule, Shrinkage, bayes_threshold, deviation, sure, sure_threshold, universal};
@@ -65,6 +68,12 @@ pub enum AuditError {
     /// A network that is no sum of modules.
     #[error("the output `{0}` is no sum: only the shares of what is added can be told")]
     NoSum(String),
+    /// A network whose last layer sees no means of maps.
+    #[error("the last layer reads no means of maps, so that its weights tell nothing of places: take grad_cam")]
+    NoEvidenceMaps,
+    /// A node that outputs do not depend on.
+    #[error("the output does not depend on `{0}`")]
+    Independent(String),
     /// A claim about a node that cannot be measured there.
     #[error("the claim \"{claim}\" cannot be measured: {problem}")]
     Claim {

@@ -49,16 +49,28 @@ impl Grads {
     }
 }
 
+/// What goes back through nodes where that is not the gradient.
+#[derive(Clone, Copy)]
+pub(crate) enum Rules<'a> {
+    /// The gradient.
+    Gradient,
+    /// The cosines of B-cos convolutions, and gates, are held as they are.
+    Held,
+    /// What is negative ends at activations.
+    Guided,
+    /// What is not linear is the line through its values in two passes, of which this is the other.
+    Rescaled(&'a Tape),
+}
+
 /// State of a sweep.
-struct Sweep<'a> {
-    network: &'a Network,
-    tape: &'a Tape,
+pub(crate) struct Sweep<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) tape: &'a Tape,
     /// Nodes at or below which something is wanted.
-    needed: Vec<bool>,
+    pub(crate) needed: Vec<bool>,
     /// Parameters wanted.
     wanted: Vec<bool>,
-    /// Whether the cosines of B-cos convolutions, and gates, are held as they are.
-    held: bool,
+    rules: Rules<'a>,
     grads: Grads,
 }
 
@@ -69,7 +81,7 @@ impl Network {
     /// # Errors
     /// If an activation is needed that was not kept, or a seed has not the shape of its activation.
     pub fn backward(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], want: &Want) -> Result<Grads> {
-        self.sweep_back(tape, seeds, want, false)
+        self.sweep_back(tape, seeds, want, Rules::Gradient)
     }
 
     /// The linear map that a pass in evaluation was, from the activation of the node `at` to the sum over seeds of `<seed,
@@ -82,7 +94,28 @@ impl Network {
     /// # Errors
     /// As [`Network::backward`], and if no seed depends on `at`.
     pub fn linear_map(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], at: NodeId) -> Result<Tensor> {
-        let grads = self.sweep_back(tape, seeds, &Want { nodes: vec![at], params: vec![] }, true)?;
+        self.swept_to(at, tape, seeds, Rules::Held)
+    }
+
+    /// Guided backpropagation: the gradient of the sum over seeds of `<seed, activation>` with respect to the activation of the node
+    /// `at`, of which activations (ReLUs, thresholds, winners) let through what is positive alone (Springenberg et al. 2015, arXiv
+    /// 1412.6806, section 3.4). Of the shape of the activation of `at`.
+    ///
+    /// # Errors
+    /// As [`Network::linear_map`].
+    pub fn guided_gradient(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], at: NodeId) -> Result<Tensor> {
+        self.swept_to(at, tape, seeds, Rules::Guided)
+    }
+
+    /// What comes back to the node `at`.
+    pub(crate) fn swept_to(
+        &self,
+        at: NodeId,
+        tape: &Tape,
+        seeds: &[(NodeId, Tensor)],
+        rules: Rules<'_>,
+    ) -> Result<Tensor> {
+        let grads = self.sweep_back(tape, seeds, &Want { nodes: vec![at], params: vec![] }, rules)?;
         let none = || NetError::Graph {
             node: self.graph.nodes()[at].name.clone(),
             problem: "nothing that is asked for depends on it".into(),
@@ -90,7 +123,7 @@ impl Network {
         grads.node(at).cloned().ok_or_else(none)
     }
 
-    fn sweep_back(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], want: &Want, held: bool) -> Result<Grads> {
+    fn sweep_back(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], want: &Want, rules: Rules<'_>) -> Result<Grads> {
         let nodes = self.graph.nodes();
         let mut wanted = vec![false; self.params.list().len()];
         want.params.iter().for_each(|&position| wanted[position] = true);
@@ -103,7 +136,7 @@ impl Network {
             needed[id] |= node.inputs.iter().any(|&input| needed[input]);
         }
         let grads = Grads { nodes: vec![None; nodes.len()], params: vec![None; wanted.len()] };
-        let mut sweep = Sweep { network: self, tape, needed, wanted, held, grads };
+        let mut sweep = Sweep { network: self, tape, needed, wanted, rules, grads };
         for (id, seed) in seeds {
             sweep.flow(*id, seed.clone())?;
         }
@@ -116,7 +149,7 @@ impl Network {
 
 impl Sweep<'_> {
     /// Adds to the gradient at a node, if anything at or below it is wanted.
-    fn flow(&mut self, id: NodeId, grad: Tensor) -> Result<()> {
+    pub(crate) fn flow(&mut self, id: NodeId, grad: Tensor) -> Result<()> {
         if self.needed[id] {
             let sum = match self.grads.nodes[id].take() {
                 Some(have) => self.network.named(id, ops::add(&have, &grad))?,
@@ -129,11 +162,16 @@ impl Sweep<'_> {
 
     /// Sends the gradient at a node to its inputs and parameters; forgets it unless it is to be kept.
     fn step(&mut self, id: NodeId, wanted: &[NodeId]) -> Result<()> {
-        let Some(grad) = self.grads.nodes[id].take() else { return Ok(()) };
+        let Some(mut grad) = self.grads.nodes[id].take() else { return Ok(()) };
         if wanted.contains(&id) {
             self.grads.nodes[id] = Some(grad.clone());
         }
         let node = &self.network.graph.nodes()[id];
+        match self.rules {
+            Rules::Guided if node.op.is_activation() => grad = self.network.named(id, ops::relu(&grad))?,
+            Rules::Rescaled(other) if id > 0 && !node.op.is_affine() => return self.rescaled(id, &grad, other),
+            _ => {}
+        }
         let _span = tracing::trace_span!("backward", node = node.name.as_str()).entered();
         // Through nodes that ran as one at once, unless a gradient between them is asked for. An activation between them
         // may have been put there by someone: then what follows goes by it.
@@ -195,7 +233,7 @@ impl Sweep<'_> {
         let (x, gate) = (self.tape.at(&network.graph, inputs[0])?, self.tape.at(&network.graph, inputs[1])?);
         let found = network.named(id, ops::gated_backward(x, gate, channel, grad))?;
         self.flow(inputs[0], found.input)?;
-        if self.held { Ok(()) } else { self.flow(inputs[1], found.gate) }
+        if matches!(self.rules, Rules::Held) { Ok(()) } else { self.flow(inputs[1], found.gate) }
     }
 
     /// Operations without parameters, with one input.
@@ -283,7 +321,7 @@ impl Sweep<'_> {
         let input = network.graph.nodes()[id].inputs[0];
         let (x, y) = (self.tape.at(&network.graph, input)?, self.tape.at(&network.graph, id)?);
         let weight = network.params.get(id, Role::Weight)?;
-        if self.held {
+        if matches!(self.rules, Rules::Held) {
             let below = ops::bcos_conv2d_held_backward(x, weight, y, grad, bcos);
             return self.flow(input, network.named(id, below)?);
         }

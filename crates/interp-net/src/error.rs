@@ -45,6 +45,16 @@ pub enum NetError {
         /// The first node whose cells do not read alike, itself or one before it.
         by: String,
     },
+    /// A way back through a network that an operation does not have.
+    #[error("{method} has no rule for `{node}`, {op}")]
+    NoRule {
+        /// What is computed.
+        method: &'static str,
+        /// The node.
+        node: String,
+        /// What it computes.
+        op: String,
+    },
     /// A setting of an architecture that makes no network.
     #[error(transparent)]
     Setting(#[from] interp_finding::Unfit),

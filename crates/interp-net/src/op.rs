@@ -272,6 +272,38 @@ impl Op {
         matches!(self, Self::Relu | Self::Threshold { .. } | Self::KWinners { .. })
     }
 
+    /// Whether it is an affine map of its inputs, in evaluation.
+    pub(crate) fn is_affine(&self) -> bool {
+        match self {
+            Self::Input { .. }
+            | Self::Conv2d { .. }
+            | Self::ConvTranspose2d { .. }
+            | Self::BatchNorm { .. }
+            | Self::UncenteredNorm { .. }
+            | Self::OnOff
+            | Self::Complement
+            | Self::Mirror { .. }
+            | Self::AvgPool { .. }
+            | Self::AdaptiveAvgPool { .. }
+            | Self::GlobalAvgPool
+            | Self::UpsampleNearest { .. }
+            | Self::UpsampleBilinear { .. }
+            | Self::Linear { .. }
+            | Self::Add
+            | Self::Concat
+            | Self::PadShortcut { .. } => true,
+            Self::BCosConv2d { .. }
+            | Self::Relu
+            | Self::Threshold { .. }
+            | Self::KWinners { .. }
+            | Self::MaxPool { .. }
+            | Self::Describe { .. }
+            | Self::Saliency
+            | Self::Route { .. }
+            | Self::Gated { .. } => false,
+        }
+    }
+
     /// What a norm adds to the variance; 0 for other operations.
     pub(crate) fn eps(&self) -> f64 {
         match self {

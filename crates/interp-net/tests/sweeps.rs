@@ -2,104 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod networks;
+
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Want};
 
-/// The operations of classifiers, with two branches that join twice.
-fn branched() -> Network {
-    let mut graph = Graph::new(2, 9, 8).unwrap();
-    graph.then("both", Op::OnOff).unwrap();
-    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
-    graph.then("bn1", Op::batch_norm()).unwrap();
-    let stem = graph.then("relu1", Op::Relu).unwrap();
-    graph.then("pool", Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [1; 2] }).unwrap();
-    let grouped = Op::Conv2d {
-        out_channels: 6,
-        kernel: [3, 1],
-        stride: [1; 2],
-        padding: [1, 0],
-        dilation: [1; 2],
-        groups: 2,
-        bias: false,
-    };
-    graph.then("grouped", grouped).unwrap();
-    let branch = graph.then("bn2", Op::batch_norm()).unwrap();
-    let beside = graph.add("beside", Op::PadShortcut { out_channels: 6, stride: 2, before: Some(2) }, &[stem]).unwrap();
-    let sum = graph.add("sum", Op::Add, &[branch, beside, branch]).unwrap();
-    graph.add("joined", Op::Concat, &[beside, sum]).unwrap();
-    graph.then("avg", Op::AvgPool { kernel: [2; 2], stride: [1; 2], padding: [1; 2] }).unwrap();
-    let mean = graph.then("mean", Op::GlobalAvgPool).unwrap();
-    graph.add("twice", Op::Concat, &[mean, mean]).unwrap();
-    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
-    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
-}
-
-/// The operations of decoders: down to a few cells and up again by three ways, which are added to what was before.
-fn decoder() -> Network {
-    let up = |out_channels: usize, kernel: [usize; 2], stride: [usize; 2], groups: usize, bias: bool| {
-        let (padding, output_padding, dilation) = ([1, 0], [0, 1], [1, 2]);
-        Op::ConvTranspose2d { out_channels, kernel, stride, padding, output_padding, dilation, groups, bias }
-    };
-    let mut graph = Graph::new(2, 9, 8).unwrap();
-    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
-    graph.then("around", Op::Mirror { border: 3 }).unwrap();
-    graph.then("few", Op::AdaptiveAvgPool { size: [4, 3] }).unwrap();
-    graph.then("bn1", Op::batch_norm()).unwrap();
-    let code = graph.then("shrink", Op::soft_threshold(0.2)).unwrap();
-    let nearest = graph.then("nearest", Op::UpsampleNearest { size: [9, 8] }).unwrap();
-    let edges = graph.add("edges", Op::UpsampleBilinear { size: [9, 8], align_corners: false }, &[code]).unwrap();
-    let spread = graph.add("spread", up(4, [3, 2], [2, 2], 2, true), &[code]).unwrap();
-    let corners = graph.then("corners", Op::UpsampleBilinear { size: [9, 8], align_corners: true }).unwrap();
-    graph.add("sum", Op::Add, &[nearest, edges, corners, 1]).unwrap();
-    graph.then("winners", Op::KWinners { count: 2 }).unwrap();
-    graph.then("all", up(3, [2, 2], [1, 2], 1, false)).unwrap();
-    graph.then("mean", Op::GlobalAvgPool).unwrap();
-    graph.then("shrink features", Op::soft_threshold(0.01)).unwrap();
-    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
-    assert_eq!(graph.shape(spread), [4, 7, 8]);
-    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
-}
-
-/// The operations of networks that are linear maps.
-fn linear_for_each_picture() -> Network {
-    let mut graph = Graph::new(2, 9, 8).unwrap();
-    graph.then("both", Op::Complement).unwrap();
-    graph.then("conv1", Op::bcos(4, 3, 1, 1, 2.0)).unwrap();
-    graph.then("bn1", Op::uncentered_norm()).unwrap();
-    graph.then("conv2", Op::bcos(6, 3, 2, 1, 1.5)).unwrap();
-    graph.then("bn2", Op::uncentered_norm()).unwrap();
-    graph.then("head", Op::bcos(3, 1, 1, 0, 2.0)).unwrap();
-    graph.then("mean", Op::GlobalAvgPool).unwrap();
-    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
-}
-
-/// The operations of mixtures: of three gates two are open, for maps and for a vector.
-fn mixed() -> Network {
-    let mut graph = Graph::new(2, 9, 8).unwrap();
-    let map = graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
-    graph.then("mean", Op::GlobalAvgPool).unwrap();
-    graph.then("gate", Op::Linear { out_features: 3, bias: true }).unwrap();
-    let choice = graph.then("choice", Op::Route { top: 2 }).unwrap();
-    let parts =
-        [0, 1].map(|channel| graph.add(format!("map{channel}"), Op::Gated { channel }, &[map, choice]).unwrap());
-    graph.then("bn1", Op::batch_norm()).unwrap();
-    let norm = graph.output();
-    graph.add("sum", Op::Add, &[parts[0], norm]).unwrap();
-    graph.then("pool", Op::GlobalAvgPool).unwrap();
-    let head = graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
-    let last = graph.add("vector", Op::Gated { channel: 2 }, &[head, choice]).unwrap();
-    graph.add("logits", Op::Add, &[head, last]).unwrap();
-    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
-}
-
-fn waves(shape: &[usize], step: f64) -> Tensor {
-    let values: Vec<f64> = (0..shape.iter().product::<usize>()).map(|i| (0.3 + i as f64 * step).sin()).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-}
-
-fn dot(a: &Tensor, b: &Tensor) -> f64 {
-    (a * b).unwrap().sum_all().unwrap().to_scalar().unwrap()
-}
+use networks::{branched, decoder, dot, linear_for_each_picture, mixed, waves};
 
 /// The tensor with the value at `index` moved by `by`.
 fn moved(x: &Tensor, index: usize, by: f64) -> Tensor {

@@ -1,0 +1,56 @@
+//! Ablation-CAM.
+
+use candle_core::{Device, Tensor};
+use interp_net::finding::{Entry, build};
+use interp_net::{Keep, Mode};
+
+use super::class_activation::{channels_last, weighed};
+use super::question::column_of;
+use super::{Attribution, Channels, Method, NoSettings, Question};
+use crate::Result;
+
+/// A layer's maps, each weighed by the share of the output that is lost without it: with 0 in its place (Desai and Ramaswamy 2020,
+/// "Ablation-CAM", equation 5). Only what comes after the layer runs again.
+struct AblationCam;
+
+pub(super) const ENTRY: Entry<dyn Method> = Entry {
+    name: "ablation_cam",
+    summary: "a layer's maps, each weighed by the share of the output that is lost without it",
+    example: "kind = \"ablation_cam\"\n",
+    build: |section| build(section, |NoSettings {}| Box::new(AblationCam)),
+    schema: || schemars::schema_for!(NoSettings),
+};
+
+impl Method for AblationCam {
+    fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
+        let (net, layer) = (question.net, question.layer);
+        let values = question.in_parts(|first, x, _| {
+            let tape = net.run_to(x, layer, Mode::Eval, &Keep::Output)?;
+            let maps = channels_last(tape.at(&net.graph, layer)?)?; // (N, h, w, C)
+            let of = |at: usize| of_picture(question, question.targets[first + at], &maps.narrow(0, at, 1)?);
+            Ok(Tensor::cat(&(0..x.dim(0)?).map(of).collect::<Result<Vec<_>>>()?, 0)?)
+        })?;
+        Ok(Attribution::of(values, Channels::Sum))
+    }
+}
+
+/// Of maps (1, h, w, C).
+fn of_picture(question: &Question<'_>, target: usize, maps: &Tensor) -> Result<Tensor> {
+    let channels = maps.dim(3)?;
+    // The first has all maps, each other lacks one.
+    let mut scores = Vec::with_capacity(channels + 1);
+    for first in (0..=channels).step_by(question.at_once.max(1)) {
+        let count = question.at_once.max(1).min(channels + 1 - first);
+        let kept = |(row, channel): (usize, usize)| f64::from(u8::from(row != channel + 1));
+        let rows = (first..first + count).flat_map(|row| (0..channels).map(move |channel| (row, channel)));
+        let kept = Tensor::from_vec(rows.map(kept).collect::<Vec<_>>(), (count, 1, 1, channels), &Device::Cpu)?;
+        let without = maps.broadcast_mul(&question.like(kept)?)?.permute((0, 3, 1, 2))?;
+        let tape = question.net.run_from(question.layer, &without, Mode::Eval, &Keep::Output)?;
+        scores.extend(column_of(tape.output(&question.net.graph)?, target)?);
+    }
+    let whole = scores[0];
+    // Of an output of nothing there are no shares.
+    let share = |without: &f64| if whole == 0.0 { whole - without } else { (whole - without) / whole };
+    let weights: Vec<f64> = scores[1..].iter().map(share).collect();
+    weighed(maps, &question.like(Tensor::from_vec(weights, (1, channels), &Device::Cpu)?)?)
+}

@@ -1,0 +1,149 @@
+//! Saliency: where in a picture the evidence for an output lies.
+//!
+//! All methods have one signature, [`Method::attribute`]: a [`Question`] in, an [`Attribution`] out, raw and signed. What is explained is
+//! a logit, of a network in evaluation. A method is a file here, and a line in [`METHODS`].
+
+mod ablation;
+mod class_activation;
+mod controls;
+mod deep_lift;
+mod eigen;
+mod gradients;
+mod integrated;
+mod occlusion;
+mod question;
+mod relevance;
+mod rise;
+mod score;
+mod smooth;
+
+use candle_core::{Device, Tensor};
+use interp_net::finding::Entry;
+use interp_net::ops;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use question::{Question, last_map};
+
+use crate::Result;
+use crate::pass::numbers;
+
+/// A way to say where the evidence for an output lies.
+pub trait Method: Send + Sync {
+    /// Says it for every picture of a question. What is said of a picture does not depend on which others are asked about with it.
+    ///
+    /// # Errors
+    /// If the network has not what the method needs, and where an operation fails.
+    fn attribute(&self, question: &Question<'_>) -> Result<Attribution>;
+}
+
+/// Every method, in the order of listings.
+pub const METHODS: &[&Entry<dyn Method>] = &[
+    &gradients::GRADIENT,
+    &gradients::GRADIENT_TIMES_INPUT,
+    &integrated::ENTRY,
+    &smooth::ENTRY,
+    &gradients::GUIDED,
+    &class_activation::CAM,
+    &class_activation::GRAD_CAM,
+    &class_activation::GRAD_CAM_PLUS_PLUS,
+    &class_activation::HIRES_CAM,
+    &class_activation::LAYER_CAM,
+    &class_activation::XGRAD_CAM,
+    &score::ENTRY,
+    &ablation::ENTRY,
+    &eigen::ENTRY,
+    &occlusion::ENTRY,
+    &rise::ENTRY,
+    &relevance::ENTRY,
+    &deep_lift::ENTRY,
+    &controls::CENTER,
+    &controls::EDGES,
+    &controls::RANDOM,
+];
+
+/// How the channels of an attribution make one map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channels {
+    /// They are added up: of what contributes.
+    Sum,
+    /// The largest one, without its sign: of what the output is sensitive to (Simonyan et al. 2014, arXiv 1312.6034, section 3.1).
+    Largest,
+}
+
+/// What a method says of pictures.
+#[derive(Clone, Debug)]
+pub struct Attribution {
+    /// Signed, not scaled: (N, C, H, W) where it is about the numbers of the pictures, or one map for each, (N, h, w), of the
+    /// pictures' size or of the layer's that was asked about.
+    pub values: Tensor,
+    /// How channels make one map.
+    pub channels: Channels,
+    /// What else is known, by name: standard errors, what a sum misses.
+    pub more: Vec<(String, Tensor)>,
+}
+
+impl Attribution {
+    /// Maps alone.
+    pub(crate) fn of(values: Tensor, channels: Channels) -> Self {
+        Self { values, channels, more: vec![] }
+    }
+
+    /// One map for each picture, of `size`: (N, H, W). A layer's map is interpolated, bilinearly, edges on edges.
+    ///
+    /// # Errors
+    /// Where tensors cannot be combined.
+    pub fn maps(&self, size: [usize; 2]) -> Result<Tensor> {
+        if self.values.rank() == 4 {
+            return Ok(match self.channels {
+                Channels::Sum => self.values.sum(1)?,
+                Channels::Largest => self.values.abs()?.max(1)?,
+            });
+        }
+        let (_, h, w) = self.values.dims3()?;
+        if [h, w] == size {
+            return Ok(self.values.clone());
+        }
+        let how = ops::Interpolation::Bilinear { align_corners: false };
+        Ok(ops::upsample2d(&self.values.unsqueeze(1)?, size, how)?.squeeze(1)?)
+    }
+
+    /// For each picture whether anything speaks for the output: some number of its map is above 0.
+    ///
+    /// # Errors
+    /// Where tensors cannot be read.
+    pub fn speaks(&self) -> Result<Vec<bool>> {
+        let size = self.values.dims();
+        let maps = self.maps([size[size.len() - 2], size[size.len() - 1]])?;
+        let most = maps.flatten_from(1)?.max(1)?;
+        Ok(numbers(&most)?.into_iter().map(|most| most > 0.0).collect())
+    }
+}
+
+/// Of methods that have none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoSettings {}
+
+/// What stands for nothing in a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Baseline {
+    /// The mean that is subtracted from pictures: 0 of what the network sees.
+    #[default]
+    Mean,
+    /// Black pixels.
+    Black,
+    /// The picture itself, blurred until only its colors are left: by a Gaussian of a quarter of its smaller side.
+    Blur,
+}
+
+/// One number of each picture, as a tensor.
+pub(crate) fn column(values: Vec<f64>) -> Result<Tensor> {
+    let count = values.len();
+    Ok(Tensor::from_vec(values, count, &Device::Cpu)?)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,158 @@
+//! What saliency methods are asked.
+
+use candle_core::{DType, Device, Tensor};
+use interp_net::{Graph, Keep, Mode, Network, NodeId, Op, Tape, Want};
+
+use super::Baseline;
+use crate::pass::rows;
+use crate::{AuditError, Result};
+
+/// Why a network gives an output for each of some pictures.
+pub struct Question<'a> {
+    /// The network; its output is (N, classes).
+    pub net: &'a Network,
+    /// Pictures as the network sees them, (N, C, H, W), of its type and where it is.
+    pub pictures: &'a Tensor,
+    /// The output that is explained, of each picture.
+    pub targets: &'a [usize],
+    /// Where each picture lies in its data set: what is drawn at random is drawn by it.
+    pub indices: &'a [usize],
+    /// The node whose maps class activation maps weigh.
+    pub layer: NodeId,
+    /// What black and white pixels are to the network, for each channel.
+    pub range: [&'a [f64]; 2],
+    /// Pictures that go through the network at a time.
+    pub at_once: usize,
+}
+
+/// The node whose maps class activation maps weigh where nobody says: the last that has more than one cell, before what makes maps smaller
+/// without weights; the picture itself where there is none.
+pub fn last_map(graph: &Graph) -> NodeId {
+    let has_cells = |id: NodeId| matches!(graph.shape(id), [_, h, w] if h * w > 1);
+    let mut last = (1..graph.nodes().len()).rev().find(|&id| has_cells(id)).unwrap_or(0);
+    while matches!(graph.nodes()[last].op, Op::MaxPool { .. } | Op::AvgPool { .. } | Op::AdaptiveAvgPool { .. }) {
+        last = graph.nodes()[last].inputs[0];
+    }
+    last
+}
+
+impl Question<'_> {
+    /// Pictures asked about.
+    pub(crate) fn count(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Height and width of pictures.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        let shape = self.net.graph.shape(0);
+        [shape[1], shape[2]]
+    }
+
+    /// 1 at the output asked about, of each target: (N, classes).
+    pub(crate) fn one_hot(&self, targets: &[usize]) -> Result<Tensor> {
+        let width = self.net.graph.outputs();
+        let row = |&target: &usize| (0..width).map(move |k| f64::from(u8::from(k == target)));
+        let ones: Vec<f64> = targets.iter().flat_map(row).collect();
+        self.like(Tensor::from_vec(ones, (targets.len(), width), &Device::Cpu)?)
+    }
+
+    /// The tensor, of the network's type and where it is.
+    pub(crate) fn like(&self, tensor: Tensor) -> Result<Tensor> {
+        Ok(tensor.to_dtype(self.pictures.dtype())?.to_device(self.pictures.device())?)
+    }
+
+    /// What black pixels, blurred ones or none at all are instead of picture number `at`: (1, C, H, W).
+    pub(crate) fn baseline(&self, at: usize, baseline: Baseline) -> Result<Tensor> {
+        let picture = self.pictures.narrow(0, at, 1)?;
+        match baseline {
+            Baseline::Mean => Ok(picture.zeros_like()?),
+            Baseline::Black => self.filled(self.range[0]),
+            Baseline::Blur => blurred(&picture),
+        }
+    }
+
+    /// A picture (1, C, H, W) of one color.
+    pub(crate) fn filled(&self, color: &[f64]) -> Result<Tensor> {
+        let [h, w] = self.size();
+        let color = self.like(Tensor::new(color, &Device::Cpu)?)?;
+        Ok(color.reshape((1, color.elem_count(), 1, 1))?.broadcast_as((1, color.elem_count(), h, w))?.contiguous()?)
+    }
+
+    /// A pass that keeps all.
+    pub(crate) fn tape(&self, x: &Tensor) -> Result<Tape> {
+        Ok(self.net.forward(x, Mode::Eval, &Keep::All)?)
+    }
+
+    /// Calls `visit` with some pictures at a time: the first one's number, pictures and targets; and puts what it gives together.
+    pub(crate) fn in_parts(&self, visit: impl Fn(usize, &Tensor, &[usize]) -> Result<Tensor>) -> Result<Tensor> {
+        let mut parts = vec![];
+        for first in (0..self.count()).step_by(self.at_once.max(1)) {
+            let count = self.at_once.max(1).min(self.count() - first);
+            parts.push(visit(first, &self.pictures.narrow(0, first, count)?, &self.targets[first..first + count])?);
+        }
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    /// The output `target` of each of `count` pictures that `make` makes, from a first one on, as many as are asked for.
+    pub(crate) fn scores(
+        &self,
+        target: usize,
+        count: usize,
+        make: impl Fn(usize, usize) -> Result<Tensor>,
+    ) -> Result<Vec<f64>> {
+        let mut scores = Vec::with_capacity(count);
+        for first in (0..count).step_by(self.at_once.max(1)) {
+            let x = make(first, self.at_once.max(1).min(count - first))?;
+            let tape = self.net.forward(&x, Mode::Eval, &Keep::Output)?;
+            scores.extend(column_of(tape.output(&self.net.graph)?, target)?);
+        }
+        Ok(scores)
+    }
+
+    /// The outputs asked about and their gradients at the pictures `x`, (N, C, H, W).
+    pub(crate) fn gradient(&self, x: &Tensor, targets: &[usize]) -> Result<(Vec<f64>, Tensor)> {
+        let tape = self.net.forward(x, Mode::Eval, &Keep::Backward(vec![]))?;
+        let scores = rows(tape.output(&self.net.graph)?)?;
+        let scores = scores.iter().zip(targets).map(|(row, &target)| row[target]).collect();
+        let gradient = self.gradient_at(&tape, targets, 0)?;
+        Ok((scores, gradient))
+    }
+
+    /// The gradients of the outputs asked about at a node.
+    pub(crate) fn gradient_at(&self, tape: &Tape, targets: &[usize], node: NodeId) -> Result<Tensor> {
+        let graph = &self.net.graph;
+        let want = Want { nodes: vec![node], params: vec![] };
+        let grads = self.net.backward(tape, &[(graph.output(), self.one_hot(targets)?)], &want)?;
+        let missing = || AuditError::Independent(graph.nodes()[node].name.clone());
+        grads.node(node).cloned().ok_or_else(missing)
+    }
+}
+
+/// Number `target` of each row.
+pub(crate) fn column_of(outputs: &Tensor, target: usize) -> Result<Vec<f64>> {
+    let column = outputs.narrow(1, target, 1)?.squeeze(1)?;
+    Ok(column.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+/// Blurred by a Gaussian, with the pixels at the border going on outside.
+fn blurred(picture: &Tensor) -> Result<Tensor> {
+    let (_, _, h, w) = picture.dims4()?;
+    let deviation = h.min(w) as f64 / 4.0;
+    let matrix = |side: usize| -> Result<Tensor> {
+        let mut matrix = vec![0.0; side * side];
+        let reach = (3.0 * deviation).ceil() as i64;
+        let weight = |step: i64| (-0.5 * (step as f64 / deviation).powi(2)).exp();
+        let whole: f64 = (-reach..=reach).map(weight).sum();
+        for row in 0..side {
+            for step in -reach..=reach {
+                let from = (row as i64 + step).clamp(0, side as i64 - 1) as usize;
+                matrix[row * side + from] += weight(step) / whole;
+            }
+        }
+        let matrix = Tensor::from_vec(matrix, (side, side), &Device::Cpu)?;
+        Ok(matrix.to_dtype(picture.dtype())?.to_device(picture.device())?)
+    };
+    let rows = matrix(h)?.unsqueeze(0)?.unsqueeze(0)?; // (1, 1, H, H)
+    let columns = matrix(w)?.t()?.unsqueeze(0)?.unsqueeze(0)?; // (1, 1, W, W)
+    Ok(rows.broadcast_matmul(&picture.contiguous()?)?.broadcast_matmul(&columns.contiguous()?)?)
+}
