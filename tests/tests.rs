@@ -26,6 +26,8 @@ mod parity;
 mod plan;
 /// Every recipe that is shipped, and every line of the tables.
 mod recipes;
+/// Where the evidence lies, by every method.
+mod saliency;
 /// Where the shared data is.
 mod shared;
 /// The crates, and who may use whom.

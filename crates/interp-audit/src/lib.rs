@@ -71,6 +71,9 @@ pub enum AuditError {
     /// A network whose last layer sees no means of maps.
     #[error("the last layer reads no means of maps, so that its weights tell nothing of places: take grad_cam")]
     NoEvidenceMaps,
+    /// A method that there is not, or settings that it has not.
+    #[error("{0}")]
+    Method(String),
     /// A node that outputs do not depend on.
     #[error("the output does not depend on `{0}`")]
     Independent(String),

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::ablate::Ablate;
 use super::checkpoint::{Which, measure_claims};
 use super::contributions::Contributions;
+use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
 use super::{Ending, Machine, exit, print};
@@ -42,6 +43,7 @@ enum Analysis {
     Shares(SharesOf),
     Contributions(Contributions),
     Ablate(Ablate),
+    Saliency(Saliency),
 }
 
 /// The program's command line.
@@ -59,6 +61,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Shares(shares) => exit(shares.run(catalog)),
         Analysis::Contributions(contributions) => exit(contributions.run(catalog)),
         Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
+        Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use interp_audit::Pictures;
-use interp_data::{DataError, Dataset, Divided, Source, Split, renormalized, split_spec};
+use interp_data::{DataError, Dataset, Divided, Info, Source, Split, renormalized, split_spec};
 use interp_finding::Measured;
 use interp_learn::Objective;
 use interp_net::{Checkpoint, Network, Normalization};
@@ -92,6 +92,30 @@ impl Which {
             }
             false => Err(Error::Folder { path, problem: "no such file".into() }),
         }
+    }
+}
+
+impl Loaded {
+    /// How pictures that are no data set's are read for the network: what is said of them, and the pixels at each side that stay black.
+    pub(super) fn own_pictures(&self, catalog: &Catalog) -> Result<(Info, usize)> {
+        let Some(Normalization { mean, std }) = self.normalization.clone() else {
+            return Err(self.not_normalized());
+        };
+        if self.network.graph.shape(self.network.graph.output()).len() != 1 {
+            let problem = "its network makes pictures, and tells no classes".into();
+            return Err(Error::Folder { path: self.path.clone(), problem });
+        }
+        let [channels, height, width] = *self.network.graph.shape(0) else { return Err(self.not_normalized()) };
+        let classes = self.file.meta.as_ref().map(|meta| meta.classes.clone()).unwrap_or_default();
+        let recipe = own_recipe(&self.file, catalog).transpose()?;
+        let border = recipe.map_or(0, |recipe| recipe.data.object.border());
+        Ok((Info { name: String::new(), classes, channels, height, width, mean, std }, border))
+    }
+
+    /// Of a file that does not say what pictures go through first.
+    pub(super) fn not_normalized(&self) -> Error {
+        let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
+        Error::Folder { path: self.path.clone(), problem }
     }
 }
 
@@ -189,7 +213,7 @@ pub(super) fn objective(file: &Checkpoint, catalog: &Catalog) -> Objective {
 }
 
 /// Says which of a network's needs a data set does not meet.
-pub(super) fn check_fit(loaded: &Loaded, objective: Objective, info: &interp_data::Info) -> Result<()> {
+pub(super) fn check_fit(loaded: &Loaded, objective: Objective, info: &Info) -> Result<()> {
     let problem = misfit(&loaded.network, loaded.file.meta.as_ref(), objective, info);
     problem.map_or(Ok(()), |problem| Err(Error::Folder { path: loaded.path.clone(), problem }))
 }

@@ -68,8 +68,7 @@ impl Eval {
             return Err(Error::Usage(format!("{} has no pictures in this split", info.name)));
         }
         let Some(normalization) = &loaded.normalization else {
-            let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
-            return Err(Error::Folder { path: loaded.path, problem });
+            return Err(loaded.not_normalized());
         };
         let data = renormalized(data, &normalization.mean, &normalization.std);
         let loader = Loader::new(data, self.split, 256, workers, Augment::default(), 0)?;

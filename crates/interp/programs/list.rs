@@ -1,17 +1,18 @@
 //! `interp-train list` and `schema`: what there is.
 
 use clap::Args;
+use interp_audit::saliency::METHODS;
 use interp_finding::Entry;
 use serde_json::json;
 
 use super::{Ending, print};
 use crate::{Catalog, Result};
 
-/// List data sets, models and priors
+/// List data sets, models, priors and saliency methods
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// Only this table: data, model or prior
-    #[arg(value_parser = ["data", "model", "prior"])]
+    /// Only this table: data, model, prior or saliency
+    #[arg(value_parser = ["data", "model", "prior", "saliency"])]
     table: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -27,8 +28,12 @@ fn lines<T: ?Sized>(entries: &[&'static Entry<T>]) -> Lines {
 
 impl List {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let all =
-            [("data", lines(&catalog.data)), ("model", lines(&catalog.models)), ("prior", lines(&catalog.priors))];
+        let all = [
+            ("data", lines(&catalog.data)),
+            ("model", lines(&catalog.models)),
+            ("prior", lines(&catalog.priors)),
+            ("saliency", lines(METHODS)),
+        ];
         let wanted: Vec<_> = all.iter().filter(|(name, _)| self.table.as_deref().is_none_or(|t| t == *name)).collect();
         if self.json {
             let object = |lines: &Lines| -> serde_json::Value {

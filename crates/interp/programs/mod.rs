@@ -12,6 +12,7 @@ mod eval;
 mod list;
 mod on_pictures;
 mod predict;
+mod saliency;
 mod shares;
 mod show;
 mod shrinkage;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use candle_core::Device;
 use clap::Args;
+use interp_audit::Memory;
 use interp_ops::Arithmetic;
 use miette::MietteHandlerOpts;
 
@@ -89,6 +91,17 @@ impl Machine {
     }
 }
 
+/// Bytes, as people write them: `512MiB`, `2GB`, `1000000`.
+fn memory(text: &str) -> std::result::Result<Memory, String> {
+    let units =
+        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("kB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+    let cut = |(unit, bytes): &(&str, u64)| Some((text.strip_suffix(unit)?, *bytes));
+    let (number, unit) = units.iter().find_map(cut).unwrap_or((text, 1));
+    let bytes =
+        number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0);
+    bytes.map(|bytes| Memory { bytes }).ok_or_else(|| format!("`{text}` is no number of bytes, such as 512MiB"))
+}
+
 /// Prints to standard output. A reader that has gone away is no error.
 fn print(text: &str) -> Result<()> {
     use std::io::Write;
@@ -97,5 +110,18 @@ fn print(text: &str) -> Result<()> {
             Err(Error::Io { path: "standard output".into(), source })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_as_people_write_them() {
+        let bytes = |text| memory(text).ok().map(|memory| memory.bytes);
+        assert_eq!(bytes("512MiB"), Some(512 << 20));
+        assert_eq!([bytes("2 GB"), bytes("7")], [Some(2_000_000_000), Some(7)]);
+        assert_eq!([bytes("0"), bytes("-1"), bytes("1 GiB x"), bytes("20000000000GiB")], [None; 4]);
     }
 }

@@ -16,8 +16,8 @@ use crate::{Catalog, Error, Result};
 /// A network, and pictures to look at it with.
 #[derive(Args, Debug)]
 pub(super) struct OnPictures {
-    /// A run folder, or a file of ours
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    which: Which,
     /// NAME[:PATH]; by default what the network was trained on
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
@@ -49,14 +49,13 @@ impl OnPictures {
     /// Reads the network and opens the pictures.
     pub(super) fn open(&self, catalog: &Catalog) -> Result<Opened> {
         let (device, workers) = self.machine.prepare()?;
-        let which = Which::of(self.checkpoint.clone(), None);
-        let (path, file) = which.read()?;
+        let (path, file) = self.which.read()?;
         let objective = objective(&file, catalog);
         let data = open_for(&file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
-        let loaded = which.network(path, file, [data.info().height, data.info().width])?;
+        let loaded = self.which.network(path, file, [data.info().height, data.info().width])?;
         check_fit(&loaded, objective, data.info())?;
         let Some(normalization) = &loaded.normalization else {
-            return Err(Error::Folder { path: loaded.path, problem: "a file of others".into() });
+            return Err(loaded.not_normalized());
         };
         let data = renormalized(data, &normalization.mean, &normalization.std);
         let info = data.info().clone();
@@ -65,6 +64,15 @@ impl OnPictures {
         }
         let pictures = Pictures { data, split: self.split, noise: objective.noise(), workers };
         Ok(Opened { network: loaded.network.to_device(&device)?, path: loaded.path, objective, info, pictures })
+    }
+
+    /// Reads the network alone, for pictures that are no data set's: with what is said of these, and the pixels at each side of them that stay
+    /// black.
+    pub(super) fn open_alone(&self, catalog: &Catalog) -> Result<(PathBuf, Network, Info, usize)> {
+        let (device, _) = self.machine.prepare()?;
+        let loaded = self.which.load([32, 32])?;
+        let (info, border) = loaded.own_pictures(catalog)?;
+        Ok((loaded.path, loaded.network.to_device(&device)?, info, border))
     }
 
     /// The same of a network that tells classes.

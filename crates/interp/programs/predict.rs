@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use interp_data::{Batch, Info, Normalize};
 use interp_learn::{ClassLoss, to_tensor};
-use interp_net::{Keep, Mode, Normalization};
+use interp_net::{Keep, Mode};
 use serde_json::json;
 
 use super::checkpoint::{Which, own_recipe};
 use super::{Ending, Machine, print};
-use crate::{Catalog, Error, Result};
+use crate::{Catalog, Result};
 
 /// Class and confidence for your own pictures
 #[derive(Args, Debug)]
@@ -36,24 +36,11 @@ impl Predict {
         let (device, _) = self.machine.prepare()?;
         let loaded = self.which.load([32, 32])?;
         let network = loaded.network.to_device(&device)?;
-        let Some(normalization) = &loaded.normalization else {
-            let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
-            return Err(Error::Folder { path: loaded.path, problem });
-        };
-        if network.graph.shape(network.graph.output()).len() != 1 {
-            return Err(Error::Folder {
-                path: loaded.path,
-                problem: "its network makes pictures, and tells no classes".into(),
-            });
-        }
-        let names = loaded.file.meta.as_ref().map(|m| m.classes.clone()).unwrap_or_default();
-        let input = loaded.network.graph.shape(0);
-        let (channels, height, width) = (input[0], input[1], input[2]);
+        let (info, border) = loaded.own_pictures(catalog)?;
+        let Info { channels, height, width, .. } = info;
+        let names = &info.classes;
         let recipe = own_recipe(&loaded.file, catalog).transpose()?;
-        let loss = recipe.as_ref().map(|recipe| recipe.common.train.loss).unwrap_or_default();
-        let border = recipe.map_or(0, |recipe| recipe.data.object.border());
-        let Normalization { mean, std } = normalization.clone();
-        let info = Info { name: String::new(), classes: names.clone(), channels, height, width, mean, std };
+        let loss = recipe.map(|recipe| recipe.common.train.loss).unwrap_or_default();
         let mut found = vec![];
         for path in &self.images {
             let mut images = interp_data::read_picture(path, channels, [height, width], border)?;

@@ -18,15 +18,15 @@ mod score;
 mod smooth;
 
 use candle_core::{Device, Tensor};
-use interp_net::finding::Entry;
+use interp_net::finding::{Built, Entry, find};
 use interp_net::ops;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use question::{Question, last_map};
 
-use crate::Result;
 use crate::pass::numbers;
+use crate::{AuditError, Result};
 
 /// A way to say where the evidence for an output lies.
 pub trait Method: Send + Sync {
@@ -61,6 +61,20 @@ pub const METHODS: &[&Entry<dyn Method>] = &[
     &controls::EDGES,
     &controls::RANDOM,
 ];
+
+/// The method called `name`, with these settings in place of its own.
+///
+/// # Errors
+/// [`AuditError::Method`] for a name that there is not, with the nearest one, and for settings that it has not.
+pub fn method(name: &str, settings: &toml::Table) -> Result<Built<dyn Method>> {
+    let entry = find(METHODS, name).map_err(|near| {
+        let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        let known: Vec<_> = METHODS.iter().map(|entry| entry.name).collect();
+        AuditError::Method(format!("there is no method called {name}{hint} (known: {})", known.join(", ")))
+    })?;
+    let wrong = |error: toml::de::Error| AuditError::Method(format!("method {name}: {}", error.message()));
+    toml::de::DeTable::parse(&settings.to_string()).and_then(entry.build).map_err(wrong)
+}
 
 /// How the channels of an attribution make one map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,9 @@ pub(super) enum Composite {
     /// What is positive in convolutions, by parts in linear maps.
     #[default]
     EpsilonPlus,
-    /// Positive weights count more in convolutions, pixels lie between black and white, by parts in linear maps.
+    /// Positive weights count more in convolutions, by parts in linear maps.
+    EpsilonGamma,
+    /// The same, and pixels lie between black and white.
     EpsilonGammaBox,
 }
 
@@ -53,6 +55,7 @@ impl LayerwiseRelevance {
         let [first, convolution] = match self.rules {
             Composite::Epsilon => [RelevanceRule::Epsilon, RelevanceRule::Epsilon],
             Composite::EpsilonPlus => [RelevanceRule::Positive, RelevanceRule::Positive],
+            Composite::EpsilonGamma => [RelevanceRule::Gamma(self.gamma), RelevanceRule::Gamma(self.gamma)],
             Composite::EpsilonGammaBox => {
                 let [low, high] = range.map(<[f64]>::to_vec);
                 [RelevanceRule::Bounded { low, high }, RelevanceRule::Gamma(self.gamma)]

@@ -1,6 +1,5 @@
 //! Closed forms of the methods, and what holds for all of them.
 
-use interp_net::finding::Section;
 use interp_net::{Graph, Network, Op, Role};
 
 use super::*;
@@ -15,13 +14,10 @@ fn waves(shape: &[usize], step: f64) -> Tensor {
 }
 
 /// The method that a section describes.
-fn method(text: &str) -> Box<dyn Method> {
-    let mut table = toml::de::DeTable::parse(text).unwrap();
-    let kind = table.get_mut().remove("kind").unwrap();
-    let name = kind.get_ref().as_str().unwrap().to_owned();
-    let entry = METHODS.iter().find(|entry| entry.name == name).unwrap();
-    let section: Section<'_> = table;
-    (entry.build)(section).unwrap().object
+fn described(text: &str) -> Box<dyn Method> {
+    let mut settings: toml::Table = text.parse().unwrap();
+    let name = settings.remove("kind").unwrap();
+    method(name.as_str().unwrap(), &settings).unwrap().object
 }
 
 /// What a method says of the outputs 0, 1, ... of pictures.
@@ -44,7 +40,7 @@ fn asked_at_once(net: &Network, pictures: &Tensor, text: &str, at_once: usize) -
         range: [&low, &high],
         at_once,
     };
-    method(text).attribute(&question)
+    described(text).attribute(&question)
 }
 
 fn assert_near(found: &Tensor, expected: &Tensor, within: f64) {
@@ -236,4 +232,16 @@ fn maps_are_those_before_pooling_and_means() {
     assert_eq!(last_map(&net.graph), 0);
     let refused = asked_at_once(&net, &waves(&[1, 1, 4, 4], 0.7), "kind = \"cam\"", 8);
     assert!(matches!(refused, Err(crate::AuditError::NoEvidenceMaps)));
+}
+
+#[test]
+fn methods_and_settings_that_there_are_not_are_told() {
+    let none = toml::Table::new();
+    let said = |name: &str, settings: &toml::Table| method(name, settings).err().unwrap().to_string();
+    assert!(said("grad-cam", &none).contains("did you mean grad_cam?"));
+    for entry in METHODS {
+        described(entry.example);
+        let text = said(entry.name, &"massks = 3".parse().unwrap());
+        assert!(text.contains(entry.name) && text.contains("massks"), "{text}");
+    }
 }

@@ -1,0 +1,286 @@
+//! `interp-audit saliency`: where in pictures the evidence for an output lies.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use candle_core::{DType, Tensor};
+use clap::Args;
+use interp_audit::saliency::{Attribution, Method, Question, last_map, method};
+use interp_audit::{Memory, Pictures};
+use interp_data::{Augment, Batch, Info, Loader, Normalize, Split};
+use interp_finding::Built;
+use interp_learn::to_tensor;
+use interp_net::{Keep, Mode, Network, aligned, files, sealed};
+use serde_json::json;
+
+use super::on_pictures::{OnPictures, Opened};
+use super::{Ending, print};
+use crate::progress::Screen;
+use crate::{Catalog, Error, Result};
+
+/// Where in pictures the evidence for an output lies, by one method or several
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  \
+    interp-audit saliency checkpoints/sparse_vgg --method grad_cam,lrp,rise --set rise.masks=2000 --out saliency\n\n\
+    Writes DIR/data.safetensors (input (N, C, H, W) as the network sees it, target (N), label (N), index (N), logits (N, K), and the \
+    attribution of every METHOD under its name, signed and not scaled, with what else it tells as METHOD.WHAT) and DIR/summary.json. \
+    `interp-train list saliency` tells the methods")]
+pub(super) struct Saliency {
+    #[command(flatten)]
+    on: OnPictures,
+    /// Methods, by name
+    #[arg(long, value_delimiter = ',', default_value = "grad_cam,integrated_gradients,lrp", value_name = "NAME")]
+    method: Vec<String>,
+    /// A setting of a method
+    #[arg(long, value_name = "NAME.KEY=VALUE")]
+    set: Vec<String>,
+    /// Your own PNG or JPEG files, instead of pictures of a data set
+    #[arg(long, num_args = 1.., value_name = "PATH", conflicts_with_all = ["data", "split"])]
+    images: Vec<PathBuf>,
+    /// N pictures of the data set, at even distances
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// The output to explain: a class by its name or number, `predicted`, or `label`
+    #[arg(long, default_value = "predicted", value_name = "CLASS")]
+    target: String,
+    /// The node whose maps class activation maps weigh; by default the last with more than one cell
+    #[arg(long, value_name = "NODE")]
+    layer: Option<String>,
+    /// Memory that activations may take, such as 512MiB; results do not depend on it
+    #[arg(long, default_value = "1GiB", value_parser = super::memory)]
+    memory: Memory,
+    /// Compute in f64, on the CPU
+    #[arg(long)]
+    double: bool,
+    /// The folder to write
+    #[arg(long, default_value = "saliency", value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Pictures with what is known of them.
+struct Shown {
+    pictures: Tensor,
+    labels: Option<Vec<usize>>,
+    indices: Vec<usize>,
+}
+
+impl Shown {
+    fn of(batches: &[Batch], info: &Info) -> Result<Self> {
+        let pictures = batches.iter().map(|batch| Ok(to_tensor(batch, info)?)).collect::<Result<Vec<_>>>()?;
+        let labels = batches.iter().flat_map(|batch| &batch.labels).map(|&label| label as usize).collect();
+        let indices = batches.iter().flat_map(|batch| &batch.indices).copied().collect();
+        Ok(Self { pictures: Tensor::cat(&pictures, 0)?, labels: Some(labels), indices })
+    }
+}
+
+/// A network and the pictures it is asked about.
+struct Subject {
+    path: PathBuf,
+    network: Network,
+    info: Info,
+    shown: Shown,
+}
+
+/// What a method found.
+struct Found {
+    name: String,
+    settings: toml::Table,
+    attribution: Attribution,
+    seconds: f64,
+}
+
+impl Saliency {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
+        let methods = self.methods()?;
+        let subject = self.open(catalog)?;
+        let (info, shown) = (&subject.info, &subject.shown);
+        let (network, pictures) = self.placed(&subject.network, &shown.pictures)?;
+        let logits = logits(&network, &pictures, self.memory)?;
+        let targets = self.targets(&logits, shown, info)?;
+        let layer = match &self.layer {
+            Some(name) => network.graph.id(name)?,
+            None => last_map(&network.graph),
+        };
+        if network.graph.shape(layer).len() != 3 {
+            return Err(Error::Usage(format!("--layer {}: it has no maps", network.graph.nodes()[layer].name)));
+        }
+        let range = [0.0, 1.0].map(|end| black_or_white(info, end));
+        let question = Question {
+            net: &network,
+            pictures: &pictures,
+            targets: &targets,
+            indices: &shown.indices,
+            layer,
+            range: [&range[0], &range[1]],
+            at_once: self.memory.pictures(&network.graph),
+        };
+        let bar = Screen::new(self.on.json).units("methods");
+        let mut found = vec![];
+        for (done, (name, Built { settings, object })) in methods.into_iter().enumerate() {
+            let began = Instant::now();
+            let attribution = object.attribute(&question)?;
+            found.push(Found { name, settings, attribution, seconds: began.elapsed().as_secs_f64() });
+            bar.set(done as u64 + 1, self.method.len() as u64);
+        }
+        drop(bar);
+        self.write(&subject, &question, &logits, &found)?;
+        self.tell(&subject, &question, &found)
+    }
+
+    /// The methods asked for, with their settings.
+    fn methods(&self) -> Result<Vec<(String, Built<dyn Method>)>> {
+        let mut settings: BTreeMap<&str, toml::Table> = BTreeMap::new();
+        for text in &self.set {
+            let split = || {
+                let (name, rest) = text.split_once('.')?;
+                let (key, value) = rest.split_once('=')?;
+                let quoted = || toml::Value::String(value.trim().into());
+                Some((name.trim(), key.trim(), value.trim().parse::<toml::Value>().unwrap_or_else(|_| quoted())))
+            };
+            let wrong = || Error::Usage(format!("--set {text}: it is written METHOD.KEY=VALUE"));
+            let (name, key, value) = split().ok_or_else(wrong)?;
+            if !self.method.iter().any(|method| method == name) {
+                return Err(Error::Usage(format!("--set {text}: --method does not name {name}")));
+            }
+            settings.entry(name).or_default().insert(key.into(), value);
+        }
+        let none = toml::Table::new();
+        let named = |name: &String| Ok((name.clone(), method(name, settings.get(name.as_str()).unwrap_or(&none))?));
+        self.method.iter().map(named).collect()
+    }
+
+    fn open(&self, catalog: &Catalog) -> Result<Subject> {
+        if self.images.is_empty() {
+            let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
+            let Pictures { data, split, workers, .. } = pictures;
+            let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
+            let batches = loader.in_order(Some(self.limit as usize)).collect::<interp_data::Result<Vec<_>>>()?;
+            let shown = Shown::of(&batches, &info)?;
+            return Ok(Subject { path, network, info, shown });
+        }
+        let (path, network, info, border) = self.on.open_alone(catalog)?;
+        let read = |(index, path): (usize, &PathBuf)| -> Result<Batch> {
+            let mut images = interp_data::read_picture(path, info.channels, [info.height, info.width], border)?;
+            Normalize::new(&info).apply(&mut images);
+            Ok(Batch { images, labels: vec![0], indices: vec![index], masks: None })
+        };
+        let batches = self.images.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
+        let shown = Shown { labels: None, ..Shown::of(&batches, &info)? };
+        Ok(Subject { path, network, info, shown })
+    }
+
+    /// Network and pictures, of the type that is computed in and where.
+    fn placed(&self, network: &Network, pictures: &Tensor) -> Result<(Network, Tensor)> {
+        if !self.double {
+            return Ok((network.clone(), pictures.to_device(&network.device())?));
+        }
+        if !network.device().is_cpu() {
+            return Err(Error::Usage("--double computes on the CPU: give --device cpu".into()));
+        }
+        Ok((network.to_dtype(DType::F64)?, pictures.to_dtype(DType::F64)?))
+    }
+
+    fn targets(&self, logits: &[Vec<f64>], shown: &Shown, info: &Info) -> Result<Vec<usize>> {
+        let classes = logits.first().map_or(0, Vec::len);
+        let largest = |row: &Vec<f64>| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
+        let number = || self.target.parse().ok().filter(|&class: &usize| class < classes);
+        match (self.target.as_str(), &shown.labels) {
+            ("predicted", _) => Ok(logits.iter().map(largest).collect()),
+            ("label", Some(labels)) => Ok(labels.clone()),
+            ("label", None) => Err(Error::Usage("--target label: files have none; name the class".into())),
+            (name, _) => {
+                let class = info.classes.iter().position(|class| class == name).or_else(number);
+                let near = interp_finding::nearest(name, info.classes.iter().map(String::as_str));
+                let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+                let none = || Error::Usage(format!("--target {name}: no such class, of {classes}{hint}"));
+                Ok(vec![class.ok_or_else(none)?; logits.len()])
+            }
+        }
+    }
+
+    fn write(&self, subject: &Subject, question: &Question<'_>, logits: &[Vec<f64>], found: &[Found]) -> Result<()> {
+        let (cpu, shown) = (candle_core::Device::Cpu, &subject.shown);
+        let whole = |numbers: &[usize]| -> Result<Tensor> {
+            Ok(Tensor::from_vec(numbers.iter().map(|&n| n as i64).collect::<Vec<_>>(), numbers.len(), &cpu)?)
+        };
+        let flat = Tensor::from_vec(logits.concat(), (logits.len(), logits.first().map_or(0, Vec::len)), &cpu)?;
+        let mut tensors = BTreeMap::from([
+            ("input".to_owned(), question.pictures.to_device(&cpu)?.contiguous()?),
+            ("target".to_owned(), whole(question.targets)?),
+            ("index".to_owned(), whole(&shown.indices)?),
+            ("logits".to_owned(), flat.to_dtype(question.pictures.dtype())?),
+        ]);
+        if let Some(labels) = &shown.labels {
+            tensors.insert("label".into(), whole(labels)?);
+        }
+        for Found { name, attribution, .. } in found {
+            tensors.insert(name.clone(), attribution.values.to_device(&cpu)?.contiguous()?);
+            for (what, values) in &attribution.more {
+                tensors.insert(format!("{name}.{what}"), values.to_device(&cpu)?.contiguous()?);
+            }
+        }
+        std::fs::create_dir_all(&self.out).map_err(|source| Error::Io { path: self.out.clone(), source })?;
+        let summary = self.summary(subject, question, found)?;
+        sealed::write(&self.out.join("data.safetensors"), &tensors, &summary)?;
+        let text = serde_json::to_string_pretty(&summary)?;
+        Ok(files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?)
+    }
+
+    fn summary(&self, subject: &Subject, question: &Question<'_>, found: &[Found]) -> Result<serde_json::Value> {
+        let of = |found: &Found| -> Result<serde_json::Value> {
+            let speaks = found.attribution.speaks()?;
+            Ok(json!({
+                "name": found.name, "settings": found.settings, "seconds": found.seconds,
+                "channels": found.attribution.channels, "without_evidence": speaks.iter().filter(|speaks| !**speaks).count(),
+            }))
+        };
+        Ok(json!({
+            "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": self.split(),
+            "classes": subject.info.classes,
+            "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(),
+            "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
+        }))
+    }
+
+    /// Of pictures of a data set.
+    fn split(&self) -> Option<Split> {
+        self.images.is_empty().then_some(self.on.split)
+    }
+
+    fn tell(&self, subject: &Subject, question: &Question<'_>, found: &[Found]) -> Result<Ending> {
+        if self.on.json {
+            print(&self.summary(subject, question, found)?.to_string())?;
+            return Ok(Ending::Fine);
+        }
+        let count = question.targets.len();
+        let row = |found: &Found| -> Result<Vec<String>> {
+            let silent = found.attribution.speaks()?.iter().filter(|speaks| !**speaks).count();
+            let rate = count as f64 / found.seconds.max(1e-9);
+            Ok(vec![found.name.clone(), format!("{rate:.1}"), silent.to_string()])
+        };
+        let head = ["method", "pictures/s", "without evidence"].map(str::to_owned).to_vec();
+        let rows = found.iter().map(row).collect::<Result<Vec<_>>>()?;
+        print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
+        print(&format!("written: {}", self.out.display()))?;
+        Ok(Ending::Fine)
+    }
+}
+
+/// What black (0) and white (1) pixels are to the network.
+fn black_or_white(info: &Info, end: f64) -> Vec<f64> {
+    info.mean.iter().zip(&info.std).map(|(&mean, &std)| (end - f64::from(mean)) / f64::from(std)).collect()
+}
+
+/// The outputs for pictures, in rows.
+fn logits(network: &Network, pictures: &Tensor, memory: Memory) -> Result<Vec<Vec<f64>>> {
+    let at_once = memory.pictures(&network.graph);
+    let mut rows = vec![];
+    for first in (0..pictures.dim(0)?).step_by(at_once) {
+        let part = pictures.narrow(0, first, at_once.min(pictures.dim(0)? - first))?;
+        let tape = network.forward(&part, Mode::Eval, &Keep::Output)?;
+        let output = tape.output(&network.graph)?.to_device(&candle_core::Device::Cpu)?;
+        rows.extend(output.to_dtype(DType::F64)?.to_vec2::<f64>()?);
+    }
+    Ok(rows)
+}
