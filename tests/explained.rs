@@ -70,3 +70,110 @@ fn what_is_added_to_logits_is_told_as_gap_and_a_channel_can_be_taken_away() {
     let (status, said) = audit(folder.path(), &["ablate", "run", "--node", "salience"]);
     assert!(status == 2 && said.contains("did you mean `saliency`"), "{said}");
 }
+
+/// Every method on a trained network, over pictures whose objects are known, and over files.
+#[test]
+fn saliency_is_written_shown_and_held_against_controls() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let listed = run(program("interp-train", folder.path()).args(["list", "saliency", "--json"])).1;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let names: Vec<&str> =
+        listed["tables"]["saliency"].as_array().unwrap().iter().map(|line| line["name"].as_str().unwrap()).collect();
+    assert!(names.len() >= 20);
+    let methods = names.join(",");
+    let few = ["--set", "rise.masks=30", "--set", "smooth_grad.samples=4", "--set", "integrated_gradients.most=50"];
+    let mut arguments = vec!["saliency", "run", "--limit", "4", "--method", &methods, "--target", "label", "--json"];
+    arguments.extend(few);
+    let (status, said) = audit(folder.path(), &arguments);
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    assert!(found["count"] == 4 && found["layer"] == "features.14" && found["split"] == "test", "{said}");
+    for method in found["methods"].as_array().unwrap() {
+        assert!(method["hits"]["value"].as_f64().unwrap() <= 100.0 && method["mass_in_object"]["interval"].is_array());
+    }
+    let data = interp::net::sealed::read(&folder.path().join("saliency/data.safetensors")).unwrap().tensors;
+    let input = data["input"].dims().to_vec();
+    assert_eq!(data["logits"].dims()[0], 4);
+    for name in names {
+        let dims = data[name].dims();
+        assert!(dims == input || (dims.len() == 3 && dims[0] == 4), "{name}: {dims:?}");
+    }
+    assert!(data.contains_key("rise.standard_error") && data.contains_key("lrp.lost.classifier"));
+    let html = fs::read_to_string(folder.path().join("saliency/report.html")).unwrap();
+    assert!(html.contains("more often than the best control") && html.contains("guided backpropagation"));
+    // The same in other parts, and in f64; what a person's own pictures say.
+    let again = ["saliency", "run", "--limit", "4", "--target", "label", "--method", "gradient", "--out", "again"];
+    let (status, said) = audit(folder.path(), &[&again[..], &["--memory", "1MiB", "--double"]].concat());
+    assert_eq!(status, 0, "{said}");
+    let again = interp::net::sealed::read(&folder.path().join("again/data.safetensors")).unwrap().tensors;
+    let close = (again["gradient"].to_dtype(candle_core::DType::F32).unwrap() - &data["gradient"]).unwrap();
+    let furthest = close.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+    assert!(furthest < 1e-3 * data["gradient"].abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap());
+    image::RgbImage::from_fn(40, 50, |x, y| image::Rgb([x as u8 * 6, y as u8 * 5, 90]))
+        .save(folder.path().join("own.png"))
+        .unwrap();
+    let own = ["saliency", "run", "--images", "own.png", "--out", "own", "--method", "grad_cam"];
+    let (status, said) = audit(folder.path(), &own);
+    assert!(status == 0 && !said.contains("hits"), "{said}");
+    refused_saliency(folder.path());
+}
+
+/// What cannot be asked is told, with what was meant.
+fn refused_saliency(folder: &Path) {
+    for (arguments, told) in [
+        (&["--method", "gradcam"][..], "did you mean grad_cam?"),
+        (&["--layer", "features.99"], "did you mean `features."),
+        (&["--layer", "classifier"], "it has no maps"),
+        (&["--target", "nothing"], "no such class"),
+        (&["--set", "rise.masks=2"], "--method does not name rise"),
+        (&["--method", "rise", "--set", "rise.masks"], "METHOD.KEY=VALUE"),
+        (&["--method", "rise", "--set", "rise.maks=2"], "maks"),
+        (&["--memory", "some"], "no number of bytes"),
+        (&["--images", "missing.png"], "missing.png"),
+        (&["--images", "recipe.toml"], "recipe.toml"),
+    ] {
+        let (status, said) = audit(folder, &[&["saliency", "run"], arguments].concat());
+        assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
+    }
+}
+
+/// The atlas over the pictures of a data set: files, page, and what cannot be asked.
+#[test]
+fn neurons_are_told_by_what_they_answer_to() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let (status, said) = audit(folder.path(), &["neurons", "run", "--count", "10", "--json"]);
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    assert!(found["pictures"] == 40 && layers.len() == 5 && layers[0]["node"] == "features.2", "{said}");
+    let data = interp::net::sealed::read(&folder.path().join("neurons/data.safetensors")).unwrap().tensors;
+    assert_eq!(data["features.2.feature"].dims(), [8, 3, 3, 3]);
+    let answers = data["features.2.activation"].to_vec2::<f32>().unwrap();
+    let pictures = data["features.2.picture"].to_vec2::<i64>().unwrap();
+    for ((answers, pictures), neuron) in answers.iter().zip(&pictures).zip(layers[0]["neurons"].as_array().unwrap()) {
+        assert!(answers.len() == 10 && answers.windows(2).all(|pair| pair[0] >= pair[1]));
+        let kept = pictures.iter().filter(|picture| **picture >= 0).count() as u64;
+        assert_eq!(kept, neuron["firing"].as_u64().unwrap().min(10));
+    }
+    let html = fs::read_to_string(folder.path().join("neurons/report.html")).unwrap();
+    assert!(html.contains("Neuron Features") && html.contains("answer to no picture"));
+    // Pictures go through in other parts, and nothing changes.
+    let again = ["neurons", "run", "--count", "10", "--layers", "features.2", "--memory", "1MiB", "--out", "again"];
+    let (status, said) = audit(folder.path(), &again);
+    assert!(status == 0 && said.contains("without selection"), "{said}");
+    let again = interp::net::sealed::read(&folder.path().join("again/data.safetensors")).unwrap().tensors;
+    for (name, tensor) in &again {
+        let flat = |t: &candle_core::Tensor| {
+            t.flatten_all().unwrap().to_dtype(candle_core::DType::F64).unwrap().to_vec1::<f64>().unwrap()
+        };
+        assert_eq!(flat(tensor), flat(&data[name]), "{name}");
+    }
+    for (arguments, told) in [
+        (&["--layers", "feature.2"][..], "features.2"),
+        (&["--count", "1"], "1 is not in"),
+        (&["--data", "cifar10:nowhere"], "nowhere"),
+    ] {
+        let (status, said) = audit(folder.path(), &[&["neurons", "run"], arguments].concat());
+        assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
+    }
+}

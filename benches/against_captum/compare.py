@@ -233,8 +233,8 @@ def theirs(net, last, method, x, target):
 def compare(arguments, name, file, method):
     def network(double):
         net = loaded(name, file)
-        net = folded(net) if METHODS[method][2] else net
         net = net.double() if double else net
+        net = folded(net) if METHODS[method][2] else net
         last = net.last() if hasattr(net, "last") else getattr(net.features, str(net.convs[-1] + 2))
         return net, last
 

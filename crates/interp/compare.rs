@@ -1,7 +1,6 @@
 //! Two networks on the same pictures.
 
-use interp_finding::random::stream;
-use rand::Rng;
+use interp_finding::mean_interval;
 use serde::Serialize;
 
 /// The difference between two scores measured on the same pictures: in percentage points of accuracy, or dB of PSNR.
@@ -13,25 +12,11 @@ pub struct Difference {
     pub interval: [f64; 2],
 }
 
-/// Resamples of the bootstrap.
-const RESAMPLES: usize = 2000;
-
-/// The paired difference of the means of two lists of scores, picture by picture (Efron and Tibshirani 1993, section 13.3),
-/// multiplied with `scale`. The resampling is seeded: the same lists give the same interval.
+/// The paired difference of the means of two lists of scores, picture by picture, multiplied with `scale`.
 pub fn paired(first: &[f64], second: &[f64], scale: f64) -> Difference {
-    let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| a - b).collect();
-    let count = differences.len().max(1);
-    let points = |sum: f64| scale * sum / count as f64;
-    let sum = |list: &mut dyn Iterator<Item = f64>| list.sum::<f64>();
-    let mut resampled: Vec<f64> = (0..RESAMPLES)
-        .map(|resample| {
-            let mut rng = stream(0, "bootstrap", 0, resample as u64);
-            points(sum(&mut (0..differences.len()).map(|_| differences[rng.random_range(0..differences.len())])))
-        })
-        .collect();
-    resampled.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| resampled[((RESAMPLES - 1) as f64 * share).round() as usize];
-    Difference { points: points(sum(&mut differences.iter().copied())), interval: [at(0.025), at(0.975)] }
+    let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| scale * (a - b)).collect();
+    let points = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
+    Difference { points, interval: mean_interval(&differences) }
 }
 
 #[cfg(test)]

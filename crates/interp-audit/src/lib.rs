@@ -10,6 +10,7 @@ mod contributions;
 mod denoising;
 mod evidence;
 mod memory;
+pub mod neurons;
 mod pass;
 mod pictures;
 pub mod saliency;

@@ -96,6 +96,30 @@ pub enum Figure {
         /// How many screen pixels a pixel should take on each side, at least 1.
         zoom: usize,
     },
+    /// Pictures beside each other, each with its name.
+    Pictures {
+        /// Heading.
+        title: String,
+        /// In plain words: what they show, and what they do not.
+        caption: String,
+        /// The pictures, in the order in which they should be looked at.
+        pictures: Vec<Named>,
+        /// How many screen pixels a pixel should take on each side, at least 1.
+        zoom: usize,
+    },
+}
+
+/// A picture of a [`Figure::Pictures`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Named {
+    /// What is written below it.
+    pub name: String,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// `height * width * 3` bytes: rows of red, green, blue.
+    pub rgb: Vec<u8>,
 }
 
 /// What an analysis found.

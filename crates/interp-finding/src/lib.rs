@@ -10,6 +10,7 @@
 //! This crate uses no other part of the project, and no tensors.
 
 mod bank;
+mod bootstrap;
 mod claim;
 mod entry;
 mod finding;
@@ -18,8 +19,9 @@ pub mod random;
 mod unfit;
 
 pub use bank::Bank;
+pub use bootstrap::mean_interval;
 pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
-pub use finding::{Better, Figure, Finding, Number, Series};
+pub use finding::{Better, Figure, Finding, Named, Number, Series};
 pub use indices::Indices;
 pub use unfit::Unfit;

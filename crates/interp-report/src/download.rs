@@ -23,7 +23,8 @@ impl Download {
     }
 }
 
-fn address(kind: &str, bytes: &[u8]) -> String {
+/// The bytes as a `data:` address.
+pub(crate) fn address(kind: &str, bytes: &[u8]) -> String {
     format!("data:{kind};base64,{}", BASE64_STANDARD.encode(bytes))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::curves::{self, Curves};
 use crate::download::Download;
+use crate::picture::{Strip, beside};
 use crate::table::Table;
 use crate::{ReportError, number, png};
 use askama::Template;
@@ -91,6 +92,7 @@ enum Body<'a> {
         y: &'a str,
     },
     Table(Table<'a>),
+    Pictures(Strip<'a>),
     /// Size on the screen, in CSS pixels.
     Picture {
         width: usize,
@@ -126,7 +128,8 @@ fn words(figure: &Figure) -> (&str, &str) {
     match figure {
         Figure::Curves { title, caption, .. }
         | Figure::Table { title, caption, .. }
-        | Figure::Picture { title, caption, .. } => (title, caption),
+        | Figure::Picture { title, caption, .. }
+        | Figure::Pictures { title, caption, .. } => (title, caption),
     }
 }
 
@@ -142,7 +145,7 @@ impl<'a> Drawn<'a> {
     fn is_wide(&self) -> bool {
         match self.body {
             Body::Curves { .. } => false,
-            Body::Table(_) => true,
+            Body::Table(_) | Body::Pictures(_) => true,
             Body::Picture { width, .. } => width > 420,
         }
     }
@@ -162,6 +165,9 @@ fn body<'a>(figure: &'a Figure, id: &str) -> Result<(Body<'a>, Download), Report
             let download = Download::png(id, &png(*width, *height, rgb)?);
             let zoomed = |pixels: &usize| pixels.saturating_mul((*zoom).max(1));
             (Body::Picture { width: zoomed(width), height: zoomed(height) }, download)
+        }
+        Figure::Pictures { pictures, zoom, .. } => {
+            (Body::Pictures(Strip::new(pictures, *zoom)?), Download::png(id, &beside(pictures)?))
         }
     })
 }

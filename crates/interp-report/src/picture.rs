@@ -1,7 +1,9 @@
 //! Pixels as PNG.
 
 use crate::ReportError;
+use crate::download::address;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use interp_finding::Named;
 
 /// Compresses `rgb`, `height * width * 3` bytes in rows of red, green, blue, as PNG.
 ///
@@ -19,6 +21,51 @@ pub fn png(width: usize, height: usize, rgb: &[u8]) -> Result<Vec<u8>, ReportErr
     Ok(file)
 }
 
+/// Pictures as a page shows them.
+pub(crate) struct Strip<'a> {
+    pub(crate) pictures: Vec<Shown<'a>>,
+}
+
+/// A picture with its name, and its size on the screen, in CSS pixels.
+pub(crate) struct Shown<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) href: String,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+}
+
+impl<'a> Strip<'a> {
+    /// # Errors
+    /// [`ReportError::Picture`] if the bytes of one do not fit its size.
+    pub(crate) fn new(pictures: &'a [Named], zoom: usize) -> Result<Self, ReportError> {
+        let zoomed = |pixels: usize| pixels.saturating_mul(zoom.max(1));
+        let shown = |Named { name, width, height, rgb }: &'a Named| {
+            let href = address("image/png", &png(*width, *height, rgb)?);
+            Ok(Shown { name, href, width: zoomed(*width), height: zoomed(*height) })
+        };
+        Ok(Self { pictures: pictures.iter().map(shown).collect::<Result<_, ReportError>>()? })
+    }
+}
+
+/// Pixels between two pictures.
+const GAP: usize = 2;
+
+/// All of them in one PNG, beside each other on white.
+pub(crate) fn beside(pictures: &[Named]) -> Result<Vec<u8>, ReportError> {
+    let height = pictures.iter().map(|one| one.height).max().unwrap_or(0);
+    let width = pictures.iter().map(|one| one.width + GAP).sum::<usize>().saturating_sub(GAP);
+    let mut rgb = vec![255; width * height * 3];
+    let mut left = 0;
+    for Named { width: own, rgb: bytes, .. } in pictures {
+        for (row, line) in bytes.chunks_exact(3 * (*own).max(1)).enumerate() {
+            let start = 3 * (row * width + left);
+            rgb[start..start + line.len()].copy_from_slice(line);
+        }
+        left += own + GAP;
+    }
+    png(width, height, &rgb)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +75,24 @@ mod tests {
         let rgb: Vec<u8> = (0..3 * 5 * 3).map(|i| (i * 5) as u8).collect();
         let read = image::load_from_memory(&png(3, 5, &rgb).unwrap()).unwrap().into_rgb8();
         assert_eq!((read.dimensions(), read.into_raw()), ((3, 5), rgb));
+    }
+
+    #[test]
+    fn pictures_lie_beside_each_other_in_one_file() {
+        let named = |width: usize, height: usize, value: u8| Named {
+            name: String::new(),
+            width,
+            height,
+            rgb: vec![value; width * height * 3],
+        };
+        let pictures = [named(1, 1, 7), named(2, 2, 9)];
+        let joined = image::load_from_memory(&beside(&pictures).unwrap()).unwrap().into_rgb8();
+        assert_eq!(joined.dimensions(), (5, 2));
+        let values: Vec<u8> = joined.pixels().map(|pixel| pixel.0[0]).collect();
+        assert_eq!(values, [7, 255, 255, 9, 9, 255, 255, 255, 9, 9]);
+        let shown = Strip::new(&pictures, 3).unwrap();
+        assert_eq!((shown.pictures[1].width, shown.pictures[1].height), (6, 6));
+        assert!(Strip::new(&[Named { rgb: vec![], ..named(1, 1, 0) }], 1).is_err());
     }
 
     #[test]

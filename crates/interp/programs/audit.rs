@@ -9,6 +9,7 @@ use serde_json::json;
 use super::ablate::Ablate;
 use super::checkpoint::{Which, measure_claims};
 use super::contributions::Contributions;
+use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
@@ -43,6 +44,7 @@ enum Analysis {
     Shares(SharesOf),
     Contributions(Contributions),
     Ablate(Ablate),
+    Neurons(Neurons),
     Saliency(Saliency),
 }
 
@@ -61,6 +63,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Shares(shares) => exit(shares.run(catalog)),
         Analysis::Contributions(contributions) => exit(contributions.run(catalog)),
         Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
+        Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
     }
 }

@@ -12,6 +12,7 @@ use interp_net::{aligned, files};
 use interp_report::{Page, html};
 use serde_json::json;
 
+use super::colors::{bytes, color_of, denormalized, heat};
 use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
 use crate::progress::tell;
@@ -125,9 +126,7 @@ fn of_batch(batch: &Batch, explained: Vec<Explained>, info: &Info) -> Result<Vec
     let pictures = batch.images.chunks_exact(info.pixels().max(1));
     let cases = pictures.zip(batch.indices.iter().zip(&batch.labels)).zip(explained);
     let case = |((picture, (&index, &label)), explained): ((&[f32], (&usize, &u32)), Explained)| {
-        let channel = |at: usize| at % info.channels;
-        let pixel = |(at, value): (usize, &f32)| value * info.std[channel(at)] + info.mean[channel(at)];
-        let pixels = picture.iter().enumerate().map(pixel).collect();
+        let pixels = denormalized(picture, info);
         Ok(Case { index, label: label as usize, pixels, gap: explained.gap()?, explained })
     };
     cases.map(case).collect()
@@ -196,30 +195,14 @@ impl Sheet {
             let [a, b, c] = panels.each_ref().map(|panel| &panel[y * width..(y + 1) * width]);
             [a, &between, b, &between, c].concat()
         };
-        let byte = |value: f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
-        let rgb = (0..height).flat_map(row).flatten().map(byte).collect();
+        let rgb = bytes((0..height).flat_map(row));
         Ok(Self { width: 3 * width + 2 * GAP, rgb })
     }
-}
-
-/// Red, green and blue of a pixel; gray has all alike.
-fn color_of(pixel: &[f32]) -> [f32; 3] {
-    [0, 1, 2].map(|channel| pixel.get(channel).or(pixel.first()).copied().unwrap_or(0.0))
 }
 
 /// The numbers of each pixel of a map (C, H, W), rows from the top.
 fn per_pixel(map: &Tensor) -> Result<Vec<Vec<f32>>> {
     Ok(map.to_device(&candle_core::Device::Cpu)?.flatten_from(1)?.t()?.to_vec2()?) // (C, H W) -> (H W, C)
-}
-
-/// White for 0, red above and blue below, full at the largest absolute value.
-fn heat(values: &[f32]) -> Vec<[f32; 3]> {
-    let largest = values.iter().fold(f32::MIN_POSITIVE, |largest, v| largest.max(v.abs()));
-    let color = |&value: &f32| {
-        let (share, rest) = (value.abs() / largest, 1.0 - value.abs() / largest);
-        if value >= 0.0 { [1.0 - 0.2 * share, rest, rest] } else { [rest, rest, 1.0 - 0.2 * share] }
-    };
-    values.iter().map(color).collect()
 }
 
 /// The color that the weights of a pixel and of its complement are most aligned with, over white, the denser the longer the
@@ -251,11 +234,6 @@ fn dense(mut values: Vec<f32>) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn heat_is_white_at_zero_and_full_at_the_largest() {
-        assert_eq!(heat(&[0.0, 2.0, -2.0]), [[1.0, 1.0, 1.0], [0.8, 0.0, 0.0], [0.0, 0.0, 0.8]]);
-    }
 
     // Weights for red, and for what is missing to 1 of green and blue, look for red; against the class nothing is shown.
     #[test]

@@ -1,17 +1,20 @@
 //! `interp-audit saliency`: where in pictures the evidence for an output lies.
 
+mod page;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 use clap::Args;
-use interp_audit::saliency::{Attribution, Method, Question, last_map, method};
+use interp_audit::saliency::{Attribution, CONTROLS, Located, Method, Question, last_map, locate, method};
 use interp_audit::{Memory, Pictures};
 use interp_data::{Augment, Batch, Info, Loader, Normalize, Split};
-use interp_finding::Built;
+use interp_finding::{Better, Built, Number, mean_interval};
 use interp_learn::to_tensor;
 use interp_net::{Keep, Mode, Network, aligned, files, sealed};
+use interp_report::html;
 use serde_json::json;
 
 use super::on_pictures::{OnPictures, Opened};
@@ -24,7 +27,8 @@ use crate::{Catalog, Error, Result};
 #[command(after_help = "Example:\n  \
     interp-audit saliency checkpoints/sparse_vgg --method grad_cam,lrp,rise --set rise.masks=2000 --out saliency\n\n\
     Writes DIR/data.safetensors (input (N, C, H, W) as the network sees it, target (N), label (N), index (N), logits (N, K), and the \
-    attribution of every METHOD under its name, signed and not scaled, with what else it tells as METHOD.WHAT) and DIR/summary.json. \
+    attribution of every METHOD under its name, signed and not scaled, with what else it tells as METHOD.WHAT), DIR/summary.json and \
+    DIR/report.html. \
     `interp-train list saliency` tells the methods")]
 pub(super) struct Saliency {
     #[command(flatten)]
@@ -44,7 +48,7 @@ pub(super) struct Saliency {
     /// The output to explain: a class by its name or number, `predicted`, or `label`
     #[arg(long, default_value = "predicted", value_name = "CLASS")]
     target: String,
-    /// The node whose maps class activation maps weigh; by default the last with more than one cell
+    /// The node whose maps class activation maps weigh; by default the last with 16 cells or more
     #[arg(long, value_name = "NODE")]
     layer: Option<String>,
     /// Memory that activations may take, such as 512MiB; results do not depend on it
@@ -63,6 +67,8 @@ struct Shown {
     pictures: Tensor,
     labels: Option<Vec<usize>>,
     indices: Vec<usize>,
+    /// The share of each pixel that is the object, picture by picture.
+    masks: Option<Vec<Vec<f32>>>,
 }
 
 impl Shown {
@@ -70,7 +76,14 @@ impl Shown {
         let pictures = batches.iter().map(|batch| Ok(to_tensor(batch, info)?)).collect::<Result<Vec<_>>>()?;
         let labels = batches.iter().flat_map(|batch| &batch.labels).map(|&label| label as usize).collect();
         let indices = batches.iter().flat_map(|batch| &batch.indices).copied().collect();
-        Ok(Self { pictures: Tensor::cat(&pictures, 0)?, labels: Some(labels), indices })
+        let masks: Option<Vec<Vec<f32>>> = batches
+            .iter()
+            .map(|batch| {
+                Some(batch.masks.as_ref()?.chunks_exact(info.height * info.width).map(<[f32]>::to_vec).collect())
+            })
+            .collect::<Option<Vec<Vec<Vec<f32>>>>>()
+            .map(|parts| parts.concat());
+        Ok(Self { pictures: Tensor::cat(&pictures, 0)?, labels: Some(labels), indices, masks })
     }
 }
 
@@ -87,13 +100,24 @@ struct Found {
     name: String,
     settings: toml::Table,
     attribution: Attribution,
+    /// One map for each picture, of its size, row by row.
+    maps: Vec<Vec<f64>>,
+    /// Where masks are known.
+    located: Option<Vec<Located>>,
     seconds: f64,
 }
 
 impl Saliency {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let methods = self.methods()?;
+        let mut methods = self.methods()?;
         let subject = self.open(catalog)?;
+        if subject.shown.masks.is_some() {
+            let missing = CONTROLS.into_iter().filter(|name| !self.method.iter().any(|method| method == name));
+            for name in missing {
+                methods.push((name.to_owned(), method(name, &toml::Table::new())?));
+            }
+        }
+        let count = methods.len() as u64;
         let (info, shown) = (&subject.info, &subject.shown);
         let (network, pictures) = self.placed(&subject.network, &shown.pictures)?;
         let logits = logits(&network, &pictures, self.memory)?;
@@ -120,8 +144,12 @@ impl Saliency {
         for (done, (name, Built { settings, object })) in methods.into_iter().enumerate() {
             let began = Instant::now();
             let attribution = object.attribute(&question)?;
-            found.push(Found { name, settings, attribution, seconds: began.elapsed().as_secs_f64() });
-            bar.set(done as u64 + 1, self.method.len() as u64);
+            let seconds = began.elapsed().as_secs_f64();
+            let maps = maps(&attribution, [info.height, info.width])?;
+            let located = shown.masks.as_ref().map(|masks| maps.iter().zip(masks).map(|(map, mask)| locate(map, mask)));
+            let located = located.map(Iterator::collect);
+            found.push(Found { name, settings, attribution, maps, located, seconds });
+            bar.set(done as u64 + 1, count);
         }
         drop(bar);
         self.write(&subject, &question, &logits, &found)?;
@@ -154,7 +182,9 @@ impl Saliency {
         if self.images.is_empty() {
             let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
             let Pictures { data, split, workers, .. } = pictures;
+            let has_masks = data.truth(split, 0)?.is_some();
             let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
+            let loader = if has_masks { loader.with_masks() } else { loader };
             let batches = loader.in_order(Some(self.limit as usize)).collect::<interp_data::Result<Vec<_>>>()?;
             let shown = Shown::of(&batches, &info)?;
             return Ok(Subject { path, network, info, shown });
@@ -224,7 +254,9 @@ impl Saliency {
         let summary = self.summary(subject, question, found)?;
         sealed::write(&self.out.join("data.safetensors"), &tensors, &summary)?;
         let text = serde_json::to_string_pretty(&summary)?;
-        Ok(files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?)
+        files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
+        let page = page::of(subject, question, logits, found)?;
+        Ok(files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?)
     }
 
     fn summary(&self, subject: &Subject, question: &Question<'_>, found: &[Found]) -> Result<serde_json::Value> {
@@ -233,6 +265,7 @@ impl Saliency {
             Ok(json!({
                 "name": found.name, "settings": found.settings, "seconds": found.seconds,
                 "channels": found.attribution.channels, "without_evidence": speaks.iter().filter(|speaks| !**speaks).count(),
+                "hits": found.hits(), "mass_in_object": found.mass(),
             }))
         };
         Ok(json!({
@@ -253,18 +286,36 @@ impl Saliency {
             print(&self.summary(subject, question, found)?.to_string())?;
             return Ok(Ending::Fine);
         }
-        let count = question.targets.len();
-        let row = |found: &Found| -> Result<Vec<String>> {
-            let silent = found.attribution.speaks()?.iter().filter(|speaks| !**speaks).count();
-            let rate = count as f64 / found.seconds.max(1e-9);
-            Ok(vec![found.name.clone(), format!("{rate:.1}"), silent.to_string()])
-        };
-        let head = ["method", "pictures/s", "without evidence"].map(str::to_owned).to_vec();
-        let rows = found.iter().map(row).collect::<Result<Vec<_>>>()?;
-        print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
-        print(&format!("written: {}", self.out.display()))?;
+        let (columns, rows) = page::methods(found)?;
+        print(&aligned(&std::iter::once(columns).chain(rows).collect::<Vec<_>>(), 1))?;
+        print(&format!("written: {}", self.out.join("report.html").display()))?;
         Ok(Ending::Fine)
     }
+}
+
+impl Found {
+    /// The share of pictures in whose object the map is largest.
+    fn hits(&self) -> Option<Number> {
+        self.mean(|located| f64::from(u8::from(located.hit)))
+    }
+
+    /// The share of what is positive that lies in the object, as a mean over pictures.
+    fn mass(&self) -> Option<Number> {
+        self.mean(|located| located.mass)
+    }
+
+    fn mean(&self, of: fn(&Located) -> f64) -> Option<Number> {
+        let values: Vec<f64> = self.located.as_ref()?.iter().map(|located| 100.0 * of(located)).collect();
+        let [low, high] = mean_interval(&values);
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        Some(Number::new(mean, "%", Better::Higher).with_interval(low, high))
+    }
+}
+
+/// The maps of an attribution, picture by picture, row by row.
+fn maps(attribution: &Attribution, size: [usize; 2]) -> Result<Vec<Vec<f64>>> {
+    let maps = attribution.maps(size)?.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?;
+    Ok(maps.flatten_from(1)?.to_vec2()?)
 }
 
 /// What black (0) and white (1) pixels are to the network.

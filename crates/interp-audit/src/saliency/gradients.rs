@@ -42,14 +42,14 @@ pub(super) const GUIDED: Entry<dyn Method> = Entry {
 
 impl Method for Gradient {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
-        let values = question.in_parts(|_, x, targets| Ok(question.gradient(x, targets)?.1))?;
+        let values = question.in_parts(|_, x, targets| question.gradient(x, targets))?;
         Ok(Attribution::of(values, Channels::Largest))
     }
 }
 
 impl Method for GradientTimesInput {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
-        let values = question.in_parts(|_, x, targets| Ok((question.gradient(x, targets)?.1 * x)?))?;
+        let values = question.in_parts(|_, x, targets| Ok((question.gradient(x, targets)? * x)?))?;
         Ok(Attribution::of(values, Channels::Sum))
     }
 }

@@ -91,14 +91,10 @@ impl IntegratedGradients {
         let rule = gauss_legendre(steps);
         let mut sum = baseline.zeros_like()?;
         for part in rule.chunks(question.at_once.max(1)) {
-            let column = |values: Vec<f64>| -> Result<Tensor> {
-                question.like(Tensor::from_vec(values, (part.len(), 1, 1, 1), &Device::Cpu)?)
-            };
-            let places = column(part.iter().map(|&(place, _)| place).collect())?;
+            let (places, weights): (Vec<f64>, Vec<f64>) = part.iter().copied().unzip();
+            let places = question.like(Tensor::from_vec(places, (part.len(), 1, 1, 1), &Device::Cpu)?)?;
             let x = difference.broadcast_mul(&places)?.broadcast_add(baseline)?;
-            let (_, gradients) = question.gradient(&x, &vec![target; part.len()])?;
-            let weights = column(part.iter().map(|&(_, weight)| weight).collect())?;
-            sum = (sum + gradients.broadcast_mul(&weights)?.sum_keepdim(0)?)?;
+            sum = (sum + question.sum_of_gradients(&x, target, &weights)?)?;
         }
         Ok(sum)
     }

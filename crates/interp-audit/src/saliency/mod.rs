@@ -10,6 +10,7 @@ mod deep_lift;
 mod eigen;
 mod gradients;
 mod integrated;
+mod localization;
 mod occlusion;
 mod question;
 mod relevance;
@@ -23,6 +24,7 @@ use interp_net::ops;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use localization::{Located, locate};
 pub use question::{Question, last_map};
 
 use crate::pass::numbers;
@@ -75,6 +77,9 @@ pub fn method(name: &str, settings: &toml::Table) -> Result<Built<dyn Method>> {
     let wrong = |error: toml::de::Error| AuditError::Method(format!("method {name}: {}", error.message()));
     toml::de::DeTable::parse(&settings.to_string()).and_then(entry.build).map_err(wrong)
 }
+
+/// Methods that know nothing of the network: what others are compared with.
+pub const CONTROLS: [&str; 3] = [controls::CENTER.name, controls::EDGES.name, controls::RANDOM.name];
 
 /// How the channels of an attribution make one map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

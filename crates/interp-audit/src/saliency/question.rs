@@ -1,10 +1,9 @@
 //! What saliency methods are asked.
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::{Graph, Keep, Mode, Network, NodeId, Op, Tape, Want};
+use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Op, Tape, Want};
 
 use super::Baseline;
-use crate::pass::rows;
 use crate::{AuditError, Result};
 
 /// Why a network gives an output for each of some pictures.
@@ -25,11 +24,16 @@ pub struct Question<'a> {
     pub at_once: usize,
 }
 
-/// The node whose maps class activation maps weigh where nobody says: the last that has more than one cell, before what makes maps smaller
-/// without weights; the picture itself where there is none.
+/// Cells of a map that tells places apart.
+const CELLS: usize = 16;
+
+/// The node whose maps class activation maps weigh where nobody says: the last that has 16 cells or more, else the last with more than one,
+/// before what makes maps smaller without weights; the picture itself where there is none.
 pub fn last_map(graph: &Graph) -> NodeId {
-    let has_cells = |id: NodeId| matches!(graph.shape(id), [_, h, w] if h * w > 1);
-    let mut last = (1..graph.nodes().len()).rev().find(|&id| has_cells(id)).unwrap_or(0);
+    let last_with = |cells: usize| {
+        (1..graph.nodes().len()).rev().find(|&id| matches!(graph.shape(id), [_, h, w] if h * w >= cells))
+    };
+    let mut last = last_with(CELLS).or_else(|| last_with(2)).unwrap_or(0);
     while matches!(graph.nodes()[last].op, Op::MaxPool { .. } | Op::AvgPool { .. } | Op::AdaptiveAvgPool { .. }) {
         last = graph.nodes()[last].inputs[0];
     }
@@ -109,13 +113,33 @@ impl Question<'_> {
         Ok(scores)
     }
 
-    /// The outputs asked about and their gradients at the pictures `x`, (N, C, H, W).
-    pub(crate) fn gradient(&self, x: &Tensor, targets: &[usize]) -> Result<(Vec<f64>, Tensor)> {
+    /// The gradients of the outputs asked about at the pictures `x`, (N, C, H, W).
+    pub(crate) fn gradient(&self, x: &Tensor, targets: &[usize]) -> Result<Tensor> {
         let tape = self.net.forward(x, Mode::Eval, &Keep::Backward(vec![]))?;
-        let scores = rows(tape.output(&self.net.graph)?)?;
-        let scores = scores.iter().zip(targets).map(|(row, &target)| row[target]).collect();
-        let gradient = self.gradient_at(&tape, targets, 0)?;
-        Ok((scores, gradient))
+        self.gradient_at(&tape, targets, 0)
+    }
+
+    /// The sum over pictures `x` (N, C, H, W) of the gradient of the output `target`, each times its weight: (1, C, H, W). Through what is
+    /// linear before everything else the sum goes back, not each of them.
+    pub(crate) fn sum_of_gradients(&self, x: &Tensor, target: usize, weights: &[f64]) -> Result<Tensor> {
+        let graph = &self.net.graph;
+        let tape = self.net.forward(x, Mode::Eval, &Keep::Backward(vec![]))?;
+        let weights = self.like(Tensor::from_slice(weights, (weights.len(), 1), &Device::Cpu)?)?;
+        let seed = self.one_hot(&vec![target; x.dim(0)?])?.broadcast_mul(&weights)?;
+        let first = only_reader(graph).unwrap_or(0);
+        let want = |node: NodeId| Want { nodes: vec![node], params: vec![] };
+        let taken = |grads: Grads, node: NodeId| {
+            let missing = || AuditError::Independent(graph.nodes()[node].name.clone());
+            grads.node(node).cloned().ok_or_else(missing)
+        };
+        let grads = taken(self.net.backward(&tape, &[(graph.output(), seed)], &want(first))?, first)?;
+        let channels_last = grads.permute((0, 2, 3, 1))?.contiguous()?; // as it lies in memory
+        let sum = channels_last.sum_keepdim(0)?.permute((0, 3, 1, 2))?;
+        if first == 0 {
+            return Ok(sum);
+        }
+        let start = self.net.run_to(&x.narrow(0, 0, 1)?, first, Mode::Eval, &Keep::Backward(vec![]))?;
+        taken(self.net.backward(&start, &[(first, sum)], &want(0))?, 0)
     }
 
     /// The gradients of the outputs asked about at a node.
@@ -126,6 +150,13 @@ impl Question<'_> {
         let missing = || AuditError::Independent(graph.nodes()[node].name.clone());
         grads.node(node).cloned().ok_or_else(missing)
     }
+}
+
+/// The convolution that reads the picture, if nothing else does.
+fn only_reader(graph: &Graph) -> Option<NodeId> {
+    let mut readers = (1..graph.nodes().len()).filter(|&id| graph.nodes()[id].inputs.contains(&0));
+    let first = readers.next().filter(|&id| matches!(graph.nodes()[id].op, Op::Conv2d { .. }))?;
+    readers.next().is_none().then_some(first)
 }
 
 /// Number `target` of each row.

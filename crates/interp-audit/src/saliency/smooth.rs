@@ -55,8 +55,7 @@ impl SmoothGrad {
             let count = question.at_once.max(1).min(samples - first);
             let noise = self.noise_of(question, question.indices[at], first..first + count)?;
             let x = noise.broadcast_mul(&scale)?.broadcast_add(&picture)?;
-            let (_, gradients) = question.gradient(&x, &vec![question.targets[at]; count])?;
-            sum = (sum + gradients.sum_keepdim(0)?)?;
+            sum = (sum + question.sum_of_gradients(&x, question.targets[at], &vec![1.0; count])?)?;
         }
         Ok((sum / samples as f64)?)
     }

@@ -36,7 +36,7 @@ fn asked_at_once(net: &Network, pictures: &Tensor, text: &str, at_once: usize) -
         pictures,
         targets: &targets,
         indices: &indices,
-        layer: last_map(&net.graph),
+        layer: net.graph.id("relu2").unwrap_or_else(|_| last_map(&net.graph)),
         range: [&low, &high],
         at_once,
     };
@@ -227,7 +227,14 @@ fn what_is_said_of_a_picture_does_not_depend_on_the_batch() {
 #[test]
 fn maps_are_those_before_pooling_and_means() {
     let net = with_maps();
-    assert_eq!(net.graph.nodes()[last_map(&net.graph)].name, "relu2");
+    assert_eq!(net.graph.nodes()[last_map(&net.graph)].name, "relu1");
+    let mut graph = Graph::new(3, 4, 4).unwrap();
+    graph.then("relu", Op::Relu).unwrap();
+    graph.then("pool", Op::max_pool(2)).unwrap();
+    assert_eq!(last_map(&graph), 1);
+    let mut graph = Graph::new(3, 2, 2).unwrap();
+    graph.then("relu", Op::Relu).unwrap();
+    assert_eq!(last_map(&graph), 1);
     let (net, _) = linear();
     assert_eq!(last_map(&net.graph), 0);
     let refused = asked_at_once(&net, &waves(&[1, 1, 4, 4], 0.7), "kind = \"cam\"", 8);
