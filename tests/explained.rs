@@ -177,3 +177,38 @@ fn neurons_are_told_by_what_they_answer_to() {
         assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
     }
 }
+
+/// Filters of a network, and of one that they cannot be composed in.
+#[test]
+fn weights_are_told_and_shown() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let (status, said) = audit(folder.path(), &["weights", "run", "--json"]);
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    assert!(layers.len() == 5 && layers[0]["filters"] == 8 && layers[4]["not_composed"].is_null(), "{said}");
+    let data = interp::net::sealed::read(&folder.path().join("weights/data.safetensors")).unwrap().tensors;
+    // The second layer reads means of 2x2 of the first: 3 + 1 + 2 * 2 pixels.
+    assert_eq!(data["features.0.composed"].dims(), [8, 3, 3, 3]);
+    assert_eq!(data["features.4.composed"].dims(), [16, 8, 8, 3]);
+    let own = interp::net::sealed::read(&folder.path().join("run/model.safetensors")).unwrap().tensors;
+    let filter = own["features.0.weight"].permute((0, 2, 3, 1)).unwrap();
+    let difference = (filter - &data["features.0.composed"]).unwrap().abs().unwrap().max_all().unwrap();
+    assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
+    let html = fs::read_to_string(folder.path().join("weights/report.html")).unwrap();
+    assert!(html.contains("In one scale") && html.contains("by what it reads") && html.contains("are all zero"));
+    let (status, said) = audit(folder.path(), &["weights", "run", "--layers", "classifier"]);
+    assert!(status == 2 && said.contains("matches no convolution"), "{said}");
+    // Sums, gates and descriptions are told by name.
+    let folder = trained("kind = \"additive\"\nwidth = 0.25");
+    let (status, said) = audit(folder.path(), &["weights", "run"]);
+    assert_eq!(status, 0, "{said}");
+    let html = fs::read_to_string(folder.path().join("weights/report.html")).unwrap();
+    assert!(html.contains("do not compose with the layers before"));
+    // Branches end apart: neurons of all of them are seen, and maps within one are weighed.
+    let (status, said) = audit(folder.path(), &["neurons", "run", "--count", "4", "--json"]);
+    assert_eq!(status, 0, "{said}");
+    let (status, said) =
+        audit(folder.path(), &["saliency", "run", "--limit", "2", "--method", "ablation_cam,grad_cam"]);
+    assert_eq!(status, 0, "{said}");
+}

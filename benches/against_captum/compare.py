@@ -216,7 +216,11 @@ def ours(arguments, name, file, method, layer, extra):
         return tensors, json.loads((pathlib.Path(folder) / "summary.json").read_text())["methods"][0]["seconds"]
 
 
-def differences(method, found, expected):
+def differences(method, tensors, expected):
+    found = tensors[method]
+    if method == "ablation_cam":
+        # Theirs is a share of the output, with its sign; ours is what speaks for it.
+        expected = expected * tensors["logits"].gather(1, tensors["target"][:, None]).sign()[:, :, None]
     found, expected = found.double().flatten(1), expected.detach().double().flatten(1)
     if method == "eigen_cam":
         found = found * torch.sign((found * expected).sum(1, keepdim=True))
@@ -246,10 +250,10 @@ def compare(arguments, name, file, method):
     single, _ = ours(arguments, name, file, method, layer, [])
     x, target = single["input"], single["target"]
     if method != "smooth_grad":
-        found = differences(method, single[method], theirs(net, last, method, x, target)[0])
+        found = differences(method, single, theirs(net, last, method, x, target)[0])
         double, _ = ours(arguments, name, file, method, layer, ["--double"])
         exact = theirs(*network(True), method, double["input"], target)[0]
-        furthest = differences(method, double[method], exact).max()
+        furthest = differences(method, double, exact).max()
         cells = [f"{numpy.median(found):.1e}", f"{numpy.quantile(found, 0.99):.1e}", f"{furthest:.1e}"]
     if arguments.times:
         # A network of its own for every call: what hooks leave behind is not ours to time.

@@ -17,6 +17,7 @@ pub mod saliency;
 mod shares;
 mod shrinkage;
 mod slopes;
+pub mod weights;
 mod zeros;
 
 pub use ablation::{Ablation, ablate};
@@ -75,6 +76,12 @@ pub enum AuditError {
     /// A method that there is not, or settings that it has not.
     #[error("{0}")]
     Method(String),
+    /// A node without maps.
+    #[error("`{0}` has no maps")]
+    NoCells(String),
+    /// What a network with damaged weights computes.
+    #[error("`{0}` is not a number for some picture: the file's weights are damaged, or its pictures are")]
+    NotANumber(String),
     /// A node that outputs do not depend on.
     #[error("the output does not depend on `{0}`")]
     Independent(String),

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use interp_data::{Augment, Batch, Loader};
-use interp_net::{Keep, Mode, Network, NodeId, Tape};
+use interp_net::{Graph, Keep, Mode, Network, NodeId, Tape};
 
 use crate::{Pictures, Result};
 
@@ -56,6 +56,22 @@ impl Pass {
         }
         Ok(())
     }
+}
+
+/// The first node that depends on all of `nodes`: where a pass can end that keeps them; the output, where there is none before.
+pub(crate) fn end_of(graph: &Graph, nodes: &[NodeId]) -> NodeId {
+    let depends_on_all = |&end: &NodeId| {
+        let mut before = vec![false; end + 1];
+        before[end] = true;
+        for id in (0..=end).rev().filter(|&id| id > 0) {
+            if before[id] {
+                graph.nodes()[id].inputs.iter().for_each(|&input| before[input] = true);
+            }
+        }
+        nodes.iter().all(|&node| node <= end && before[node])
+    };
+    let first = nodes.iter().copied().max().unwrap_or(graph.output());
+    (first..graph.nodes().len()).find(depends_on_all).unwrap_or(graph.output())
 }
 
 /// The pictures of a batch as the network takes them: (N, C, H, W), in channels-last memory.

@@ -7,20 +7,25 @@ use crate::random::stream;
 /// Resamples.
 const RESAMPLES: usize = 2000;
 
-/// A 95 % interval of the mean of `values`: percentiles of a bootstrap (Efron and Tibshirani 1993, section 13.3). The resampling is seeded:
-/// the same values give the same interval. Of no values, 0.
-pub fn mean_interval(values: &[f64]) -> [f64; 2] {
-    let count = values.len().max(1) as f64;
-    let mut means: Vec<f64> = (0..RESAMPLES)
+/// A 95 % interval of a statistic of `count` cases, which is given their numbers, some of them twice or more: percentiles of a bootstrap (Efron and
+/// Tibshirani 1993, section 13.3). The resampling is seeded: the same cases give the same interval.
+pub fn interval(count: usize, statistic: impl Fn(&[usize]) -> f64) -> [f64; 2] {
+    let mut found: Vec<f64> = (0..RESAMPLES)
         .map(|resample| {
             let mut rng = stream(0, "bootstrap", 0, resample as u64);
-            let drawn = (0..values.len()).map(|_| values[rng.random_range(0..values.len())]);
-            drawn.sum::<f64>() / count
+            let drawn: Vec<usize> = (0..count).map(|_| rng.random_range(0..count)).collect();
+            statistic(&drawn)
         })
         .collect();
-    means.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| means[((RESAMPLES - 1) as f64 * share).round() as usize];
+    found.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| found[((RESAMPLES - 1) as f64 * share).round() as usize];
     [at(0.025), at(0.975)]
+}
+
+/// That of the mean of `values`; of no values, 0.
+pub fn mean_interval(values: &[f64]) -> [f64; 2] {
+    let count = values.len().max(1) as f64;
+    interval(values.len(), |drawn| drawn.iter().map(|&at| values[at]).sum::<f64>() / count)
 }
 
 #[cfg(test)]

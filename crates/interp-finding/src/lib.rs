@@ -19,7 +19,7 @@ pub mod random;
 mod unfit;
 
 pub use bank::Bank;
-pub use bootstrap::mean_interval;
+pub use bootstrap::{interval, mean_interval};
 pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
 pub use finding::{Better, Figure, Finding, Named, Number, Series};

@@ -58,6 +58,8 @@ pub(crate) enum Rules<'a> {
     Held,
     /// What is negative ends at activations.
     Guided,
+    /// Activations let everything through, and maxima are means.
+    Open,
     /// What is not linear is the line through its values in two passes, of which this is the other.
     Rescaled(&'a Tape),
 }
@@ -105,6 +107,15 @@ impl Network {
     /// As [`Network::linear_map`].
     pub fn guided_gradient(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], at: NodeId) -> Result<Tensor> {
         self.swept_to(at, tape, seeds, Rules::Guided)
+    }
+
+    /// The gradient of the sum over seeds of `<seed, activation>` at the node `at`, if all activations (ReLUs, thresholds, winners) let through what
+    /// they get and maxima were means: the weights of all layers between, composed. Of the shape of the activation of `at`.
+    ///
+    /// # Errors
+    /// As [`Network::linear_map`], and [`NetError::NoRule`] where a node on the way is neither linear nor one of these.
+    pub fn open_gradient(&self, tape: &Tape, seeds: &[(NodeId, Tensor)], at: NodeId) -> Result<Tensor> {
+        self.swept_to(at, tape, seeds, Rules::Open)
     }
 
     /// What comes back to the node `at`.
@@ -169,6 +180,12 @@ impl Sweep<'_> {
         let node = &self.network.graph.nodes()[id];
         match self.rules {
             Rules::Guided if node.op.is_activation() => grad = self.network.named(id, ops::relu(&grad))?,
+            Rules::Open if node.op.is_activation() => return self.flow(node.inputs[0], grad),
+            Rules::Open if matches!(node.op, Op::MaxPool { .. }) => return self.evenly(id, &grad),
+            Rules::Open if !node.op.is_affine() => {
+                let method = "composing filters";
+                return Err(NetError::NoRule { method, node: node.name.clone(), op: node.op.label() });
+            }
             Rules::Rescaled(other) if id > 0 && !node.op.is_affine() => return self.rescaled(id, &grad, other),
             _ => {}
         }
@@ -209,6 +226,18 @@ impl Sweep<'_> {
             | Op::Route { .. }
             | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
+    }
+
+    /// Through a maximum as if it were a mean.
+    fn evenly(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let node = &self.network.graph.nodes()[id];
+        let input = node.inputs[0];
+        let mut shape = vec![self.tape.batch];
+        shape.extend_from_slice(self.network.graph.shape(input));
+        let Op::MaxPool { kernel, stride, padding } = node.op else { return Ok(()) };
+        let pool = Op::pool_geometry(kernel, stride, padding);
+        let below = self.network.named(id, ops::avg_pool2d_backward(grad, &shape, &pool))?;
+        self.flow(input, below)
     }
 
     /// To every input its channels.

@@ -13,6 +13,7 @@ use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
+use super::weights::Weights;
 use super::{Ending, Machine, exit, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
@@ -45,6 +46,7 @@ enum Analysis {
     Contributions(Contributions),
     Ablate(Ablate),
     Neurons(Neurons),
+    Weights(Weights),
     Saliency(Saliency),
 }
 
@@ -63,6 +65,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Shares(shares) => exit(shares.run(catalog)),
         Analysis::Contributions(contributions) => exit(contributions.run(catalog)),
         Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
+        Analysis::Weights(weights) => exit(weights.run()),
         Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
     }

@@ -19,6 +19,7 @@ mod shares;
 mod show;
 mod shrinkage;
 mod train;
+mod weights;
 
 use std::process::ExitCode;
 

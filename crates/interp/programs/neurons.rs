@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
+use crate::progress::tell;
 use crate::{Catalog, Error, Result};
 
 /// What each neuron answers to most: its Neuron Feature, the classes it selects, and which are dead
@@ -77,8 +78,11 @@ impl Neurons {
         let batch = self.memory.pictures(&network.graph);
         let found = survey(&network, &pictures, &nodes, self.count.into(), batch)?;
         let features = features(&network, &pictures, &found)?;
-        let indexes =
-            self.indexes.iter().map(|&(index, name)| Ok((name, index.of(&network, &pictures, &found, batch)?)));
+        if info.channels != 3 && self.indexes.iter().any(|(index, _)| index.is_of_colors()) {
+            tell("the pictures are gray: no index of colors is measured");
+        }
+        let measured = self.indexes.iter().filter(|(index, _)| info.channels == 3 || !index.is_of_colors());
+        let indexes = measured.map(|&(index, name)| Ok((name, index.of(&network, &pictures, &found, batch)?)));
         let indexes = indexes.collect::<Result<Vec<_>>>()?;
         let rows = told(&network.graph, &found, &features, &indexes);
         let summary = self.summary(&path.display().to_string(), &info, &found, &rows);

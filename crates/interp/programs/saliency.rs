@@ -121,6 +121,10 @@ impl Saliency {
         let (info, shown) = (&subject.info, &subject.shown);
         let (network, pictures) = self.placed(&subject.network, &shown.pictures)?;
         let logits = logits(&network, &pictures, self.memory)?;
+        if logits.iter().flatten().any(|logit| !logit.is_finite()) {
+            let problem = "its outputs are no finite numbers: its weights, or the pictures, are damaged".into();
+            return Err(Error::Folder { path: subject.path, problem });
+        }
         let targets = self.targets(&logits, shown, info)?;
         let layer = match &self.layer {
             Some(name) => network.graph.id(name)?,

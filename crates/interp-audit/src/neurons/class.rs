@@ -19,11 +19,11 @@ pub struct ClassSelectivity {
     pub shares: Vec<(usize, f64)>,
     /// `(N - M) / (N - 1)`, where M classes make [`SHARE`] of N answers together: 1 of one class, 0 where all are of other classes.
     pub index: f64,
-    /// 95 % interval of the index: percentiles of a bootstrap over the answers.
+    /// 95 % interval of the index: percentiles of a bootstrap over the answers, moved so that their mean is the index.
     pub interval: [f64; 2],
-    /// The mean index of the same activations with labels drawn from those of the data: what there is where nothing is selected.
+    /// The mean index of the same activations with labels drawn from those of the data, each picture once: what there is where nothing is selected.
     pub null: f64,
-    /// The share of such draws with an index at least as large.
+    /// The share of such draws, and the index itself among them, that are at least as large.
     pub p: f64,
     /// Entropy of the shares in bits.
     pub entropy: f64,
@@ -46,14 +46,17 @@ pub fn class_selectivity(unit: &Unit, seen: &[usize], seed: u64) -> Option<Class
         answers.iter().map(|_| answers[below(rng, answers.len())]).collect()
     });
     let null = drawn(seed, "class null", classes, |rng| {
-        answers.iter().map(|&(_, weight)| (random_label(rng, seen), weight)).collect()
+        let mut left = seen.to_vec();
+        answers.iter().map(|&(_, weight)| (taken_label(rng, &mut left), weight)).collect()
     });
-    let at = |share: f64| again[((DRAWS - 1) as f64 * share).round() as usize];
+    // Answers drawn again are of fewer classes than they were: what that adds is taken off.
+    let added = again.iter().sum::<f64>() / DRAWS as f64 - index;
+    let at = |share: f64| (again[((DRAWS - 1) as f64 * share).round() as usize] - added).clamp(0.0, 1.0);
     Some(ClassSelectivity {
         index,
         interval: [at(0.025), at(0.975)],
         null: null.iter().sum::<f64>() / DRAWS as f64,
-        p: null.iter().filter(|&&other| other >= index).count() as f64 / DRAWS as f64,
+        p: (1 + null.iter().filter(|&&other| other >= index).count()) as f64 / (1 + DRAWS) as f64,
         entropy: shares.iter().filter(|(_, share)| *share > 0.0).map(|(_, share)| -share * share.log2()).sum(),
         population: shares.iter().filter(|(_, share)| *share >= CODED).count(),
         shares,
@@ -79,15 +82,17 @@ fn below(rng: &mut Stream, count: usize) -> usize {
     ((u128::from(rng.next_u64()) * count as u128) >> 64) as usize
 }
 
-/// The class of a picture drawn from all.
-fn random_label(rng: &mut Stream, seen: &[usize]) -> usize {
-    let mut place = below(rng, seen.iter().sum::<usize>().max(1));
+/// The class of a picture drawn from those that are left, which it is taken from.
+fn taken_label(rng: &mut Stream, left: &mut [usize]) -> usize {
+    let mut place = below(rng, left.iter().sum::<usize>().max(1));
     let of = |&count: &usize| {
         let here = place < count;
         place = place.saturating_sub(count);
         here
     };
-    seen.iter().position(of).unwrap_or_default()
+    let label = left.iter().position(of).unwrap_or_default();
+    left.iter_mut().skip(label).take(1).for_each(|count| *count = count.saturating_sub(1));
+    label
 }
 
 /// The shares of classes in answers, from the largest on.

@@ -4,8 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Network, NodeId};
 use rayon::prelude::*;
 
-use crate::pass::Pass;
-use crate::{Pictures, Result};
+use crate::pass::{Pass, end_of};
+use crate::{AuditError, Pictures, Result};
 
 /// A place that a channel answered to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +46,6 @@ impl Unit {
     fn see(&mut self, peak: Peak, count: usize) {
         let value = peak.activation;
         self.histogram[bin(value)] += 1;
-        // What is not a number is no answer.
         if value > 0.0 {
             self.firing += 1;
             if let Some(sum) = self.by_class.get_mut(peak.label) {
@@ -102,18 +101,20 @@ impl Survey {
 /// nothing depends.
 ///
 /// # Errors
-/// If pictures cannot be had, or do not fit the network.
+/// If pictures cannot be had, or do not fit the network, and where an activation is not a number.
 pub fn survey(net: &Network, pictures: &Pictures, nodes: &[NodeId], count: usize, batch: usize) -> Result<Survey> {
     let classes = pictures.data.info().classes.len();
     let unit = |_| Unit::new(classes);
     let layer = |&node: &NodeId| Layer { node, units: (0..net.graph.shape(node)[0]).map(unit).collect() };
     let mut found = Survey { layers: nodes.iter().map(layer).collect(), by_class: vec![0; classes] };
-    let Some(&end) = nodes.iter().max() else { return Ok(found) };
+    let end = end_of(&net.graph, nodes);
     let keep = Keep::nodes(nodes.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
     let pass = Pass { end: Some(end), batch, ..Pass::keeping(keep) };
     pass.over(net, pictures, |sample| {
         for layer in &mut found.layers {
-            let maxima = maxima(sample.tape.at(&net.graph, layer.node)?)?;
+            let name = || net.graph.nodes()[layer.node].name.clone();
+            let maxima =
+                maxima(sample.tape.at(&net.graph, layer.node)?)?.ok_or_else(|| AuditError::NotANumber(name()))?;
             layer.units.par_iter_mut().enumerate().for_each(|(channel, unit)| {
                 for (picture, row) in maxima.iter().enumerate() {
                     let (activation, cell) = row[channel];
@@ -135,14 +136,17 @@ pub fn survey(net: &Network, pictures: &Pictures, nodes: &[NodeId], count: usize
 /// A largest activation, and the first cell that has it.
 type Most = (f32, [usize; 2]);
 
-/// The largest activation of each channel of each picture.
-fn maxima(activation: &Tensor) -> Result<Vec<Vec<Most>>> {
+/// The largest activation of each channel of each picture; `None` where one is not a number.
+fn maxima(activation: &Tensor) -> Result<Option<Vec<Vec<Most>>>> {
     let (channels, width, cells) = match *activation.dims() {
         [_, channels, height, width] => (channels, width, height * width),
         _ => (activation.dim(1)?, 1, 1),
     };
     let ordered = if activation.rank() == 4 { activation.permute((0, 2, 3, 1))? } else { activation.clone() };
     let values = ordered.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    if values.iter().any(|value| value.is_nan()) {
+        return Ok(None);
+    }
     let of_picture = |cells: &[f32]| {
         let mut best = vec![(f32::NEG_INFINITY, 0); channels];
         for (cell, values) in cells.chunks_exact(channels).enumerate() {
@@ -154,5 +158,5 @@ fn maxima(activation: &Tensor) -> Result<Vec<Vec<Most>>> {
         }
         best.into_iter().map(|(value, cell)| (value, [cell / width, cell % width])).collect()
     };
-    Ok(values.par_chunks_exact((cells * channels).max(1)).map(of_picture).collect())
+    Ok(Some(values.par_chunks_exact((cells * channels).max(1)).map(of_picture).collect()))
 }

@@ -1,10 +1,10 @@
 //! How much of a neuron's answers is lost when what it sees is changed.
 
 use interp_net::Network;
-use interp_net::finding::mean_interval;
+use interp_net::finding::interval;
 
 use super::variations::{View, varied};
-use super::{Survey, Unit, gray, turned};
+use super::{Layer, Survey, Unit, gray, turned};
 use crate::{Pictures, Result};
 
 /// What is changed, for what a neuron is said to select.
@@ -63,17 +63,11 @@ impl Index {
         survey: &Survey,
         batch: usize,
     ) -> Result<Vec<Vec<Option<Selectivity>>>> {
-        let mut mean: Option<Vec<Vec<Vec<f32>>>> = None;
-        for number in 0..self.changes() {
-            let found = varied(net, pictures, survey, batch, &|view: &View<'_>| self.change(number, view))?;
-            mean = Some(match mean {
-                Some(sum) => added(sum, &found),
-                None => found,
-            });
-        }
-        let share = 1.0 / self.changes() as f32;
-        let index = |(unit, changed): (&Unit, Vec<f32>)| {
-            let changed: Vec<f32> = changed.into_iter().map(|value| share * value).collect();
+        let changes = (0..self.changes())
+            .map(|number| varied(net, pictures, survey, batch, &|view: &View<'_>| self.change(number, view)))
+            .collect::<Result<Vec<_>>>()?;
+        let index = |layer: usize, channel: usize, unit: &Unit| {
+            let changed: Vec<&[f32]> = changes.iter().map(|change| change[layer][channel].as_slice()).collect();
             let found = selectivity(unit, &changed)?;
             let [low, high] = found.interval;
             Some(match self {
@@ -81,15 +75,16 @@ impl Index {
                 _ => found,
             })
         };
-        let layers = survey.layers.iter().zip(mean.unwrap_or_default());
-        Ok(layers.map(|(layer, changed)| layer.units.iter().zip(changed).map(index).collect()).collect())
+        let units = |(at, layer): (usize, &Layer)| {
+            layer.units.iter().enumerate().map(|(channel, unit)| index(at, channel, unit)).collect()
+        };
+        Ok(survey.layers.iter().enumerate().map(units).collect())
     }
-}
 
-fn added(mut sums: Vec<Vec<Vec<f32>>>, more: &[Vec<Vec<f32>>]) -> Vec<Vec<Vec<f32>>> {
-    let pairs = sums.iter_mut().flatten().flatten().zip(more.iter().flatten().flatten());
-    pairs.for_each(|(sum, value)| *sum += value);
-    sums
+    /// Whether it is about colors, which gray pictures have not.
+    pub fn is_of_colors(self) -> bool {
+        matches!(self, Self::Color | Self::Luminance)
+    }
 }
 
 /// A share of answers.
@@ -102,18 +97,45 @@ pub struct Selectivity {
     pub interval: [f64; 2],
 }
 
-/// That of a unit, given its answers to what was changed, by peak; `None` where it answers to nothing.
-pub fn selectivity(unit: &Unit, changed: &[f32]) -> Option<Selectivity> {
-    let answers: Vec<f64> = unit.peaks.iter().map(|peak| f64::from(peak.activation)).collect();
-    let all: f64 = answers.iter().sum();
-    if all <= 0.0 {
+/// That of a unit, given its answers to what was changed, by peak, of one change or of several: the mean of their indexes. `None` where it answers to
+/// nothing.
+pub fn selectivity(unit: &Unit, changes: &[&[f32]]) -> Option<Selectivity> {
+    if unit.peaks.is_empty() || changes.is_empty() {
         return None;
     }
-    // Answers weigh: the mean of what is lost of each, times its share of all answers.
-    let count = answers.len() as f64;
-    let lost = |(answer, &changed): (&f64, &f32)| count * (answer - f64::from(changed)) / all;
-    let lost: Vec<f64> = answers.iter().zip(changed).map(lost).collect();
-    let index = lost.iter().sum::<f64>() / count;
-    let [low, high] = mean_interval(&lost);
-    Some(Selectivity { index: index.clamp(0.0, 1.0), interval: [low.clamp(0.0, 1.0), high.clamp(0.0, 1.0)] })
+    let lost = |peaks: &mut dyn Iterator<Item = usize>, changed: &[f32]| {
+        let (mut all, mut left) = (0.0, 0.0);
+        for peak in peaks {
+            all += f64::from(unit.peaks[peak].activation);
+            left += f64::from(changed[peak]);
+        }
+        (1.0 - left / all).clamp(0.0, 1.0)
+    };
+    let count = changes.len() as f64;
+    let index = changes.iter().map(|changed| lost(&mut (0..unit.peaks.len()), changed)).sum::<f64>() / count;
+    let interval = interval(unit.peaks.len(), |drawn| {
+        changes.iter().map(|changed| lost(&mut drawn.iter().copied(), changed)).sum::<f64>() / count
+    });
+    Some(Selectivity { index, interval })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neurons::Peak;
+
+    // Of answers 4, 2 and 2 nothing is left, in any sample; or a half of each; or more than there was, and nothing at all: 0 and 1 are 1/2.
+    #[test]
+    fn what_is_lost_by_hand() {
+        let peak = |activation: f32| Peak { activation, picture: 0, label: 0, cell: [0, 0] };
+        let peaks = vec![peak(4.0), peak(2.0), peak(2.0)];
+        let unit = Unit { peaks, firing: 3, by_class: vec![], histogram: vec![] };
+        let found = |changes: &[&[f32]]| selectivity(&unit, changes).unwrap();
+        assert_eq!(found(&[&[0.0; 3]]), Selectivity { index: 1.0, interval: [1.0, 1.0] });
+        assert_eq!(found(&[&[2.0, 1.0, 1.0]]), Selectivity { index: 0.5, interval: [0.5, 0.5] });
+        assert_eq!(found(&[&[6.0, 3.0, 3.0], &[0.0; 3]]).index, 0.5);
+        let spread = found(&[&[4.0, 0.0, 0.0]]);
+        assert!(spread.index == 0.5 && spread.interval[0] < 0.2 && spread.interval[1] > 0.9, "{spread:?}");
+        assert_eq!(selectivity(&Unit { peaks: vec![], ..unit.clone() }, &[&[]]), None);
+    }
 }

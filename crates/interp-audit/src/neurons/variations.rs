@@ -1,6 +1,6 @@
 //! What neurons answer when what they see is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
@@ -9,6 +9,7 @@ use interp_net::{Field, Keep, Mode, Network, NodeId};
 use rayon::prelude::*;
 
 use super::{Peak, Survey};
+use crate::pass::end_of;
 use crate::{Pictures, Result};
 
 /// What a cell sees of a picture.
@@ -53,7 +54,7 @@ struct Read {
     cell: [usize; 2],
 }
 
-/// A picture that is changed in one place: the deepest node that is read, where it lies, what is seen of it, and the middle of that in halves of
+/// A picture that is changed in one place: the node that the pass ends with, where it lies, what is seen of it, and the middle of that in halves of
 /// pixels.
 type Key = (NodeId, usize, [usize; 4], [i64; 2]);
 
@@ -102,9 +103,12 @@ fn reads(net: &Network, size: [usize; 2], survey: &Survey) -> BTreeMap<Key, Vec<
             }
         }
     }
+    let mut ends: BTreeMap<BTreeSet<usize>, NodeId> = BTreeMap::new();
     let keyed = |((picture, region, center), reads): ((usize, [usize; 4], [i64; 2]), Vec<Read>)| {
-        let deepest = reads.iter().map(|read| survey.layers[read.layer].node).max().unwrap_or(0);
-        ((deepest, picture, region, center), reads)
+        let layers: BTreeSet<usize> = reads.iter().map(|read| read.layer).collect();
+        let nodes = || layers.iter().map(|&layer| survey.layers[layer].node).collect::<Vec<_>>();
+        let end = *ends.entry(layers.clone()).or_insert_with(|| end_of(&net.graph, &nodes()));
+        ((end, picture, region, center), reads)
     };
     places.into_iter().map(keyed).collect()
 }

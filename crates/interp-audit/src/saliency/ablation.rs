@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use interp_net::finding::{Entry, build};
-use interp_net::{Keep, Mode};
+use interp_net::{Keep, Mode, NetError};
 
 use super::class_activation::{channels_last, weighed};
 use super::question::column_of;
@@ -27,7 +27,7 @@ impl Method for AblationCam {
         let values = question.in_parts(|first, x, _| {
             let tape = net.run_to(x, layer, Mode::Eval, &Keep::Output)?;
             let maps = channels_last(tape.at(&net.graph, layer)?)?; // (N, h, w, C)
-            let of = |at: usize| of_picture(question, question.targets[first + at], &maps.narrow(0, at, 1)?);
+            let of = |at: usize| of_picture(question, first + at, &maps.narrow(0, at, 1)?);
             Ok(Tensor::cat(&(0..x.dim(0)?).map(of).collect::<Result<Vec<_>>>()?, 0)?)
         })?;
         Ok(Attribution::of(values, Channels::Sum))
@@ -35,8 +35,8 @@ impl Method for AblationCam {
 }
 
 /// Of maps (1, h, w, C).
-fn of_picture(question: &Question<'_>, target: usize, maps: &Tensor) -> Result<Tensor> {
-    let channels = maps.dim(3)?;
+fn of_picture(question: &Question<'_>, at: usize, maps: &Tensor) -> Result<Tensor> {
+    let (channels, target) = (maps.dim(3)?, question.targets[at]);
     // The first has all maps, each other lacks one.
     let mut scores = Vec::with_capacity(channels + 1);
     for first in (0..=channels).step_by(question.at_once.max(1)) {
@@ -45,12 +45,26 @@ fn of_picture(question: &Question<'_>, target: usize, maps: &Tensor) -> Result<T
         let rows = (first..first + count).flat_map(|row| (0..channels).map(move |channel| (row, channel)));
         let kept = Tensor::from_vec(rows.map(kept).collect::<Vec<_>>(), (count, 1, 1, channels), &Device::Cpu)?;
         let without = maps.broadcast_mul(&question.like(kept)?)?.permute((0, 3, 1, 2))?;
-        let tape = question.net.run_from(question.layer, &without, Mode::Eval, &Keep::Output)?;
-        scores.extend(column_of(tape.output(&question.net.graph)?, target)?);
+        scores.extend(column_of(&outputs(question, at, &without)?, target)?);
     }
     let whole = scores[0];
-    // Of an output of nothing there are no shares.
-    let share = |without: &f64| if whole == 0.0 { whole - without } else { (whole - without) / whole };
+    // What is lost speaks for the output, whatever its sign; of an output of nothing there are no shares.
+    let share = |without: &f64| if whole == 0.0 { whole - without } else { (whole - without) / whole.abs() };
     let weights: Vec<f64> = scores[1..].iter().map(share).collect();
     weighed(maps, &question.like(Tensor::from_vec(weights, (1, channels), &Device::Cpu)?)?)
+}
+
+/// The outputs for picture number `at` where its maps are `maps`, (n, C, h, w).
+fn outputs(question: &Question<'_>, at: usize, maps: &Tensor) -> Result<Tensor> {
+    let net = question.net;
+    let tape = match net.run_from(question.layer, maps, Mode::Eval, &Keep::Output) {
+        // A path leads around the layer: what comes along it is that of the picture.
+        Err(NetError::NotKept(_)) => {
+            let picture = question.pictures.narrow(0, at, 1)?;
+            let copies = picture.repeat((maps.dim(0)?, 1, 1, 1))?;
+            net.rerun(&question.tape(&copies)?, question.layer, maps)?
+        }
+        other => other?,
+    };
+    Ok(tape.output(&net.graph)?.clone())
 }

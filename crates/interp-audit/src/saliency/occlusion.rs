@@ -49,10 +49,7 @@ impl Occlusion {
 impl Method for Occlusion {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let (size, windows) = (question.size(), self.windows(question.size()));
-        let masks = windows.iter().map(|window| mask(window, size)).collect::<Vec<_>>();
-        let masks = Tensor::from_vec(masks.concat(), (windows.len(), 1, size[0], size[1]), &Device::Cpu)?;
-        let masks = question.like(masks)?;
-        let of = |at: usize| self.of_picture(question, at, &windows, &masks);
+        let of = |at: usize| self.of_picture(question, at, &windows);
         let values = (0..question.count()).map(of).collect::<Result<Vec<_>>>()?;
         let values = Tensor::from_vec(values.concat(), (question.count(), size[0], size[1]), &Device::Cpu)?;
         Ok(Attribution::of(question.like(values)?, Channels::Sum))
@@ -60,17 +57,20 @@ impl Method for Occlusion {
 }
 
 impl Occlusion {
-    /// The map of a picture, row by row; `masks` are 1 in each window.
-    fn of_picture(&self, question: &Question<'_>, at: usize, windows: &[Window], masks: &Tensor) -> Result<Vec<f64>> {
+    /// The map of a picture, row by row.
+    fn of_picture(&self, question: &Question<'_>, at: usize, windows: &[Window]) -> Result<Vec<f64>> {
+        let [h, w] = question.size();
         let picture = question.pictures.narrow(0, at, 1)?;
         let change = (question.baseline(at, self.baseline)? - &picture)?;
         // The first is the picture as it is.
         let scores = question.scores(question.targets[at], windows.len() + 1, |first, count| {
             let (skip, whole) = (first.saturating_sub(1), usize::from(first == 0));
-            let covered = masks.narrow(0, skip, count - whole)?.broadcast_mul(&change)?.broadcast_add(&picture)?;
+            let masks: Vec<f64> =
+                windows[skip..skip + count - whole].iter().flat_map(|window| mask(window, [h, w])).collect();
+            let masks = question.like(Tensor::from_vec(masks, (count - whole, 1, h, w), &Device::Cpu)?)?;
+            let covered = masks.broadcast_mul(&change)?.broadcast_add(&picture)?;
             Ok(if whole == 1 { Tensor::cat(&[&picture, &covered], 0)? } else { covered })
         })?;
-        let [h, w] = question.size();
         let mut sums = vec![(0.0, 0.0f64); h * w];
         for (window, score) in windows.iter().zip(&scores[1..]) {
             for row in window[0].clone() {

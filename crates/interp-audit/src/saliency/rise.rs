@@ -13,7 +13,8 @@ use crate::Result;
 use crate::pass::numbers;
 
 /// How the output goes with whether a pixel is seen, over random masks (Petsiuk et al. 2018, arXiv 1806.07421): grids of cells that are there
-/// or not, made larger and moved. Of a linear output, the value of a pixel is its number times its weight.
+/// or not, made larger and moved. Of a linear output, and masks of pixels that do not go together, the value of a pixel is its number times its
+/// weight; as neighbors are seen together, it has a share of theirs.
 ///
 /// The paper takes the mean of masks weighed by the output, of which much is the same for all pixels; what differs is their covariance, here
 /// divided by the variance of the mask at each pixel: the slope of the regression of the output on it, whose standard error comes with it, as
