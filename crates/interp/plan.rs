@@ -391,7 +391,7 @@ fn check_patterns(common: &Common, [graph, twin]: [&Graph; 2], priors: &[Steerin
 
 /// Whether the data has masks of its objects.
 fn knows_objects(data: &Divided) -> interp_data::Result<bool> {
-    Ok(data.learning().truth(Split::Train, 0)?.is_some())
+    Ok(data.learning().truth(Split::Train, 0)?.is_some_and(|truth| truth.object.is_some()))
 }
 
 /// Pictures in train, validation and test.

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Network, NodeId};
 
 use crate::Result;
-use crate::pass::Sample;
+use crate::pass::{Sample, Observer};
 use crate::pictures::Gauge;
 
 /// The most channels that are other than zero at one position of a node.
@@ -28,7 +28,7 @@ impl ActiveChannels {
     }
 }
 
-impl Gauge for ActiveChannels {
+impl Observer for ActiveChannels {
     fn taps(&self) -> Vec<NodeId> {
         self.nodes.clone()
     }
@@ -37,7 +37,9 @@ impl Gauge for ActiveChannels {
         let nodes = self.nodes.clone();
         nodes.into_iter().try_for_each(|node| self.add(sample.tape.at(&net.graph, node)?))
     }
+}
 
+impl Gauge for ActiveChannels {
     fn value(&self) -> Option<f64> {
         self.most
     }
@@ -124,7 +126,7 @@ fn spread(height: usize, width: usize) -> Vec<u32> {
     all.into_iter().map(|position| position as u32).collect()
 }
 
-impl Gauge for Correlation {
+impl Observer for Correlation {
     fn taps(&self) -> Vec<NodeId> {
         self.0.iter().map(|moments| moments.node).collect()
     }
@@ -132,7 +134,9 @@ impl Gauge for Correlation {
     fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
         self.0.iter_mut().try_for_each(|moments| moments.add(sample.tape.at(&net.graph, moments.node)?))
     }
+}
 
+impl Gauge for Correlation {
     fn value(&self) -> Option<f64> {
         // Where a mean cannot be had, no claim holds.
         let means = self.0.iter().filter_map(|moments| moments.mean().unwrap_or(Some(f64::NAN)));

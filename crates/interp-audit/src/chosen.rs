@@ -4,7 +4,7 @@ use interp_net::{Network, NodeId, Op};
 
 use crate::Result;
 use crate::contributions::largest;
-use crate::pass::{Sample, rows};
+use crate::pass::{Sample, rows, Observer};
 use crate::pictures::Gauge;
 
 /// For every gate that chooses, how many pictures each of its channels is the largest for; of equal ones the first.
@@ -25,7 +25,7 @@ impl Chosen {
     }
 }
 
-impl Gauge for Chosen {
+impl Observer for Chosen {
     fn taps(&self) -> Vec<NodeId> {
         self.0.iter().map(|gate| gate.node).collect()
     }
@@ -40,7 +40,9 @@ impl Gauge for Chosen {
         }
         Ok(())
     }
+}
 
+impl Gauge for Chosen {
     fn value(&self) -> Option<f64> {
         let least = |gate: &Gate| Some(*gate.counts.iter().min()? as f64 / gate.pictures as f64);
         self.0.iter().filter(|gate| gate.pictures > 0).filter_map(least).reduce(f64::min)

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Mode, Network, NodeId, Op};
 
 use crate::Result;
-use crate::pass::{Sample, rows};
+use crate::pass::{Sample, rows, Observer};
 use crate::pictures::Gauge;
 
 /// A decision with what each pixel contributed to it.
@@ -91,7 +91,7 @@ impl Gap {
     }
 }
 
-impl Gauge for Gap {
+impl Observer for Gap {
     fn taps(&self) -> Vec<NodeId> {
         vec![0]
     }
@@ -111,7 +111,9 @@ impl Gauge for Gap {
         }
         Ok(())
     }
+}
 
+impl Gauge for Gap {
     fn value(&self) -> Option<f64> {
         self.largest
     }

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use interp_net::{Network, NodeId, Role};
 
 use crate::Result;
-use crate::pass::Sample;
+use crate::pass::{Sample, Observer};
 use crate::pictures::Gauge;
 
 /// The mean over pictures of the share of the positive evidence for their label that lies in cells that show some of the object. Evidence
@@ -27,7 +27,7 @@ impl Evidence {
     }
 }
 
-impl Gauge for Evidence {
+impl Observer for Evidence {
     fn taps(&self) -> Vec<NodeId> {
         self.head.iter().map(|&(_, maps)| maps).collect()
     }
@@ -51,7 +51,9 @@ impl Gauge for Evidence {
         }
         Ok(())
     }
+}
 
+impl Gauge for Evidence {
     fn value(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
     }

@@ -2,12 +2,14 @@
 
 mod ablation;
 mod bank;
+mod cells;
 mod channels;
 mod choose;
 mod chosen;
 mod claims;
 mod contributions;
 mod denoising;
+pub mod dissection;
 mod evidence;
 mod memory;
 pub mod neurons;
@@ -26,6 +28,7 @@ pub use claims::{measure, quantity};
 pub use contributions::{Explained, explain};
 pub use denoising::Denoising;
 pub use memory::Memory;
+pub use pass::{Observer, Sample, observe};
 pub use pictures::Pictures;
 pub use shares::{Decision, Share, Shares, shares};
 pub use shrinkage::{Planes, RULES, Rule, Shrinkage, bayes_threshold, deviation, sure, sure_threshold, universal};
@@ -76,6 +79,11 @@ pub enum AuditError {
     /// A method that there is not, or settings that it has not.
     #[error("{0}")]
     Method(String),
+    /// Data that knows of no concepts.
+    #[error(
+        "`{0}` does not know where concepts are in its pictures. `concepts` does, and a folder with a label map beside each picture (docs/data.md)"
+    )]
+    NoConcepts(String),
     /// A node without maps.
     #[error("`{0}` has no maps")]
     NoCells(String),

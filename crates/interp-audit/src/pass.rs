@@ -4,15 +4,48 @@ use candle_core::{DType, Device, Tensor};
 use interp_data::{Augment, Batch, Loader};
 use interp_net::{Graph, Keep, Mode, Network, NodeId, Tape};
 
-use crate::{Pictures, Result};
+use crate::{Memory, Pictures, Result};
 
 /// Pictures that go through the network at a time.
 pub(crate) const BATCH: usize = 256;
 
 /// Some pictures with what the network makes of them.
-pub(crate) struct Sample<'a> {
+pub struct Sample<'a> {
     pub(crate) tape: &'a Tape,
     pub(crate) batch: &'a Batch,
+}
+
+/// What gathers numbers from pictures that go through a network.
+pub trait Observer {
+    /// The nodes whose activations it reads.
+    fn taps(&self) -> Vec<NodeId>;
+
+    /// Whether it must know where the objects of pictures are.
+    fn needs_masks(&self) -> bool {
+        false
+    }
+
+    /// Takes some pictures into account.
+    ///
+    /// # Errors
+    /// If an activation is not as it should be, or what is known of a picture cannot be read.
+    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()>;
+}
+
+/// Shows pictures to all observers in one pass: as far as any of them reads, and as many pictures at a time as memory allows.
+///
+/// # Errors
+/// If pictures cannot be had or do not fit the network, and where an observer fails.
+pub fn observe(net: &Network, pictures: &Pictures, observers: &mut [&mut dyn Observer], memory: Memory) -> Result<()> {
+    let nodes: Vec<NodeId> = observers.iter().flat_map(|observer| observer.taps()).collect();
+    let keep = Keep::nodes(nodes.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
+    let pass = Pass {
+        end: Some(end_of(&net.graph, &nodes)),
+        batch: memory.pictures(&net.graph),
+        masks: observers.iter().any(|observer| observer.needs_masks()),
+        ..Pass::keeping(keep)
+    };
+    pass.over(net, pictures, |sample| observers.iter_mut().try_for_each(|observer| observer.observe(net, sample)))
 }
 
 /// How pictures go through a network, in evaluation.

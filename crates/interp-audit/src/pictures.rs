@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use interp_data::{Batch, Dataset, Noise, Split};
 use interp_net::finding::Quantity;
-use interp_net::{Keep, Network, NodeId};
+use interp_net::{Network, NodeId};
 
-use crate::Result;
+use crate::{Memory, Result};
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
 use crate::contributions::Gap;
 use crate::evidence::Evidence;
-use crate::pass::{Pass, Sample};
+use crate::pass::{Observer, observe};
 use crate::shares::Deviation;
 use crate::zeros::Zeros;
 
@@ -39,21 +39,7 @@ impl Pictures {
 }
 
 /// What gathers a quantity's value, one sample after another.
-pub(crate) trait Gauge {
-    /// The nodes whose activations it reads.
-    fn taps(&self) -> Vec<NodeId>;
-
-    /// Whether it must know where the objects of pictures are.
-    fn needs_masks(&self) -> bool {
-        false
-    }
-
-    /// Takes a sample into account.
-    ///
-    /// # Errors
-    /// If an activation is not as it should be.
-    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()>;
-
+pub(crate) trait Gauge: Observer {
     /// The value over all samples; `None` where there was nothing to measure.
     fn value(&self) -> Option<f64>;
 }
@@ -90,11 +76,11 @@ pub(crate) fn values(
     wanted: &[(Quantity, Vec<NodeId>)],
 ) -> Result<Vec<Option<f64>>> {
     let mut gauges: Vec<_> = wanted.iter().map(|(quantity, nodes)| gauge(net, *quantity, nodes)).collect();
-    let taps: Vec<NodeId> = gauges.iter().flatten().flat_map(|gauge| gauge.taps()).collect();
-    let keep = Keep::nodes(taps.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
-    let masks = gauges.iter().flatten().any(|gauge| gauge.needs_masks());
-    Pass { masks, ..Pass::keeping(keep) }
-        .over(net, pictures, |sample| gauges.iter_mut().flatten().try_for_each(|gauge| gauge.observe(net, sample)))?;
+    let mut observers: Vec<&mut dyn Observer> = vec![];
+    for gauge in gauges.iter_mut().flatten() {
+        observers.push(gauge.as_mut());
+    }
+    observe(net, pictures, &mut observers, Memory::default())?;
     Ok(gauges.iter().map(|gauge| gauge.as_ref()?.value()).collect())
 }
 

@@ -3,7 +3,7 @@
 use interp_net::{Keep, Network, NodeId, Op, Tape};
 
 use crate::contributions::largest;
-use crate::pass::{Pass, Sample, numbers};
+use crate::pass::{Pass, Sample, numbers, Observer};
 use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
 
@@ -195,7 +195,7 @@ impl Deviation {
     }
 }
 
-impl Gauge for Deviation {
+impl Observer for Deviation {
     fn taps(&self) -> Vec<NodeId> {
         self.nodes.clone()
     }
@@ -215,7 +215,9 @@ impl Gauge for Deviation {
         self.take(rest.into_iter());
         Ok(())
     }
+}
 
+impl Gauge for Deviation {
     fn value(&self) -> Option<f64> {
         self.largest
     }

@@ -4,7 +4,7 @@ use candle_core::DType;
 use interp_net::{Keep, Network, NodeId, Tape};
 
 use crate::Result;
-use crate::pass::Sample;
+use crate::pass::{Sample, Observer};
 use crate::pictures::Gauge;
 
 /// Counts the activations that are exactly zero, of every activation function, over the passes that it is shown.
@@ -58,7 +58,7 @@ impl Zeros {
     }
 }
 
-impl Gauge for Zeros {
+impl Observer for Zeros {
     fn taps(&self) -> Vec<NodeId> {
         self.0.iter().map(|count| count.node).collect()
     }
@@ -66,7 +66,9 @@ impl Gauge for Zeros {
     fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
         Self::observe(self, net, sample.tape)
     }
+}
 
+impl Gauge for Zeros {
     fn value(&self) -> Option<f64> {
         self.share()
     }

@@ -71,8 +71,8 @@ pub enum Factor {
 pub struct Truth {
     /// Factor values, in the data set's order of factors.
     pub factors: Vec<(&'static str, Factor)>,
-    /// The object that the class is about.
-    pub object: Mask,
+    /// The object that the class is about, where that is known.
+    pub object: Option<Mask>,
     /// A mask for every concept present, such as `shape/disk`, `hue/red`, `texture/stripes`.
     pub concepts: Vec<(String, Mask)>,
 }

@@ -143,7 +143,7 @@ impl Job {
         let info = self.dataset.info();
         let unknown =
             || DataError::Settings(format!("{} does not know where the objects of its pictures are", info.name));
-        let object = self.dataset.truth(self.split, index)?.ok_or_else(unknown)?.object;
+        let object = self.dataset.truth(self.split, index)?.and_then(|truth| truth.object).ok_or_else(unknown)?;
         let mask: Vec<f32> = object.coverage.iter().map(|&share| f32::from(share) / 255.0).collect();
         let Some((augment, seed, epoch)) = &self.augment else { return Ok(mask) };
         let info = Info { channels: 1, mean: vec![0.0], std: vec![1.0], ..info.clone() };

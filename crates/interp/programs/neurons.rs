@@ -76,7 +76,7 @@ impl Neurons {
         let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
         let nodes = self.nodes(&network.graph)?;
         let batch = self.memory.pictures(&network.graph);
-        let found = survey(&network, &pictures, &nodes, self.count.into(), batch)?;
+        let found = survey(&network, &pictures, &nodes, self.count.into(), self.memory)?;
         let features = features(&network, &pictures, &found)?;
         if info.channels != 3 && self.indexes.iter().any(|(index, _)| index.is_of_colors()) {
             tell("the pictures are gray: no index of colors is measured");

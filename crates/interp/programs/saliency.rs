@@ -186,7 +186,7 @@ impl Saliency {
         if self.images.is_empty() {
             let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
             let Pictures { data, split, workers, .. } = pictures;
-            let has_masks = data.truth(split, 0)?.is_some();
+            let has_masks = data.truth(split, 0)?.is_some_and(|truth| truth.object.is_some());
             let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
             let loader = if has_masks { loader.with_masks() } else { loader };
             let batches = loader.in_order(Some(self.limit as usize)).collect::<interp_data::Result<Vec<_>>>()?;

@@ -13,7 +13,7 @@ pub mod turned;
 mod variations;
 
 pub use features::{Crop, Feature, crop, features};
-pub use peaks::{Layer, Peak, Survey, Unit, survey};
+pub use peaks::{Layer, Peak, Survey, Surveyor, Unit, survey};
 pub use selectivity::{Index, Selectivity, selectivity};
 pub use variations::{Change, View, varied};
 

@@ -1,11 +1,11 @@
 //! The places that channels answer to most.
 
-use candle_core::{DType, Device, Tensor};
-use interp_net::{Keep, Network, NodeId};
+use interp_net::{Network, NodeId};
 use rayon::prelude::*;
 
-use crate::pass::{Pass, end_of};
-use crate::{AuditError, Pictures, Result};
+use crate::cells::Cells;
+use crate::pass::{Observer, Sample, observe};
+use crate::{Memory, Pictures, Result};
 
 /// A place that a channel answered to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,66 +97,56 @@ impl Survey {
     }
 }
 
-/// What the channels of `nodes` answer to, with the `count` largest answers of each; `batch` pictures go through the network at a time, on which
-/// nothing depends.
+/// What the channels of `nodes` answer to, with the `count` largest answers of each; nothing depends on `memory`.
 ///
 /// # Errors
 /// If pictures cannot be had, or do not fit the network, and where an activation is not a number.
-pub fn survey(net: &Network, pictures: &Pictures, nodes: &[NodeId], count: usize, batch: usize) -> Result<Survey> {
-    let classes = pictures.data.info().classes.len();
-    let unit = |_| Unit::new(classes);
-    let layer = |&node: &NodeId| Layer { node, units: (0..net.graph.shape(node)[0]).map(unit).collect() };
-    let mut found = Survey { layers: nodes.iter().map(layer).collect(), by_class: vec![0; classes] };
-    let end = end_of(&net.graph, nodes);
-    let keep = Keep::nodes(nodes.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
-    let pass = Pass { end: Some(end), batch, ..Pass::keeping(keep) };
-    pass.over(net, pictures, |sample| {
-        for layer in &mut found.layers {
-            let name = || net.graph.nodes()[layer.node].name.clone();
-            let maxima =
-                maxima(sample.tape.at(&net.graph, layer.node)?)?.ok_or_else(|| AuditError::NotANumber(name()))?;
+pub fn survey(net: &Network, pictures: &Pictures, nodes: &[NodeId], count: usize, memory: Memory) -> Result<Survey> {
+    let mut surveyor = Surveyor::new(net, pictures, nodes, count);
+    observe(net, pictures, &mut [&mut surveyor], memory)?;
+    Ok(surveyor.found)
+}
+
+/// Makes a survey in a pass that others observe too.
+pub struct Surveyor {
+    count: usize,
+    /// What was found so far.
+    pub found: Survey,
+}
+
+impl Surveyor {
+    /// Of the channels of `nodes`, with the `count` largest answers of each.
+    pub fn new(net: &Network, pictures: &Pictures, nodes: &[NodeId], count: usize) -> Self {
+        let classes = pictures.data.info().classes.len();
+        let unit = |_| Unit::new(classes);
+        let layer = |&node: &NodeId| Layer { node, units: (0..net.graph.shape(node)[0]).map(unit).collect() };
+        Self { count, found: Survey { layers: nodes.iter().map(layer).collect(), by_class: vec![0; classes] } }
+    }
+}
+
+impl Observer for Surveyor {
+    fn taps(&self) -> Vec<NodeId> {
+        self.found.layers.iter().map(|layer| layer.node).collect()
+    }
+
+    fn observe(&mut self, net: &Network, sample: &Sample<'_>) -> Result<()> {
+        let batch = sample.batch;
+        for layer in &mut self.found.layers {
+            let cells = Cells::at(net, sample.tape, layer.node)?;
+            let maxima: Vec<_> = (0..batch.labels.len()).into_par_iter().map(|at| cells.maxima(at)).collect();
             layer.units.par_iter_mut().enumerate().for_each(|(channel, unit)| {
-                for (picture, row) in maxima.iter().enumerate() {
+                for (at, row) in maxima.iter().enumerate() {
                     let (activation, cell) = row[channel];
-                    let (picture, label) = (sample.batch.indices[picture], sample.batch.labels[picture] as usize);
-                    unit.see(Peak { activation, picture, label, cell }, count);
+                    let (picture, label) = (batch.indices[at], batch.labels[at] as usize);
+                    unit.see(Peak { activation, picture, label, cell }, self.count);
                 }
             });
         }
-        for &label in &sample.batch.labels {
-            if let Some(seen) = found.by_class.get_mut(label as usize) {
+        for &label in &batch.labels {
+            if let Some(seen) = self.found.by_class.get_mut(label as usize) {
                 *seen += 1;
             }
         }
         Ok(())
-    })?;
-    Ok(found)
-}
-
-/// A largest activation, and the first cell that has it.
-type Most = (f32, [usize; 2]);
-
-/// The largest activation of each channel of each picture; `None` where one is not a number.
-fn maxima(activation: &Tensor) -> Result<Option<Vec<Vec<Most>>>> {
-    let (channels, width, cells) = match *activation.dims() {
-        [_, channels, height, width] => (channels, width, height * width),
-        _ => (activation.dim(1)?, 1, 1),
-    };
-    let ordered = if activation.rank() == 4 { activation.permute((0, 2, 3, 1))? } else { activation.clone() };
-    let values = ordered.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-    if values.iter().any(|value| value.is_nan()) {
-        return Ok(None);
     }
-    let of_picture = |cells: &[f32]| {
-        let mut best = vec![(f32::NEG_INFINITY, 0); channels];
-        for (cell, values) in cells.chunks_exact(channels).enumerate() {
-            for (best, &value) in best.iter_mut().zip(values) {
-                if value > best.0 {
-                    *best = (value, cell);
-                }
-            }
-        }
-        best.into_iter().map(|(value, cell)| (value, [cell / width, cell % width])).collect()
-    };
-    Ok(Some(values.par_chunks_exact((cells * channels).max(1)).map(of_picture).collect()))
 }

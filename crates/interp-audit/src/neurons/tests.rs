@@ -5,7 +5,7 @@ use interp_net::{Graph, Network, Op, Role};
 
 use super::class::{class_selectivity, over_all_pictures};
 use super::*;
-use crate::Pictures;
+use crate::{Memory, Pictures};
 
 /// Gray pictures of 4x4 pixels, 0.5 but for one of 1 at (n mod 4, n / 4 mod 4); the class is n mod 2.
 struct Dots(Info);
@@ -52,12 +52,18 @@ fn network() -> Network {
     net
 }
 
+/// Memory for so many pictures at a time.
+fn at_a_time(net: &Network, pictures: usize) -> Memory {
+    let bytes = (1u64..).map(|step| Memory { bytes: 64 * step });
+    bytes.take(100_000).find(|memory| memory.pictures(&net.graph) >= pictures).unwrap_or_default()
+}
+
 // The brightest dot is in the last picture, at (3, 3), then in the one before, at (2, 3).
 #[test]
 fn peaks_are_the_largest_answers_with_their_places() {
     let net = network();
     for batch in [1, 5, 256] {
-        let found = survey(&net, &dots(), &[2, 3], 3, batch).unwrap();
+        let found = survey(&net, &dots(), &[2, 3], 3, at_a_time(&net, batch)).unwrap();
         assert_eq!((found.pictures(), found.by_class.clone()), (16, vec![8, 8]));
         let [dot, dead] = &found.layers[0].units[..] else { panic!("two channels") };
         let places: Vec<_> = dot.peaks.iter().map(|peak| (peak.picture, peak.label, peak.cell)).collect();
@@ -77,7 +83,7 @@ fn what_is_not_a_number_is_told_and_not_taken_for_dead() {
     let mut net = network();
     let weight = candle_core::Tensor::full(f32::NAN, (2, 1, 3, 3), &candle_core::Device::Cpu).unwrap();
     net.params.set(0, weight).unwrap();
-    let refused = survey(&net, &dots(), &[2], 3, 8);
+    let refused = survey(&net, &dots(), &[2], 3, at_a_time(&net, 8));
     assert!(matches!(refused, Err(crate::AuditError::NotANumber(name)) if name == "relu"));
 }
 
@@ -86,7 +92,7 @@ fn what_is_not_a_number_is_told_and_not_taken_for_dead() {
 #[test]
 fn features_are_means_of_crops_over_what_lies_in_the_picture() {
     let (net, pictures) = (network(), dots());
-    let found = survey(&net, &pictures, &[2], 2, 8).unwrap();
+    let found = survey(&net, &pictures, &[2], 2, at_a_time(&net, 8)).unwrap();
     let features = features(&net, &pictures, &found).unwrap();
     let feature = features[0][0].as_ref().unwrap();
     assert_eq!((feature.size, features[0][1].clone()), ([3, 3], None));
@@ -196,7 +202,7 @@ fn detectors() -> Network {
 #[test]
 fn planted_detectors_lose_what_they_select() {
     let (net, pictures) = (detectors(), edges());
-    let found = survey(&net, &pictures, &[2], 2, 8).unwrap();
+    let found = survey(&net, &pictures, &[2], 2, at_a_time(&net, 8)).unwrap();
     let index = |change: &Change<'_>| {
         let one = varied(&net, &pictures, &found, 1, change).unwrap();
         let many = varied(&net, &pictures, &found, 256, change).unwrap();

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use interp_data::Normalize;
 use interp_net::{Field, Keep, Mode, Network, NodeId};
 use rayon::prelude::*;
 
 use super::{Peak, Survey};
+use crate::cells::Cells;
 use crate::pass::end_of;
 use crate::{Pictures, Result};
 
@@ -167,18 +168,11 @@ fn read(
     let tape = net.run_to(x, end, Mode::Eval, &Keep::nodes(names))?;
     let mut found = vec![];
     for layer in layers {
-        let activation = tape.at(&net.graph, survey.layers[layer].node)?;
-        let (channels, width) = match *activation.dims() {
-            [_, channels, _, width] => (channels, width),
-            _ => (activation.dim(1)?, 1),
-        };
-        let ordered = if activation.rank() == 4 { activation.permute((0, 2, 3, 1))? } else { activation.clone() };
-        let values = ordered.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        let size = values.len() / part.len();
+        let cells = Cells::of(tape.at(&net.graph, survey.layers[layer].node)?)?;
         for (at, (_, reads)) in part.iter().enumerate() {
             for read in reads.iter().filter(|read| read.layer == layer) {
-                let place = (read.cell[0] * width + read.cell[1]) * channels + read.channel;
-                found.push((layer, read.channel, read.peak, values[at * size + place]));
+                let place = (read.cell[0] * cells.width + read.cell[1]) * cells.channels + read.channel;
+                found.push((layer, read.channel, read.peak, cells.values[at * cells.per_picture() + place]));
             }
         }
     }

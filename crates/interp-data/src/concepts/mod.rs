@@ -218,7 +218,7 @@ impl Dataset for Concepts {
         self.check_index(split, index)?;
         let sample = self.sample(split, index);
         let (object, concepts) = sample.picture(&self.source).masks();
-        Ok(Some(Truth { factors: sample.factors(), object, concepts }))
+        Ok(Some(Truth { factors: sample.factors(), object: Some(object), concepts }))
     }
 }
 

@@ -161,8 +161,9 @@ fn masks_divide_the_picture_and_hold_the_object() {
         }
         for kind in ["shape", "hue", "texture"] {
             let key = format!("{kind}/{}", name(&factors[kind]));
+            let object = truth.object.as_ref().unwrap();
             let (_, mask) = truth.concepts.iter().find(|(name, _)| *name == key).unwrap();
-            assert!(mask.coverage.iter().zip(&truth.object.coverage).all(|(whole, part)| whole >= part), "{key}");
+            assert!(mask.coverage.iter().zip(&object.coverage).all(|(whole, part)| whole >= part), "{key}");
         }
     }
 }
@@ -182,7 +183,7 @@ fn an_object_has_the_area_of_its_shape() {
             factors::Shape::Star => 5.0 * 0.45 * (std::f64::consts::PI / 5.0).sin(),
         };
         let truth = data.truth(Split::Train, index).unwrap().unwrap();
-        let area: f64 = truth.object.coverage.iter().map(|&share| f64::from(share) / 255.0).sum();
+        let area: f64 = truth.object.unwrap().coverage.iter().map(|&share| f64::from(share) / 255.0).sum();
         let expected = unit * radius * radius;
         assert!((area / expected - 1.0).abs() < 0.02, "{:?}: {area} is not {expected}", scene.object.shape);
     }
@@ -222,7 +223,7 @@ fn an_object_has_the_color_of_its_hue() {
     let mut tested = 0;
     for index in 0..1000 {
         let truth = data.truth(Split::Train, index).unwrap().unwrap();
-        let Some([_, a, b]) = mean_color(&bytes(&data, Split::Train, index), &truth.object) else { continue };
+        let Some([_, a, b]) = mean_color(&bytes(&data, Split::Train, index), &truth.object.unwrap()) else { continue };
         let hue = data.sample(Split::Train, index).scene.object.hue;
         tested += 1;
         match hue.angle() {

@@ -53,9 +53,26 @@ pub(crate) fn convert(picture: DynamicImage, kind: Kind) -> DynamicImage {
 
 /// Takes the middle square and scales it to `size` by an antialiased bilinear (triangle) filter.
 pub(crate) fn square(picture: &DynamicImage, size: u32) -> DynamicImage {
+    middle(picture).resize_exact(size, size, FilterType::Triangle)
+}
+
+/// The same without mixing: each pixel is the nearest one.
+pub(crate) fn nearest_square(picture: &DynamicImage, size: u32) -> DynamicImage {
+    middle(picture).resize_exact(size, size, FilterType::Nearest)
+}
+
+fn middle(picture: &DynamicImage) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
     let side = width.min(height);
-    picture.crop_imm((width - side) / 2, (height - side) / 2, side, side).resize_exact(size, size, FilterType::Triangle)
+    picture.crop_imm((width - side) / 2, (height - side) / 2, side, side)
+}
+
+/// Width and height of a picture, by its header.
+///
+/// # Errors
+/// Text that says what is wrong with it.
+pub(crate) fn size(bytes: &[u8]) -> Result<[u32; 2], String> {
+    reader(bytes)?.into_dimensions().map(|(width, height)| [width, height]).map_err(unreadable)
 }
 
 fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {

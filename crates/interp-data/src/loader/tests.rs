@@ -55,7 +55,7 @@ impl Dataset for Numbers {
     fn truth(&self, _: Split, index: usize) -> Result<Option<Truth>> {
         let mut coverage = vec![0; 64];
         (coverage[56], coverage[48]) = (255, 51);
-        let object = Mask { height: 8, width: 8, coverage };
+        let object = Some(Mask { height: 8, width: 8, coverage });
         Ok((index < 30).then(|| Truth { factors: vec![], object, concepts: vec![] }))
     }
 }

@@ -1,5 +1,6 @@
 //! One's own pictures: a folder with one sub-folder per class, or a table in CSV.
 
+mod labels;
 mod scan;
 mod table;
 
@@ -33,6 +34,9 @@ pub(super) const ENTRIES: &[Entry<dyn Source>] = &[Entry {
 /// Without `csv`, the folder has one sub-folder per class, at any depth below it pictures; or
 /// sub-folders `train`, `val`, `test` (the last two may be missing) that each have one sub-folder per
 /// class. Files whose names begin with a dot or do not end in `.png`, `.jpg` or `.jpeg` are passed over.
+///
+/// Where the folder has a `labels.csv` with the columns `value` and `concept` (`3,part/wing`), a picture `a.jpg` may have a label map
+/// `a.labels.png` beside it, a gray PNG file of the same size: what concept each pixel shows.
 ///
 /// Pictures are gray unless one has color, and have 8 bits per value unless one has 16. Opacity and the
 /// orientation noted by a camera are ignored, as torchvision does.
@@ -86,7 +90,11 @@ impl Source for Folder {
         let work = Work { done: AtomicU64::new(0), total: found.len() as u64, report: progress };
         let part = |split| part(&info, &found, split, kind, &work);
         let (train, validation, test) = (part(Split::Train)?, part(Split::Validation)?, part(Split::Test)?);
-        Ok(Arc::new(InMemory::new(info, &self.path.display().to_string(), train, validation, test)?))
+        let data = InMemory::new(info, &self.path.display().to_string(), train, validation, test)?;
+        Ok(match labels::names(&self.path)? {
+            Some(names) => Arc::new(labels::Labeled::new(data, &found, names)),
+            None => Arc::new(data),
+        })
     }
 }
 

@@ -83,6 +83,9 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn has_ending(path: &Path) -> bool {
+    if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(super::labels::ENDING)) {
+        return false;
+    }
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }

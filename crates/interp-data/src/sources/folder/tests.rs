@@ -297,3 +297,37 @@ fn photographs_are_read_if_they_are_there() {
     let mean = picture.iter().sum::<f32>() / picture.len() as f32;
     assert!((0.1..0.9).contains(&mean), "{mean}");
 }
+
+// A picture of 8x8 pixels whose left half is a wing, the rest sky but for what has no name; the class is that of the sky.
+#[test]
+fn label_maps_beside_pictures_are_concepts() {
+    let root = folder(|root| {
+        gray(&root.join("sky/1.png"), 51);
+        gray(&root.join("sky/2.png"), 51);
+        let value = |x: u32, y: u32| if x < 4 { 3 } else { 300 + u16::from(y == 0) };
+        ImageBuffer::from_fn(8, 8, |x, y| Luma([value(x, y)])).save(root.join("sky/1.labels.png")).unwrap();
+        fs::write(root.join("labels.csv"), "value,concept\n3,part/wing\n300,object/sky\n").unwrap();
+    });
+    let dataset = open(&settings(root.path())).unwrap();
+    assert_eq!(dataset.len(Split::Train), 2);
+    let truth = dataset.truth(Split::Train, 0).unwrap().unwrap();
+    let counts: Vec<(&str, usize)> = truth
+        .concepts
+        .iter()
+        .map(|(name, mask)| (name.as_str(), mask.coverage.iter().filter(|share| **share == 255).count()))
+        .collect();
+    assert_eq!(counts, [("part/wing", 32), ("object/sky", 28)]);
+    assert_eq!(truth.object.as_ref(), Some(&truth.concepts[1].1));
+    assert!(truth.concepts[0].1.coverage[3] == 255 && truth.concepts[0].1.coverage[4] == 0);
+    assert!(dataset.truth(Split::Train, 1).unwrap().is_none());
+
+    let refused = || open(&settings(root.path())).and_then(|data| data.truth(Split::Train, 0)).unwrap_err().to_string();
+    ImageBuffer::from_pixel(4, 8, Luma([3u8])).save(root.path().join("sky/1.labels.png")).unwrap();
+    assert!(refused().contains("[4, 8] pixels, and its picture has [8, 8]"), "{}", refused());
+    RgbImage::new(8, 8).save(root.path().join("sky/1.labels.png")).unwrap();
+    assert!(refused().contains("a label map is a gray PNG file"), "{}", refused());
+    fs::write(root.path().join("labels.csv"), "number,concept\n").unwrap();
+    assert!(refused().contains("expected value,concept"), "{}", refused());
+    fs::write(root.path().join("labels.csv"), "value,concept\n3,a\n3,b\n").unwrap();
+    assert!(refused().contains("3 is \"a\" and \"b\""), "{}", refused());
+}
