@@ -7,6 +7,7 @@ mod channels;
 mod choose;
 mod chosen;
 mod claims;
+pub mod color;
 mod contributions;
 mod denoising;
 pub mod dissection;
@@ -79,6 +80,9 @@ pub enum AuditError {
     /// A method that there is not, or settings that it has not.
     #[error("{0}")]
     Method(String),
+    /// Gray pictures, where colors are asked about.
+    #[error("the pictures of `{0}` are gray: they have no colors")]
+    Gray(String),
     /// Data that knows of no concepts.
     #[error(
         "`{0}` does not know where concepts are in its pictures. `concepts` does, and a folder with a label map beside each picture (docs/data.md)"

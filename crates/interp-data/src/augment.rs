@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Info;
-use crate::random::below;
+use interp_finding::random::below;
 
 /// What is changed at random in each training picture; nothing by default.
 ///

@@ -15,7 +15,6 @@ mod memory;
 mod noise;
 mod own_picture;
 mod padded;
-mod random;
 mod renormalized;
 #[cfg(test)]
 #[path = "../../../tests/shared.rs"]

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use interp_finding::random::stream;
+use interp_finding::random::{shuffle, stream};
 
-use crate::random::shuffle;
 use crate::{Augment, DataError, Dataset, Info, Normalize, Result, Split};
 
 /// How many finished batches each worker may have waiting.

@@ -4,7 +4,7 @@
 //! do not matter, and resuming needs no generator state.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// The generator of all streams.
 pub type Stream = ChaCha8Rng;
@@ -19,6 +19,18 @@ pub fn stream(seed: u64, purpose: &str, epoch: u64, index: u64) -> Stream {
     ChaCha8Rng::from_seed(key)
 }
 
+/// A whole number from 0 to `count - 1`, each as likely (to one part in 2^64).
+pub fn below(stream: &mut Stream, count: usize) -> usize {
+    ((u128::from(stream.next_u64()) * count as u128) >> 64) as usize
+}
+
+/// Puts the items in random order (Fisher and Yates).
+pub fn shuffle<T>(stream: &mut Stream, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, below(stream, last + 1));
+    }
+}
+
 /// The 64-bit FNV-1a hash.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -27,7 +39,6 @@ fn fnv1a(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::rand_core::RngCore;
 
     #[test]
     fn fnv1a_has_its_published_values() {
@@ -46,5 +57,18 @@ mod tests {
         {
             assert_ne!(base, other);
         }
+    }
+
+    #[test]
+    fn every_order_of_three_is_as_likely() {
+        let mut counts = std::collections::BTreeMap::new();
+        for index in 0..6_000 {
+            let mut items = [0, 1, 2];
+            shuffle(&mut stream(1, "test", 0, index), &mut items);
+            *counts.entry(items).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        // Standard deviation of each count: 29.
+        assert!(counts.values().all(|&count: &i32| (count - 1000).abs() < 120), "{counts:?}");
     }
 }

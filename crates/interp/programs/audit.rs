@@ -9,6 +9,8 @@ use serde_json::json;
 use super::ablate::Ablate;
 use super::checkpoint::{Which, measure_claims};
 use super::contributions::Contributions;
+use super::color::Color;
+use super::dissect::Dissect;
 use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
@@ -46,6 +48,8 @@ enum Analysis {
     Contributions(Contributions),
     Ablate(Ablate),
     Neurons(Neurons),
+    Color(Color),
+    Dissect(Dissect),
     Weights(Weights),
     Saliency(Saliency),
 }
@@ -67,6 +71,8 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
         Analysis::Weights(weights) => exit(weights.run()),
         Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
+        Analysis::Color(color) => exit(color.run(catalog)),
+        Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
     }
 }

@@ -11,10 +11,11 @@ use interp_audit::neurons::class::{ClassSelectivity, class_selectivity, over_all
 use interp_audit::neurons::{Feature, Index, Layer, Selectivity, Survey, Unit, features, survey};
 use interp_audit::{Memory, Pictures};
 use interp_data::Info;
-use interp_net::{Graph, NodeId, Op, aligned, files, sealed};
+use interp_net::{Graph, aligned, files, sealed};
 use interp_report::html;
 use serde_json::json;
 
+use super::layers::activations;
 use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
 use crate::progress::tell;
@@ -74,7 +75,7 @@ struct Rows<'a> {
 impl Neurons {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
-        let nodes = self.nodes(&network.graph)?;
+        let nodes = activations(&network.graph, &self.layers)?;
         let batch = self.memory.pictures(&network.graph);
         let found = survey(&network, &pictures, &nodes, self.count.into(), self.memory)?;
         let features = features(&network, &pictures, &found)?;
@@ -101,21 +102,6 @@ impl Neurons {
             print(&format!("written: {}", self.out.join("report.html").display()))?;
         }
         Ok(Ending::Fine)
-    }
-
-    /// The nodes asked about.
-    fn nodes(&self, graph: &Graph) -> Result<Vec<NodeId>> {
-        if !self.layers.is_empty() {
-            return Ok(graph.select(&self.layers, "node", |node| !matches!(node.op, Op::Input { .. }))?);
-        }
-        let of = |fits: fn(&Op) -> bool| -> Vec<NodeId> {
-            (1..graph.nodes().len()).filter(|&id| fits(&graph.nodes()[id].op)).collect()
-        };
-        let activations = of(Op::is_activation);
-        match activations.is_empty() {
-            true => Ok(of(|op| matches!(op, Op::Conv2d { .. } | Op::BCosConv2d { .. }))),
-            false => Ok(activations),
-        }
     }
 
     fn summary(&self, checkpoint: &str, info: &Info, found: &Survey, rows: &[Rows<'_>]) -> serde_json::Value {

@@ -1,7 +1,6 @@
 //! Which classes a neuron selects.
 
-use interp_net::finding::random::{Stream, stream};
-use rand_chacha::rand_core::RngCore;
+use interp_net::finding::random::{Stream, below, stream};
 
 use super::{Peak, Unit};
 
@@ -75,11 +74,6 @@ fn drawn(seed: u64, purpose: &str, classes: usize, draw: impl Fn(&mut Stream) ->
     let mut found: Vec<f64> = (0..DRAWS).map(one).collect();
     found.sort_by(f64::total_cmp);
     found
-}
-
-/// A whole number below `count`.
-fn below(rng: &mut Stream, count: usize) -> usize {
-    ((u128::from(rng.next_u64()) * count as u128) >> 64) as usize
 }
 
 /// The class of a picture drawn from those that are left, which it is taken from.

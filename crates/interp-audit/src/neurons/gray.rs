@@ -3,6 +3,7 @@
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
 
 use super::variations::View;
+use crate::color::opponent;
 
 /// The brightness of colors alone: the luminance of linear light, as sRGB (IEC 61966-2-1). Gray pictures stay as they are.
 pub fn luminance(view: &View<'_>) -> Vec<f32> {
@@ -38,12 +39,6 @@ pub fn principal(view: &View<'_>) -> Vec<f32> {
         [((brightness + 1.0) / 2.0).clamp(0.0, 1.0) as f32; 3]
     };
     colors.iter().flat_map(gray).collect()
-}
-
-/// Brightness, red against green, yellow against blue, of a pixel in [0, 1].
-fn opponent(pixel: &[f32]) -> Vector3<f64> {
-    let [red, green, blue] = [0, 1, 2].map(|channel| f64::from(pixel[channel]));
-    Vector3::new((red + green + blue - 1.5) / 1.5, red - green, (red + green - 2.0 * blue) / 2.0)
 }
 
 fn linear(value: f64) -> f64 {

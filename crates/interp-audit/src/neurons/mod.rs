@@ -10,11 +10,13 @@ pub mod gray;
 mod peaks;
 mod selectivity;
 pub mod turned;
+mod untrained;
 mod variations;
 
 pub use features::{Crop, Feature, crop, features};
 pub use peaks::{Layer, Peak, Survey, Surveyor, Unit, survey};
 pub use selectivity::{Index, Selectivity, selectivity};
+pub use untrained::untrained;
 pub use variations::{Change, View, varied};
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What neurons see, turned, mirrored or shuffled.
 
-use interp_net::finding::random::stream;
-use rand_chacha::rand_core::RngCore;
+use interp_net::finding::random::{shuffle, stream};
 
 use super::variations::View;
 
@@ -23,9 +22,7 @@ pub fn mirrored(view: &View<'_>, degrees: f64) -> Vec<f32> {
 pub fn shuffled(view: &View<'_>) -> Vec<f32> {
     let mut pixels: Vec<&[f32]> = view.pixels().collect();
     let mut rng = stream(0, "shuffled pixels", 0, view.index as u64);
-    for last in (1..pixels.len()).rev() {
-        pixels.swap(last, ((u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64) as usize);
-    }
+    shuffle(&mut rng, &mut pixels);
     pixels.concat()
 }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use interp_finding::Unfit;
-use interp_finding::random::stream;
+use interp_finding::random::{shuffle, stream};
 
-use crate::random::shuffle;
 use crate::{DataError, Dataset, Result, Split};
 
 /// Indices in train of the two parts, in rising order.

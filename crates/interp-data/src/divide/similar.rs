@@ -179,11 +179,10 @@ fn can_be_near(one: &Point, other: &Point) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use interp_finding::random::stream;
+    use interp_finding::random::{below, stream};
 
     use super::*;
     use crate::memory::{InMemory, Part, Pixels};
-    use crate::random::below;
     use crate::{Cifar10, Info, Source, shared::shared};
 
     #[test]

@@ -1,9 +1,8 @@
-use interp_finding::random::stream;
+use interp_finding::random::{below, stream};
 use rand_chacha::rand_core::RngCore;
 
 use super::*;
 use crate::memory::{InMemory, Part};
-use crate::random::below;
 use crate::shared::shared;
 use crate::{Cifar10, Mnist, Source};
 
