@@ -16,6 +16,7 @@ mod memory;
 pub mod neurons;
 mod pass;
 mod pictures;
+mod plain;
 pub mod saliency;
 mod shares;
 mod shrinkage;

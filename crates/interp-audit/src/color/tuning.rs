@@ -1,13 +1,11 @@
 //! What channels answer to plain colors.
 
-use candle_core::{Device, Tensor};
-use interp_data::{Info, Normalize};
-use interp_net::{Keep, Mode, Network, NodeId};
+use interp_data::Info;
+use interp_net::{Network, NodeId};
 
 use super::hues::BINS;
 use super::space::color;
-use crate::cells::Cells;
-use crate::pass::end_of;
+use crate::plain::{answers, field, middle};
 use crate::{AuditError, Memory, Result};
 
 /// Chroma of the probes: as much as every hue can have at middle brightness, and a third and two thirds of it.
@@ -81,11 +79,6 @@ fn hue(bin: usize) -> f64 {
     (bin as f64 + 0.5) * 360.0 / BINS as f64
 }
 
-/// A picture of one color, (H, W, 3).
-fn field(info: &Info, color: [f32; 3]) -> Vec<f32> {
-    color.repeat(info.height * info.width)
-}
-
 /// A picture of one hue with a disk of the opposite one, where the middle cell of `node` sees it: the disk is a half of what the cell sees.
 fn disk(net: &Network, info: &Info, node: NodeId, hue: f64) -> Vec<f32> {
     let [_, _, chroma] = CHROMAS;
@@ -104,38 +97,6 @@ fn disk(net: &Network, info: &Info, node: NodeId, hue: f64) -> Vec<f32> {
         if down * down + right * right <= square { inner } else { outer }
     };
     (0..info.height * info.width).flat_map(pixel).collect()
-}
-
-/// The cell in the middle of a node's map.
-fn middle(net: &Network, node: NodeId) -> [usize; 2] {
-    let shape = net.graph.shape(node);
-    [1, 2].map(|axis| shape.get(axis).copied().unwrap_or(1) / 2)
-}
-
-/// The answers of the middle cells of nodes to pictures: by node and picture, those of all channels.
-fn answers(
-    net: &Network,
-    info: &Info,
-    nodes: &[NodeId],
-    pictures: &[Vec<f32>],
-    memory: Memory,
-) -> Result<Vec<Vec<Vec<f32>>>> {
-    let keep = Keep::nodes(nodes.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
-    let mut found = vec![vec![]; nodes.len()];
-    for part in pictures.chunks(memory.pictures(&net.graph)) {
-        let mut values = part.concat();
-        Normalize::new(info).apply(&mut values);
-        let shape = (part.len(), info.height, info.width, info.channels);
-        let x = Tensor::from_vec(values, shape, &Device::Cpu)?.permute((0, 3, 1, 2))?; // (N, H, W, C) -> (N, C, H, W)
-        let tape = net.run_to(&x.to_device(&net.device())?, end_of(&net.graph, nodes), Mode::Eval, &keep)?;
-        for (found, &node) in found.iter_mut().zip(nodes) {
-            let cells = Cells::at(net, &tape, node)?;
-            let [row, column] = middle(net, node);
-            let from = |at: usize| at * cells.per_picture() + (row * cells.width + column) * cells.channels;
-            found.extend((0..part.len()).map(|at| cells.values[from(at)..from(at) + cells.channels].to_vec()));
-        }
-    }
-    Ok(found)
 }
 
 fn told(plain: [[f32; BINS]; 3], contrast: [f32; BINS], largest: f32) -> Tuning {

@@ -35,7 +35,7 @@ pub(super) const ENTRIES: &[Entry<dyn Source>] = &[Entry {
 /// sub-folders `train`, `val`, `test` (the last two may be missing) that each have one sub-folder per
 /// class. Files whose names begin with a dot or do not end in `.png`, `.jpg` or `.jpeg` are passed over.
 ///
-/// Where the folder has a `labels.csv` with the columns `value` and `concept` (`3,part/wing`), a picture `a.jpg` may have a label map
+/// Where the folder has a `concepts.csv` with the columns `value` and `concept` (`3,part/wing`), a picture `a.jpg` may have a label map
 /// `a.labels.png` beside it, a gray PNG file of the same size: what concept each pixel shows.
 ///
 /// Pictures are gray unless one has color, and have 8 bits per value unless one has 16. Opacity and the

@@ -13,9 +13,9 @@ use crate::{DataError, Dataset, Info, Mask, Result, Split, Truth};
 /// What a label map's name ends with, after the picture's name without its ending.
 pub(super) const ENDING: &str = ".labels.png";
 
-/// The concepts by their numbers, where the folder has a `labels.csv` with the columns `value` and `concept`.
+/// The concepts by their numbers, where the folder has a `concepts.csv` with the columns `value` and `concept`.
 pub(super) fn names(root: &Path) -> Result<Option<BTreeMap<u16, String>>> {
-    let path = root.join("labels.csv");
+    let path = root.join("concepts.csv");
     if !path.is_file() {
         return Ok(None);
     }

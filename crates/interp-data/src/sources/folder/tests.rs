@@ -306,7 +306,7 @@ fn label_maps_beside_pictures_are_concepts() {
         gray(&root.join("sky/2.png"), 51);
         let value = |x: u32, y: u32| if x < 4 { 3 } else { 300 + u16::from(y == 0) };
         ImageBuffer::from_fn(8, 8, |x, y| Luma([value(x, y)])).save(root.join("sky/1.labels.png")).unwrap();
-        fs::write(root.join("labels.csv"), "value,concept\n3,part/wing\n300,object/sky\n").unwrap();
+        fs::write(root.join("concepts.csv"), "value,concept\n3,part/wing\n300,object/sky\n").unwrap();
     });
     let dataset = open(&settings(root.path())).unwrap();
     assert_eq!(dataset.len(Split::Train), 2);
@@ -326,8 +326,8 @@ fn label_maps_beside_pictures_are_concepts() {
     assert!(refused().contains("[4, 8] pixels, and its picture has [8, 8]"), "{}", refused());
     RgbImage::new(8, 8).save(root.path().join("sky/1.labels.png")).unwrap();
     assert!(refused().contains("a label map is a gray PNG file"), "{}", refused());
-    fs::write(root.path().join("labels.csv"), "number,concept\n").unwrap();
+    fs::write(root.path().join("concepts.csv"), "number,concept\n").unwrap();
     assert!(refused().contains("expected value,concept"), "{}", refused());
-    fs::write(root.path().join("labels.csv"), "value,concept\n3,a\n3,b\n").unwrap();
+    fs::write(root.path().join("concepts.csv"), "value,concept\n3,a\n3,b\n").unwrap();
     assert!(refused().contains("3 is \"a\" and \"b\""), "{}", refused());
 }
