@@ -203,7 +203,7 @@ fn shown_on_cards(folder: &Path, html: &str, layers: &[Value]) {
     let command = original["command"].as_str().unwrap();
     let words: Vec<&str> = command.split(' ').collect();
     assert_eq!(words[..4], ["interp-audit", "saliency", "run", "--pictures"], "{command}");
-    assert!(original["name"].as_str().unwrap().starts_with(&format!("Picture {}, ", words[4])));
+    assert_eq!(original["name"], format!("Picture {}", words[4]));
     let (status, said) = audit(folder, &[&words[1..], &["--method", "gradient", "--json", "--out", "one"]].concat());
     assert!(status == 0 && said.contains("\"count\":1"), "{said}");
     let index = &interp::net::sealed::read(&folder.join("one/data.safetensors")).unwrap().tensors["index"];
@@ -230,10 +230,12 @@ fn receptive_fields_are_told_and_shown() {
         let map = data[&format!("{}.effective", layer["node"].as_str().unwrap())].to_vec2::<f64>().unwrap();
         let ends = |of: &str| [0, 1].map(|at| layer["region"][of][at].as_u64().unwrap() as usize);
         let (rows, columns) = (ends("rows"), ends("columns"));
+        let largest = map.iter().flatten().fold(0.0f64, |most, value| most.max(*value));
         for (row, values) in map.iter().enumerate() {
             for (column, value) in values.iter().enumerate() {
                 let inside = (rows[0]..=rows[1]).contains(&row) && (columns[0]..=columns[1]).contains(&column);
-                assert!(inside || *value == 0.0, "{row},{column} of {layer}");
+                // Convolutions by transforms leave rounding beside what they read.
+                assert!(inside || *value <= 1e-6 * largest, "{row},{column} of {layer}");
             }
         }
     }

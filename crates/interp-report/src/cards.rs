@@ -141,11 +141,17 @@ fn shown<'a>(card: &'a Card, measures: &'a [String], laid: &[Laid], ids: &[Strin
     }
 }
 
-/// The value, and what it is to be held against.
+/// The value, and what it is to be held against, with three digits.
 fn told(number: &Number) -> [String; 2] {
-    let interval = number.interval.map(|_| number::interval(number));
-    let null = number.null.map(|_| format!("by chance {}", number::null(number)));
-    [number::value(number), interval.into_iter().chain(null).collect::<Vec<_>>().join("; ")]
+    let interval = number.interval.map(|[low, high]| format!("{} to {}", short(low), short(high)));
+    let null = number.null.map(|null| format!("chance {}", short(null)));
+    let unit = if number.unit.is_empty() { String::new() } else { format!("\u{a0}{}", number.unit) };
+    [short(number.value) + &unit, interval.into_iter().chain(null).collect::<Vec<_>>().join(", ")]
+}
+
+/// A number with three significant digits.
+fn short(value: f64) -> String {
+    number::show(format!("{value:.2e}").parse().unwrap_or(value))
 }
 
 /// Bars as the outline of a drawing, one wide each, the largest [`HEIGHT`] high.

@@ -82,7 +82,7 @@ function look(data, dialog, card, [, name, original, [x, y, width, height]]) {
   const heading = element("h4", {}, card.name);
   const close = element("form", { method: "dialog" }, element("button", {}, "Close"));
   dialog.replaceChildren(close, heading, drawn("svg", { viewBox, role: "img", "aria-label": whole.name }, inside, box));
-  dialog.append(element("p", {}, `${whole.name}. ${name}`));
+  dialog.append(element("p", {}, `${whole.name}: ${name}`));
   if (whole.command) dialog.append(element("p", {}, "More of it: ", element("code", {}, whole.command)));
   dialog.showModal();
 }

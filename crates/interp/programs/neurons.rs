@@ -1,6 +1,7 @@
 //! `interp-audit neurons`: what each neuron answers to most.
 
 mod cards;
+mod cut;
 mod page;
 
 use std::collections::BTreeMap;

@@ -73,7 +73,7 @@ fn the_first_cards_are_shown_and_all_are_there_as_data() {
     let found = data(&html);
     assert_eq!(found["cards"].as_array().unwrap().len(), 20);
     assert_eq!(found["cards"][19]["values"][0], 19.0);
-    assert_eq!(found["cards"][3]["told"][0], json!(["3", "0.1 to 0.9; by chance 0.25"]));
+    assert_eq!(found["cards"][3]["told"][0], json!(["3", "0.1 to 0.9, chance 0.25"]));
     // The second picture of a sheet of blocks of 8 by 8 that has two columns.
     assert_eq!(found["cards"][3]["shots"][0], json!([[0, 8, 0], "shot of neuron 3", 0, [-1.0, 0.0, 3.0, 3.0]]));
     assert!(html.contains("viewBox=\"8 0 2 2\"") && html.contains("<use href=\"#cards-all.0\"/>"));
@@ -128,6 +128,16 @@ fn keys_of_addresses_are_no_two_controls() {
 fn bars_are_as_high_as_counts() {
     assert_eq!(bars(&[0, 2, 8]), "M0 100V100h1V75h1V0h1V100z");
     assert_eq!((bars(&[1, 100_000]).as_str(), bars(&[]).as_str()), ("M0 100V99h1V0h1V100z", "M0 100V100z"));
+}
+
+#[test]
+fn numbers_on_cards_have_three_digits() {
+    assert_eq!(
+        [0.980_43, 1.0, 14.83, 0.000_123_4, f64::NAN].map(short),
+        ["0.98", "1", "14.8", "1.23\u{a0}×\u{a0}10⁻⁴", "not a number"]
+    );
+    let share = Number { null: None, ..Number::new(88.352, "%", Better::Neither) };
+    assert_eq!(told(&share), ["88.4\u{a0}%".to_owned(), String::new()]);
 }
 
 #[test]

@@ -11,9 +11,11 @@ use crate::Result;
 
 /// Pixels of the screen that a picture takes, about.
 const SIDE: usize = 192;
-/// Of boxes.
-const THEORETICAL: [f32; 3] = [0.0, 0.75, 0.2];
-const EFFECTIVE: [f32; 3] = [1.0, 0.55, 0.0];
+/// Around the picture, and of the effective field.
+const BORDER: [f32; 3] = [0.7, 0.7, 0.7];
+const EFFECTIVE: [f32; 3] = [0.0, 0.75, 1.0];
+/// Pixels of the screen that a dash takes, black or white.
+const DASH: usize = 4;
 
 /// A row for each layer.
 pub(super) fn table(graph: &Graph, found: &[Seen]) -> (Vec<String>, Vec<Vec<String>>) {
@@ -40,12 +42,13 @@ pub(super) fn table(graph: &Graph, found: &[Seen]) -> (Vec<String>, Vec<Vec<Stri
     (head.into(), found.iter().map(row).collect())
 }
 
-/// The longer side of what a cell can see of the picture.
+/// The longer side of the theoretical field; of what the cell can see of the picture, where cells have no field in common.
 fn side(seen: &Seen) -> usize {
-    [seen.region.rows, seen.region.columns].map(|[first, last]| last + 1 - first).into_iter().fold(1, usize::max)
+    let region = [seen.region.rows, seen.region.columns].map(|[first, last]| last + 1 - first);
+    seen.field.map_or(region, |field| field.size).into_iter().fold(1, usize::max)
 }
 
-/// The effective side over that of what can be seen of the picture.
+/// The effective side over the theoretical one.
 fn share(seen: &Seen) -> Option<f64> {
     Some(seen.spread?.side as f64 / side(seen) as f64)
 }
@@ -94,7 +97,7 @@ fn statement(graph: &Graph, found: &[Seen]) -> String {
     let unmoved = found.iter().filter(|seen| seen.spread.is_none()).count();
     let first = least.map_or(String::new(), |(seen, share)| {
         format!(
-            "The cell of {} uses the least of what it can see of the picture: {:.0} % of the side holds {:.0} % of what moves it.",
+            "{} uses the least of its theoretical field: a square of {:.0} % of its side holds {:.0} % of what moves the cell.",
             graph.nodes()[seen.node].name,
             100.0 * share,
             100.0 * HELD
@@ -113,8 +116,8 @@ fn caption(by_channel: bool) -> String {
     format!(
         "Theoretical: rows and columns that a cell sees, before the picture cuts it off; jump: pixels from one cell's field to the next; start: the center of the \
          first. Effective: the side of the smallest square about the middle of the field that holds {:.0} % of how much pixels move {channels}, by the absolute \
-         gradient (Luo et al. 2016), as a mean over pictures; share: of the side of what the cell asked about can see of the picture. Deviation: that of the \
-         Gaussian with the same moments.",
+         gradient (Luo et al. 2016), as a mean over pictures; share: of the theoretical side. Where that is larger than \
+         the picture, so that the picture bounds what can move the cell, a small share says nothing. Deviation: that of the Gaussian with the same moments.",
         100.0 * HELD
     )
 }
@@ -126,7 +129,9 @@ fn curves(found: &[Seen]) -> Figure {
     };
     Figure::Curves {
         title: "Growth over layers".into(),
-        caption: "Of the picture: what the structure lets a cell see, and the square that holds what moves it. Layers as in the table.".into(),
+        caption:
+            "Sides of the theoretical field and of the square that holds what moves the cell. Layers as in the table."
+                .into(),
         x: "layer".into(),
         y: "pixels".into(),
         series: vec![line("theoretical", &|seen| Some(side(seen))), line("effective", &|seen| Some(seen.spread?.side))],
@@ -152,17 +157,18 @@ fn figure(graph: &Graph, seen: &Seen, picture: &[[f32; 3]]) -> Figure {
         let zoom = (SIDE / seen.size[0].max(seen.size[1]).max(1)).max(1);
         let mut large = enlarged(colors, seen.size, zoom);
         let size = seen.size.map(|side| side * zoom);
-        frame(&mut large, size, theoretical(seen, zoom), THEORETICAL);
+        frame(&mut large, size, size.map(|side| [0, side - 1]), |_| BORDER);
         if let Some(area) = effective(seen, zoom) {
-            frame(&mut large, size, area, EFFECTIVE);
+            frame(&mut large, size, area, |_| EFFECTIVE);
         }
+        frame(&mut large, size, theoretical(seen, zoom), |at| [f32::from(u8::from(at / DASH % 2 == 0)); 3]);
         Named { name: name.into(), width: size[1], height: size[0], rgb: bytes(large) }
     };
     let [row, column] = seen.cell;
     Figure::Pictures {
         title: graph.nodes()[seen.node].name.clone(),
         caption: format!(
-            "Cell {row},{column}. Green: all that it can see. Orange: the square that holds {:.0} % of what moves it. Red: how much each pixel moves it, in the \
+            "Cell {row},{column}. Dashes: all that it can see. Blue: the square that holds {:.0} % of what moves it. Red: how much each pixel moves it, in the \
              scale of the one that moves it most.",
             100.0 * HELD
         ),
@@ -189,14 +195,19 @@ fn effective(seen: &Seen, zoom: usize) -> Option<[[usize; 2]; 2]> {
     Some([0, 1].map(|axis| [end(axis, middle[axis] - half), end(axis, middle[axis] + half).max(1) - 1]))
 }
 
-/// Draws the edge of a box, one pixel wide.
-fn frame(colors: &mut [[f32; 3]], [height, width]: [usize; 2], [rows, columns]: [[usize; 2]; 2], color: [f32; 3]) {
+/// Draws the edge of a box, one pixel wide, in a color by row and column together.
+fn frame(
+    colors: &mut [[f32; 3]],
+    [height, width]: [usize; 2],
+    [rows, columns]: [[usize; 2]; 2],
+    color: impl Fn(usize) -> [f32; 3],
+) {
     let inside = |place: usize, [first, last]: [usize; 2]| (first..=last).contains(&place);
     for row in rows[0]..=rows[1].min(height - 1) {
         for column in columns[0]..=columns[1].min(width - 1) {
             let within = |[first, last]: [usize; 2]| [first + 1, last.saturating_sub(1)];
             if !(inside(row, within(rows)) && inside(column, within(columns))) {
-                colors[row * width + column] = color;
+                colors[row * width + column] = color(row + column);
             }
         }
     }
@@ -209,7 +220,7 @@ mod tests {
     #[test]
     fn a_frame_is_the_edge_of_its_box() {
         let mut colors = enlarged(&[[0.0; 3]; 4], [2, 2], 3);
-        frame(&mut colors, [6, 6], [[1, 3], [2, 5]], [1.0; 3]);
+        frame(&mut colors, [6, 6], [[1, 3], [2, 5]], |_| [1.0; 3]);
         let drawn: String = colors.iter().map(|color| if color[0] > 0.0 { '#' } else { '.' }).collect();
         assert_eq!(drawn, "........####..#..#..####............");
     }
