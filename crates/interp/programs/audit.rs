@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::ablate::Ablate;
 use super::checkpoint::{Which, measure_claims};
-use super::contributions::Contributions;
 use super::color::Color;
+use super::contributions::Contributions;
 use super::dissect::Dissect;
 use super::fields::Fields;
 use super::neurons::Neurons;
