@@ -156,7 +156,8 @@ fn neurons_are_told_by_what_they_answer_to() {
         assert_eq!(kept, neuron["firing"].as_u64().unwrap().min(10));
     }
     let html = fs::read_to_string(folder.path().join("neurons/report.html")).unwrap();
-    assert!(html.contains("Neuron Features") && html.contains("answer to no picture"));
+    assert!(html.contains("Neuron Feature") && html.contains("answer to no picture") && html.len() < 2_000_000);
+    shown_on_cards(folder.path(), &html, layers);
     // Pictures go through in other parts, and nothing changes.
     let again = ["neurons", "run", "--count", "10", "--layers", "features.2", "--memory", "1MiB", "--out", "again"];
     let (status, said) = audit(folder.path(), &again);
@@ -174,6 +175,86 @@ fn neurons_are_told_by_what_they_answer_to() {
         (&["--data", "cifar10:nowhere"], "nowhere"),
     ] {
         let (status, said) = audit(folder.path(), &[&["neurons", "run"], arguments].concat());
+        assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
+    }
+}
+
+/// Every neuron has its card; what a card says of a picture can be asked.
+fn shown_on_cards(folder: &Path, html: &str, layers: &[Value]) {
+    let block = html.split("<script type=\"application/json\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: Value = serde_json::from_str(block).unwrap();
+    let cards = data["cards"].as_array().unwrap();
+    let neurons = |layer: &Value| layer["neurons"].as_array().unwrap().len();
+    assert_eq!(cards.len(), layers.iter().map(neurons).sum::<usize>());
+    for card in cards {
+        let (layer, channel) = card["name"].as_str().unwrap().split_once(" · ").unwrap();
+        let layer = layers.iter().find(|one| one["node"] == layer).unwrap();
+        let neuron = &layer["neurons"][channel.parse::<usize>().unwrap()];
+        assert_eq!(card["values"][0], neuron["class"]["index"]);
+        let shots = card["shots"].as_array().unwrap();
+        assert_eq!(shots.len() as u64, neuron["firing"].as_u64().unwrap().min(8));
+        assert_eq!(card["facets"][2] == "yes", shots.is_empty());
+        for shot in shots {
+            let [x, y, width, height] = [0, 1, 2, 3].map(|at| shot[3][at].as_f64().unwrap());
+            assert!(width > 0.0 && height > 0.0 && x + width <= 32.0 && y + height <= 32.0);
+        }
+    }
+    let original = &data["originals"][0];
+    let command = original["command"].as_str().unwrap();
+    let words: Vec<&str> = command.split(' ').collect();
+    assert_eq!(words[..4], ["interp-audit", "saliency", "run", "--pictures"], "{command}");
+    assert_eq!(original["name"], format!("Picture {}", words[4]));
+    let (status, said) = audit(folder, &[&words[1..], &["--method", "gradient", "--json", "--out", "one"]].concat());
+    assert!(status == 0 && said.contains("\"count\":1"), "{said}");
+    let index = &interp::net::sealed::read(&folder.join("one/data.safetensors")).unwrap().tensors["index"];
+    assert_eq!(index.to_vec1::<i64>().unwrap()[0].to_string(), words[4]);
+    let (status, said) = audit(folder, &["saliency", "run", "--pictures", "40"]);
+    assert!(status == 2 && said.contains("40 in this split"), "{said}");
+}
+
+/// Receptive fields over pictures and over noise, and what cannot be asked.
+#[test]
+fn receptive_fields_are_told_and_shown() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let (status, said) = audit(folder.path(), &["fields", "run", "--limit", "8", "--json"]);
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    assert!(found["count"] == 8 && found["data"] == "concepts" && found["split"] == "test", "{said}");
+    assert!(layers[0]["node"] == "features.0" && layers[0]["theoretical"]["size"] == serde_json::json!([3, 3]));
+    let data = interp::net::sealed::read(&folder.path().join("fields/data.safetensors")).unwrap().tensors;
+    for layer in layers {
+        let side = layer["effective"]["side"].as_f64().unwrap();
+        let size = layer["theoretical"]["size"][0].as_f64().unwrap();
+        assert!(side >= 1.0 && side <= size + 1.0, "{layer}");
+        let map = data[&format!("{}.effective", layer["node"].as_str().unwrap())].to_vec2::<f64>().unwrap();
+        let ends = |of: &str| [0, 1].map(|at| layer["region"][of][at].as_u64().unwrap() as usize);
+        let (rows, columns) = (ends("rows"), ends("columns"));
+        let largest = map.iter().flatten().fold(0.0f64, |most, value| most.max(*value));
+        for (row, values) in map.iter().enumerate() {
+            for (column, value) in values.iter().enumerate() {
+                let inside = (rows[0]..=rows[1]).contains(&row) && (columns[0]..=columns[1]).contains(&column);
+                // Convolutions by transforms leave rounding beside what they read.
+                assert!(inside || *value <= 1e-6 * largest, "{row},{column} of {layer}");
+            }
+        }
+    }
+    let html = fs::read_to_string(folder.path().join("fields/report.html")).unwrap();
+    assert!(html.contains("Growth over layers") && html.contains("what moves it"));
+    let noise = ["fields", "run", "--size", "32x32", "--limit", "4", "--cell", "0,1", "--layers", "features.*,avgpool"];
+    let (status, said) = audit(folder.path(), &[&noise[..], &["--by-channel", "--memory", "1MiB"]].concat());
+    assert!(status == 2 && said.contains("`avgpool` has 1 by 1 cells") && said.contains("0,1"), "{said}");
+    let (status, said) = audit(folder.path(), &[&noise[..8], &["--layers", "features.0", "--by-channel"]].concat());
+    assert!(status == 0 && said.contains("features.0"), "{said}");
+    for (arguments, told) in [
+        (&["--layers", "feature.0"][..], "features.0"),
+        (&["--cell", "40,0"], "there is none at 40,0"),
+        (&["--cell", "40"], "such as 3,4"),
+        (&["--size", "16x16"], "its pictures are of 32x32"),
+        (&["--size", "big"], "such as 32x32"),
+        (&["--size", "32x32", "--data", "concepts"], "cannot be used with"),
+    ] {
+        let (status, said) = audit(folder.path(), &[&["fields", "run"], arguments].concat());
         assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
     }
 }

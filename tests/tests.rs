@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// Cards in a browser.
+mod browser;
 /// What the programs print, and how they end, on good and bad input.
 mod cli;
 /// Folders, small recipes, the shared data.

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Network, NodeId};
 
 use crate::Result;
-use crate::pass::{Sample, Observer};
+use crate::pass::{Observer, Sample};
 use crate::pictures::Gauge;
 
 /// The most channels that are other than zero at one position of a node.

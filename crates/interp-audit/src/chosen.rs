@@ -4,7 +4,7 @@ use interp_net::{Network, NodeId, Op};
 
 use crate::Result;
 use crate::contributions::largest;
-use crate::pass::{Sample, rows, Observer};
+use crate::pass::{Observer, Sample, rows};
 use crate::pictures::Gauge;
 
 /// For every gate that chooses, how many pictures each of its channels is the largest for; of equal ones the first.

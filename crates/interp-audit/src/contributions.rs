@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Mode, Network, NodeId, Op};
 
 use crate::Result;
-use crate::pass::{Sample, rows, Observer};
+use crate::pass::{Observer, Sample, rows};
 use crate::pictures::Gauge;
 
 /// A decision with what each pixel contributed to it.

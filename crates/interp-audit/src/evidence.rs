@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use interp_net::{Network, NodeId, Role};
 
 use crate::Result;
-use crate::pass::{Sample, Observer};
+use crate::pass::{Observer, Sample};
 use crate::pictures::Gauge;
 
 /// The mean over pictures of the share of the positive evidence for their label that lies in cells that show some of the object. Evidence

@@ -12,6 +12,7 @@ mod contributions;
 mod denoising;
 pub mod dissection;
 mod evidence;
+pub mod fields;
 mod memory;
 pub mod neurons;
 mod pass;
@@ -98,6 +99,19 @@ pub enum AuditError {
     /// A node that outputs do not depend on.
     #[error("the output does not depend on `{0}`")]
     Independent(String),
+    /// A cell that there is not.
+    #[error("`{node}` has {} by {} cells, counted from 0: there is none at {},{}", cells[0], cells[1], cell[0], cell[1])]
+    NoCell {
+        /// The node.
+        node: String,
+        /// Row and column asked about.
+        cell: [usize; 2],
+        /// Rows and columns that there are.
+        cells: [usize; 2],
+    },
+    /// A cell that no pixel moves.
+    #[error("the cell of `{0}` that is asked about depends on no pixel")]
+    SeesNothing(String),
     /// A claim about a node that cannot be measured there.
     #[error("the claim \"{claim}\" cannot be measured: {problem}")]
     Claim {

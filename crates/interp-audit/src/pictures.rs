@@ -6,7 +6,6 @@ use interp_data::{Batch, Dataset, Noise, Split};
 use interp_net::finding::Quantity;
 use interp_net::{Network, NodeId};
 
-use crate::{Memory, Result};
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
 use crate::contributions::Gap;
@@ -14,6 +13,7 @@ use crate::evidence::Evidence;
 use crate::pass::{Observer, observe};
 use crate::shares::Deviation;
 use crate::zeros::Zeros;
+use crate::{Memory, Result};
 
 /// The pictures that quantities are measured on.
 #[derive(Clone)]

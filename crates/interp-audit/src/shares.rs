@@ -3,7 +3,7 @@
 use interp_net::{Keep, Network, NodeId, Op, Tape};
 
 use crate::contributions::largest;
-use crate::pass::{Pass, Sample, numbers, Observer};
+use crate::pass::{Observer, Pass, Sample, numbers};
 use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
 

@@ -4,7 +4,7 @@ use candle_core::DType;
 use interp_net::{Keep, Network, NodeId, Tape};
 
 use crate::Result;
-use crate::pass::{Sample, Observer};
+use crate::pass::{Observer, Sample};
 use crate::pictures::Gauge;
 
 /// Counts the activations that are exactly zero, of every activation function, over the passes that it is shown.

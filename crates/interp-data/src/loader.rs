@@ -89,6 +89,12 @@ impl Loader {
         self.batches((0..count).map(|at| at * pictures / count).collect(), None, 0)
     }
 
+    /// The pictures at these positions of the split, in this order, unchanged but for normalization. Each position must be below the number of
+    /// pictures.
+    pub fn of(&self, positions: Vec<usize>) -> Batches {
+        self.batches(positions, None, 0)
+    }
+
     fn batches(&self, order: Vec<usize>, epoch: Option<u64>, first_step: usize) -> Batches {
         let job = Job {
             dataset: Arc::clone(&self.dataset),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Card, Original, Sheet};
+
 /// Which direction of a number is the good one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,6 +108,23 @@ pub enum Figure {
         pictures: Vec<Named>,
         /// How many screen pixels a pixel should take on each side, at least 1.
         zoom: usize,
+    },
+    /// Cards of many things of a kind, to be filtered and sorted.
+    Cards {
+        /// Heading.
+        title: String,
+        /// In plain words: what a card shows, and what it does not.
+        caption: String,
+        /// By what cards are filtered: what each of [`Card::facets`] is called.
+        facets: Vec<String>,
+        /// By what cards are sorted: what each of [`Card::numbers`] is called.
+        measures: Vec<String>,
+        /// The pictures on cards.
+        sheets: Vec<Sheet>,
+        /// The whole pictures that those on cards are parts of.
+        originals: Vec<Original>,
+        /// The cards, in the order in which they should be looked at.
+        cards: Vec<Card>,
     },
 }
 

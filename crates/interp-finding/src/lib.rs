@@ -11,6 +11,7 @@
 
 mod bank;
 mod bootstrap;
+mod card;
 mod claim;
 mod entry;
 mod finding;
@@ -20,6 +21,7 @@ mod unfit;
 
 pub use bank::Bank;
 pub use bootstrap::{interval, mean_interval};
+pub use card::{Card, Histogram, Original, Part, Place, Sheet, Shot};
 pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
 pub use finding::{Better, Figure, Finding, Named, Number, Series};

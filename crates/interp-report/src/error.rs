@@ -28,6 +28,14 @@ pub enum ReportError {
         /// Columns of the table.
         expected: usize,
     },
+    /// A card does not fit its figure.
+    #[error("the card `{card}` {problem}")]
+    Card {
+        /// Name of the card.
+        card: String,
+        /// What does not fit.
+        problem: String,
+    },
     /// A figure cannot be shown.
     #[error("figure `{figure}` of finding `{finding}` cannot be shown: {source}")]
     Figure {
@@ -39,7 +47,7 @@ pub enum ReportError {
         source: Box<ReportError>,
     },
     /// The picture could not be compressed.
-    #[error("a picture could not be written as PNG: {0}")]
+    #[error("a picture could not be compressed: {0}")]
     Png(#[from] image::ImageError),
     /// The curves could not be drawn.
     #[error("the curves could not be drawn: {0}")]

@@ -1,5 +1,6 @@
 //! A page of findings, and how it is filled into the template.
 
+use crate::cards::{self, Cards, Deck};
 use crate::curves::{self, Curves};
 use crate::download::Download;
 use crate::picture::{Strip, beside};
@@ -34,14 +35,19 @@ pub struct Page {
 /// that are not finite are shown as such.
 ///
 /// # Errors
-/// [`ReportError::Figure`] for a picture whose bytes do not fit its size, and for a table with a row that is
-/// not as long as its head.
+/// [`ReportError::Figure`] for a picture whose bytes do not fit its size, for a table with a row that is
+/// not as long as its head, and for cards that do not fit together.
 pub fn html(page: &Page) -> Result<String, ReportError> {
-    let mut ids = Ids::default();
+    let mut ids = Ids::from(["content", "claims", "source"]);
     let findings: Vec<_> =
         page.findings.iter().map(|finding| Section::new(finding, &mut ids)).collect::<Result<_, _>>()?;
     let view = View {
         css: include_str!("../templates/page.css"),
+        has_cards: page
+            .findings
+            .iter()
+            .flat_map(|finding| &finding.figures)
+            .any(|figure| matches!(figure, Figure::Cards { .. })),
         page,
         verdict: verdict(&page.claims),
         contents: contents(page, &findings),
@@ -54,6 +60,8 @@ pub fn html(page: &Page) -> Result<String, ReportError> {
 #[template(path = "page.html", whitespace = "minimize")]
 struct View<'a> {
     css: &'static str,
+    /// Whether there are cards, which alone need a script.
+    has_cards: bool,
     page: &'a Page,
     verdict: String,
     contents: Vec<Entry<'a>>,
@@ -93,6 +101,7 @@ enum Body<'a> {
     },
     Table(Table<'a>),
     Pictures(Strip<'a>),
+    Cards(Cards<'a>),
     /// Size on the screen, in CSS pixels.
     Picture {
         width: usize,
@@ -129,7 +138,8 @@ fn words(figure: &Figure) -> (&str, &str) {
         Figure::Curves { title, caption, .. }
         | Figure::Table { title, caption, .. }
         | Figure::Picture { title, caption, .. }
-        | Figure::Pictures { title, caption, .. } => (title, caption),
+        | Figure::Pictures { title, caption, .. }
+        | Figure::Cards { title, caption, .. } => (title, caption),
     }
 }
 
@@ -145,7 +155,7 @@ impl<'a> Drawn<'a> {
     fn is_wide(&self) -> bool {
         match self.body {
             Body::Curves { .. } => false,
-            Body::Table(_) | Body::Pictures(_) => true,
+            Body::Table(_) | Body::Pictures(_) | Body::Cards(_) => true,
             Body::Picture { width, .. } => width > 420,
         }
     }
@@ -168,6 +178,10 @@ fn body<'a>(figure: &'a Figure, id: &str) -> Result<(Body<'a>, Download), Report
         }
         Figure::Pictures { pictures, zoom, .. } => {
             (Body::Pictures(Strip::new(pictures, *zoom)?), Download::png(id, &beside(pictures)?))
+        }
+        Figure::Cards { facets, measures, sheets, originals, cards, .. } => {
+            let deck = Deck { facets, measures, sheets, originals, cards };
+            (Body::Cards(Cards::new(id, &deck)?), Download::csv(id, &cards::csv(&deck)?))
         }
     })
 }
@@ -193,18 +207,18 @@ fn contents<'a>(page: &'a Page, findings: &[Section<'a>]) -> Vec<Entry<'a>> {
     claims.into_iter().chain(sections).chain(source).collect()
 }
 
-/// The ids given on a page so far.
-struct Ids(BTreeSet<String>);
+/// The ids given so far, on a page or among controls.
+pub(crate) struct Ids(BTreeSet<String>);
 
-impl Default for Ids {
-    fn default() -> Self {
-        Self(["content", "claims", "source"].map(str::to_owned).into())
+impl<const N: usize> From<[&str; N]> for Ids {
+    fn from(given: [&str; N]) -> Self {
+        Self(given.map(str::to_owned).into())
     }
 }
 
 impl Ids {
     /// An id like `name` (letters, digits and `-`, at most 60) that was not given yet.
-    fn unique(&mut self, name: &str) -> String {
+    pub(crate) fn unique(&mut self, name: &str) -> String {
         let base = slug(name);
         let mut id = base.clone();
         let mut count = 1;

@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::ablate::Ablate;
 use super::checkpoint::{Which, measure_claims};
-use super::contributions::Contributions;
 use super::color::Color;
+use super::contributions::Contributions;
 use super::dissect::Dissect;
+use super::fields::Fields;
 use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
@@ -51,6 +52,7 @@ enum Analysis {
     Color(Color),
     Dissect(Dissect),
     Weights(Weights),
+    Fields(Fields),
     Saliency(Saliency),
 }
 
@@ -70,6 +72,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Contributions(contributions) => exit(contributions.run(catalog)),
         Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
         Analysis::Weights(weights) => exit(weights.run()),
+        Analysis::Fields(fields) => exit(fields.run(catalog)),
         Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
         Analysis::Color(color) => exit(color.run(catalog)),
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),

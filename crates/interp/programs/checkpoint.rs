@@ -47,6 +47,18 @@ impl Which {
         Self { checkpoint, arch, mean: None, std: None }
     }
 
+    /// What was given, as words of a command line.
+    pub(super) fn words(&self) -> Vec<String> {
+        let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+        let options = [
+            ("--arch", self.arch.clone()),
+            ("--mean", self.mean.as_deref().map(list)),
+            ("--std", self.std.as_deref().map(list)),
+        ];
+        let given = options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten();
+        std::iter::once(self.checkpoint.display().to_string()).chain(given).collect()
+    }
+
     /// Reads the file.
     pub(super) fn read(&self) -> Result<(PathBuf, Checkpoint)> {
         let path = self.path()?;
@@ -203,6 +215,15 @@ pub(super) fn split(name: &str) -> std::result::Result<Split, String> {
         "val" => Ok(Split::Validation),
         "test" => Ok(Split::Test),
         other => Err(format!("`{other}` is none of train, val, test")),
+    }
+}
+
+/// What [`split`] reads.
+pub(super) fn name_of(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Validation => "val",
+        Split::Test => "test",
     }
 }
 

@@ -26,11 +26,9 @@ use crate::{Catalog, Error, Result};
 
 /// How a network represents color: which neurons select it, which hues, along which axes, beside the data and an untrained network
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  interp-audit color checkpoints/sparse_vgg --out color\n\n\
+#[command(after_help = "Example:\n  interp-audit color checkpoints/sparse_vgg --out color\n\n\
     Writes DIR/data.safetensors (of every NODE: NODE.selectivity (C), NODE.hues (C, 36), NODE.plain (C, 3, 36), NODE.contrast (C, 36); data.hues (36)), \
-    DIR/summary.json and DIR/report.html (docs/color.md)"
-)]
+    DIR/summary.json and DIR/report.html (docs/color.md)")]
 pub(super) struct Color {
     #[command(flatten)]
     on: OnPictures,

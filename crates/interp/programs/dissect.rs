@@ -20,12 +20,10 @@ use crate::{Catalog, Result};
 
 /// The concepts that channels detect: where a channel answers most beside where concepts are
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  interp-audit dissect checkpoints/sparse_vgg --out dissect\n\n\
+#[command(after_help = "Example:\n  interp-audit dissect checkpoints/sparse_vgg --out dissect\n\n\
     Concepts are those that the data know of: `concepts` has shapes, hues, textures and backgrounds; a folder has what label maps beside its \
     pictures say (docs/dissection.md).\n\
-    Writes DIR/data.safetensors (of every NODE: NODE.iou (C, concepts), NODE.threshold (C)), DIR/summary.json and DIR/report.html"
-)]
+    Writes DIR/data.safetensors (of every NODE: NODE.iou (C, concepts), NODE.threshold (C)), DIR/summary.json and DIR/report.html")]
 pub(super) struct Dissect {
     #[command(flatten)]
     on: OnPictures,

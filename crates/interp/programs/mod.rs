@@ -12,6 +12,7 @@ mod contributions;
 mod dissect;
 mod edit;
 mod eval;
+mod fields;
 mod layers;
 mod list;
 mod neurons;

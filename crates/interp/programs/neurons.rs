@@ -1,5 +1,7 @@
 //! `interp-audit neurons`: what each neuron answers to most.
 
+mod cards;
+mod cut;
 mod page;
 
 use std::collections::BTreeMap;
@@ -7,9 +9,9 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
+use interp_audit::Memory;
 use interp_audit::neurons::class::{ClassSelectivity, class_selectivity, over_all_pictures};
 use interp_audit::neurons::{Feature, Index, Layer, Selectivity, Survey, Unit, features, survey};
-use interp_audit::{Memory, Pictures};
 use interp_data::Info;
 use interp_net::{Graph, aligned, files, sealed};
 use interp_report::html;
@@ -92,7 +94,9 @@ impl Neurons {
         sealed::write(&self.out.join("data.safetensors"), &tensors, &json!({ "version": 1, "data": info.name }))?;
         let text = serde_json::to_string_pretty(&summary)?;
         files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
-        let page = page::of(&path, &info, &found, &rows, &self.examples(&pictures, &rows)?);
+        let command = |picture| self.on.command("saliency", &format!("--pictures {picture}"));
+        let cards = cards::of(&network, &pictures, &rows, &command)?;
+        let page = page::of(&path, &info, &found, &rows, cards);
         files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?;
         if self.on.json {
             print(&summary.to_string())?;
@@ -183,22 +187,6 @@ impl Neurons {
             (format!("{name}.column"), padded(&|unit| peaks(unit, |peak| peak.cell[1]))?),
         ]);
         Ok(())
-    }
-
-    /// The pictures that a page shows beside features: those of the first answers.
-    fn examples(&self, pictures: &Pictures, rows: &[Rows<'_>]) -> Result<BTreeMap<usize, Vec<f32>>> {
-        let info = pictures.data.info();
-        let mut examples = BTreeMap::new();
-        for told in rows.iter().flat_map(|rows| page::chosen(rows)) {
-            for peak in told.unit.peaks.iter().take(page::EXAMPLES) {
-                if let std::collections::btree_map::Entry::Vacant(entry) = examples.entry(peak.picture) {
-                    let mut picture = vec![0.0; info.pixels()];
-                    pictures.data.image(pictures.split, peak.picture, &mut picture)?;
-                    entry.insert(picture);
-                }
-            }
-        }
-        Ok(examples)
     }
 }
 

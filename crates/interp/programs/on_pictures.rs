@@ -9,7 +9,7 @@ use interp_learn::Objective;
 use interp_net::Network;
 
 use super::Machine;
-use super::checkpoint::{Which, check_fit, objective, open_for, split};
+use super::checkpoint::{Which, check_fit, name_of, objective, open_for, split};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
@@ -66,6 +66,17 @@ impl OnPictures {
         Ok(Opened { network: loaded.network.to_device(&device)?, path: loaded.path, objective, info, pictures })
     }
 
+    /// The command line of another analysis of the same network and pictures.
+    pub(super) fn command(&self, analysis: &str, more: &str) -> String {
+        let mut words = vec!["interp-audit".to_owned(), analysis.to_owned()];
+        words.extend(self.which.words());
+        words.extend(self.data.iter().flat_map(|data| ["--data".to_owned(), data.clone()]));
+        if self.split != Split::Test {
+            words.extend(["--split".to_owned(), name_of(self.split).to_owned()]);
+        }
+        format!("{} {more}", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+    }
+
     /// Reads the network alone, for pictures that are no data set's: with what is said of these, and the pixels at each side of them that stay
     /// black.
     pub(super) fn open_alone(&self, catalog: &Catalog) -> Result<(PathBuf, Network, Info, usize)> {
@@ -75,7 +86,14 @@ impl OnPictures {
         Ok((loaded.path, loaded.network.to_device(&device)?, info, border))
     }
 
-    /// The same of a network that tells classes.
+    /// Reads the network alone, for pictures of this height and width where its file does not say, and needs no more of it.
+    pub(super) fn open_bare(&self, size: [usize; 2]) -> Result<(PathBuf, Network)> {
+        let (device, _) = self.machine.prepare()?;
+        let loaded = self.which.load(size)?;
+        Ok((loaded.path, loaded.network.to_device(&device)?))
+    }
+
+    /// Reads a network that tells classes, and opens the pictures.
     pub(super) fn open_classifier(&self, catalog: &Catalog) -> Result<Opened> {
         let opened = self.open(catalog)?;
         match opened.objective {
@@ -84,5 +102,25 @@ impl OnPictures {
                 Err(Error::Folder { path: opened.path, problem: "its network was not trained to tell classes".into() })
             }
         }
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:,=+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_read_them_otherwise() {
+        assert_eq!(["a/b.c", "a b", "it's", ""].map(quoted), ["a/b.c", "'a b'", r"'it'\''s'", "''"]);
     }
 }

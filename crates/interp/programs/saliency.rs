@@ -45,6 +45,9 @@ pub(super) struct Saliency {
     /// N pictures of the data set, at even distances
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+    /// These pictures of the data set, by position in the split
+    #[arg(long, value_delimiter = ',', value_name = "N", conflicts_with_all = ["images", "limit"])]
+    pictures: Vec<usize>,
     /// The output to explain: a class by its name or number, `predicted`, or `label`
     #[arg(long, default_value = "predicted", value_name = "CLASS")]
     target: String,
@@ -186,10 +189,19 @@ impl Saliency {
         if self.images.is_empty() {
             let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
             let Pictures { data, split, workers, .. } = pictures;
+            if let Some(&beyond) = self.pictures.iter().find(|&&at| at >= data.len(split)) {
+                let problem =
+                    format!("--pictures {beyond}: {} has {} in this split, counted from 0", info.name, data.len(split));
+                return Err(Error::Usage(problem));
+            }
             let has_masks = data.truth(split, 0)?.is_some_and(|truth| truth.object.is_some());
             let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
             let loader = if has_masks { loader.with_masks() } else { loader };
-            let batches = loader.in_order(Some(self.limit as usize)).collect::<interp_data::Result<Vec<_>>>()?;
+            let batches = match self.pictures.is_empty() {
+                true => loader.in_order(Some(self.limit as usize)),
+                false => loader.of(self.pictures.clone()),
+            };
+            let batches = batches.collect::<interp_data::Result<Vec<_>>>()?;
             let shown = Shown::of(&batches, &info)?;
             return Ok(Subject { path, network, info, shown });
         }

@@ -161,7 +161,8 @@ fn at(tints: &[Tint], size: [usize; 2], field: &Field, cell: [usize; 2]) -> Seen
     let mut seen = Seen::default();
     for row in rows {
         for column in columns.clone() {
-            let part = if inner[0].contains(&row) && inner[1].contains(&column) { Part::Center } else { Part::Surround };
+            let part =
+                if inner[0].contains(&row) && inner[1].contains(&column) { Part::Center } else { Part::Surround };
             let tint = &tints[row * size[1] + column];
             seen[Part::Whole as usize].see(tint);
             seen[part as usize].see(tint);

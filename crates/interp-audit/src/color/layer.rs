@@ -89,8 +89,12 @@ fn axis(axes: &[f64], data: f64) -> Option<Axis> {
     let (x, y) = (sum(f64::cos), sum(f64::sin));
     let degrees = (y.atan2(x).to_degrees() / 2.0).rem_euclid(180.0);
     let agreement = x.hypot(y);
-    (axes.len() > 1)
-        .then(|| Axis { degrees, agreement, p: rayleigh(axes.len(), agreement), from_data: apart(degrees, data, 180.0) })
+    (axes.len() > 1).then(|| Axis {
+        degrees,
+        agreement,
+        p: rayleigh(axes.len(), agreement),
+        from_data: apart(degrees, data, 180.0),
+    })
 }
 
 /// How often `count` directions that are drawn evenly have a mean at least as long as `length` (Zar 1999, "Biostatistical analysis", equation 27.4).

@@ -20,8 +20,8 @@ mod tuning;
 pub use axes::{FilterAxis, FirstAxes, NAMED_AXES, first_axes};
 pub use crops::{CHANCE, Hue, Kind, Part, Place, UnitHues, unit_hues};
 pub use data::{DataColors, data_colors};
-pub use layer::{Axis, LayerColors, layer_colors};
 pub use hues::{BINS, Hues};
+pub use layer::{Axis, LayerColors, layer_colors};
 pub use space::{color, hue_name};
 pub use tuning::{Fields, Tuning, tuning};
 

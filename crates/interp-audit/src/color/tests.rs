@@ -42,7 +42,8 @@ impl Dataset for Circle {
 
 fn circle(opposite: bool) -> Pictures {
     let (mean, std) = (vec![0.5; 3], vec![0.5; 3]);
-    let info = Info { name: "circle".into(), classes: vec!["one".into()], channels: 3, height: SIDE, width: SIDE, mean, std };
+    let info =
+        Info { name: "circle".into(), classes: vec!["one".into()], channels: 3, height: SIDE, width: SIDE, mean, std };
     Pictures { data: Arc::new(Circle { info, opposite }), split: Split::Test, noise: None, workers: 0 }
 }
 
@@ -61,7 +62,11 @@ fn network(filters: &[f32], kernel: usize) -> Network {
 // Red is at atan(1/2), yellow at 90, blue at 270 degrees; 0.75 is the largest chroma that every hue has.
 #[test]
 fn colors_and_hues_are_inverse() {
-    for (rgb, hue, name) in [([1.0, 0.0, 0.0], 0.5f64.atan().to_degrees(), "red"), ([1.0, 1.0, 0.0], 90.0, "yellow"), ([0.0, 0.0, 1.0], 270.0, "blue")] {
+    for (rgb, hue, name) in [
+        ([1.0, 0.0, 0.0], 0.5f64.atan().to_degrees(), "red"),
+        ([1.0, 1.0, 0.0], 90.0, "yellow"),
+        ([0.0, 0.0, 1.0], 270.0, "blue"),
+    ] {
         let opponent = opponent(&rgb);
         let found = opponent[2].atan2(opponent[1]).to_degrees().rem_euclid(360.0);
         assert!((found - hue).abs() < 1e-9, "{name}: {found}");
@@ -86,7 +91,9 @@ fn hues(pixels: &[[f32; 3]]) -> Hues {
 #[test]
 fn moments_and_peaks_of_hues_by_hand() {
     let one = hues(&[color(45.0, 0.5); 3]);
-    assert!((one.mean().0 - 45.0).abs() < 1e-4 && (one.mean().1 - 1.0).abs() < 1e-6 && (one.axis().0 - 45.0).abs() < 1e-4);
+    assert!(
+        (one.mean().0 - 45.0).abs() < 1e-4 && (one.mean().1 - 1.0).abs() < 1e-6 && (one.axis().0 - 45.0).abs() < 1e-4
+    );
     assert_eq!(one.peaks().len(), 1);
     let two = hues(&[color(75.0, 0.5), color(255.0, 0.5)]);
     assert!(two.mean().1 < 1e-6 && (two.axis().0 - 75.0).abs() < 1e-4 && (two.axis().1 - 1.0).abs() < 1e-6);
@@ -170,7 +177,8 @@ fn a_planted_double_opponent_unit_answers_to_contrast_alone() {
 // Filters along the named axes are at distance 0 from them, which random ones are not: p is the least that 999 draws can tell.
 #[test]
 fn filters_along_the_named_axes_are_told_from_random_ones() {
-    let filters: Vec<f32> = NAMED_AXES.iter().flat_map(|(axis, _)| [toward(*axis), toward(axis + 180.0)]).flatten().collect();
+    let filters: Vec<f32> =
+        NAMED_AXES.iter().flat_map(|(axis, _)| [toward(*axis), toward(axis + 180.0)]).flatten().collect();
     let found = first_axes(&network(&filters, 1), &[0.5; 3]).unwrap().unwrap();
     assert!(found.distance.unwrap() < 0.1 && found.p < 0.01 && found.null > 5.0, "{found:?}");
     let gray = first_axes(&network(&[1.0; 3], 1), &[0.5; 3]).unwrap().unwrap();

@@ -237,7 +237,11 @@ impl Overlaps<'_> {
     fn shown(&self, index: usize) -> Result<Shown> {
         let truth = self.pictures.data.truth(self.pictures.split, index)?;
         let concepts = truth.map_or(vec![], |Truth { concepts, .. }| concepts);
-        Ok(concepts.into_iter().map(|(name, mask)| (name, pixels(&mask))).filter(|(_, bits)| bits.count() > 0).collect())
+        Ok(concepts
+            .into_iter()
+            .map(|(name, mask)| (name, pixels(&mask)))
+            .filter(|(_, bits)| bits.count() > 0)
+            .collect())
     }
 }
 

@@ -42,8 +42,10 @@ impl Dataset for Reds {
             width: SIDE,
             coverage: (0..SIDE * SIDE).map(|at| if holds(at) { 255 } else { 100 }).collect(),
         };
-        let mut concepts =
-            vec![("hue/red".to_owned(), mask(|at| at % SIDE < 2)), ("half/top".to_owned(), mask(|at| at < SIDE * SIDE / 2))];
+        let mut concepts = vec![
+            ("hue/red".to_owned(), mask(|at| at % SIDE < 2)),
+            ("half/top".to_owned(), mask(|at| at < SIDE * SIDE / 2)),
+        ];
         if index.is_multiple_of(2) {
             concepts.push(("whole/all".to_owned(), mask(|_| true)));
         }
@@ -54,7 +56,8 @@ impl Dataset for Reds {
 
 fn reds() -> Pictures {
     let (mean, std) = (vec![0.0; 3], vec![1.0; 3]);
-    let info = Info { name: "reds".into(), classes: vec!["one".into()], channels: 3, height: SIDE, width: SIDE, mean, std };
+    let info =
+        Info { name: "reds".into(), classes: vec!["one".into()], channels: 3, height: SIDE, width: SIDE, mean, std };
     Pictures { data: Arc::new(Reds(info)), split: Split::Test, noise: None, workers: 0 }
 }
 

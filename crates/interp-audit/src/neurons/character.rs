@@ -103,7 +103,9 @@ fn brightness(measured: &Measured<'_>) -> Option<Character> {
 fn orientation(feature: &Feature) -> Option<(f64, f64)> {
     let [height, width] = feature.size;
     let channels = feature.pixels.len() / (height * width).max(1);
-    let pixel = |row: usize, column: usize, channel: usize| f64::from(feature.pixels[(row * width + column) * channels + channel]);
+    let pixel = |row: usize, column: usize, channel: usize| {
+        f64::from(feature.pixels[(row * width + column) * channels + channel])
+    };
     let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
     for row in 1..height {
         for column in 1..width {

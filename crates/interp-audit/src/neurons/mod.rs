@@ -16,7 +16,7 @@ mod variations;
 
 pub use character::{Character, Measured, character, plain_answers};
 pub use features::{Crop, Feature, crop, features};
-pub use peaks::{Layer, Peak, Survey, Surveyor, Unit, survey};
+pub use peaks::{Layer, Peak, Survey, Surveyor, Unit, bin_start, survey};
 pub use selectivity::{Index, Selectivity, selectivity};
 pub use untrained::untrained;
 pub use variations::{Change, View, varied};

@@ -72,6 +72,11 @@ fn bin(value: f32) -> usize {
     }
 }
 
+/// The activation that bin `bin` of a [histogram](Unit::histogram) begins with, `2^(-8 + (bin - 1) / 4)`; bin 0 is that of none.
+pub fn bin_start(bin: usize) -> f64 {
+    f64::from(LOWEST + (bin as f32 - 1.0) / PER_OCTAVE).exp2()
+}
+
 /// The channels of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {

@@ -75,7 +75,9 @@ fn network() -> Network {
         let plane: Vec<f32> = places().map(filter).collect();
         weight.extend(plane.repeat(3));
     }
-    let set = |net: &mut Network, role: Role, values: Tensor| net.params.set(net.params.position(conv, role).unwrap(), values).unwrap();
+    let set = |net: &mut Network, role: Role, values: Tensor| {
+        net.params.set(net.params.position(conv, role).unwrap(), values).unwrap()
+    };
     set(&mut net, Role::Weight, Tensor::from_vec(weight, (5, 3, 3, 3), &Device::Cpu).unwrap());
     set(&mut net, Role::Bias, Tensor::new(&[0f32, 0.0, 0.0, -1.0, -8.0], &Device::Cpu).unwrap());
     net
@@ -105,7 +107,10 @@ fn every_planted_neuron_is_called_what_it_is() {
     };
     let [red_green, step, brightness, dead, checks] = [0, 1, 2, 3, 4].map(of);
     // Red less green is largest at the hue of 0 degrees: bins are of 10, the density is smoothed.
-    assert!(matches!(&red_green[..], [Character::Hues(hues)] if hues.len() == 1 && (hues[0] + 180.0).rem_euclid(360.0) - 180.0 < 25.0), "{red_green:?}");
+    assert!(
+        matches!(&red_green[..], [Character::Hues(hues)] if hues.len() == 1 && (hues[0] + 180.0).rem_euclid(360.0) - 180.0 < 25.0),
+        "{red_green:?}"
+    );
     assert!(matches!(step[..], [Character::Edge { degrees }] if (degrees - 45.0).abs() < 10.0), "{step:?}");
     assert_eq!(brightness, [Character::Bright]);
     assert_eq!(dead, [Character::Dead]);

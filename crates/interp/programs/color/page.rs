@@ -38,7 +38,8 @@ pub(super) fn untrained_median(found: &Found, at: usize) -> Option<f64> {
 /// The share of its neurons that are selective.
 pub(super) fn untrained_selective(found: &Found, at: usize, selective: f64) -> f64 {
     let all = found.untrained[at].iter().flatten();
-    let (count, some) = all.fold((0usize, 0usize), |(count, some), s| (count + 1, some + usize::from(s.index >= selective)));
+    let (count, some) =
+        all.fold((0usize, 0usize), |(count, some), s| (count + 1, some + usize::from(s.index >= selective)));
     some as f64 / count.max(1) as f64
 }
 
@@ -69,8 +70,17 @@ pub(super) fn selectivity(graph: &Graph, found: &Found, selective: f64) -> Rows 
 
 /// Which hues, along which axis.
 fn hues(graph: &Graph, found: &Found) -> Figure {
-    let columns =
-        ["layer", "one hue", "opposite hues", "several", "axis", "agreement", "p", "from the data's", "bits from the data"];
+    let columns = [
+        "layer",
+        "one hue",
+        "opposite hues",
+        "several",
+        "axis",
+        "agreement",
+        "p",
+        "from the data's",
+        "bits from the data",
+    ];
     let row = |(at, layer): (usize, &LayerColors)| {
         let [single, opponent, several] = layer.kinds;
         let axis = |tell: &dyn Fn(&Axis) -> String| layer.axis.as_ref().map_or("–".to_owned(), tell);
@@ -109,8 +119,16 @@ fn axis_name(degrees: f64) -> String {
 
 /// Where in what they see, and to what fields.
 fn places(graph: &Graph, found: &Found) -> Figure {
-    let columns =
-        ["layer", "middle", "around", "all over", "middle unlike around", "to plain colors", "to contrast", "tuning width"];
+    let columns = [
+        "layer",
+        "middle",
+        "around",
+        "all over",
+        "middle unlike around",
+        "to plain colors",
+        "to contrast",
+        "tuning width",
+    ];
     let row = |(at, layer): (usize, &LayerColors)| {
         let ([middle, around, both, unlike], [plain, contrast]) = (layer.places, layer.fields);
         let mut row = vec![name(graph, found, at).to_owned()];
@@ -202,7 +220,9 @@ pub(super) fn of(opened: &Opened, found: &Found, selective: f64) -> Page {
         finding("vision", "Beside human vision", String::new(), vec![vision::table(graph, found, selective)]),
     ];
     let layers = (0..found.layers.len()).filter_map(|at| Some((at, neurons(opened, found, at)?)));
-    findings.extend(layers.map(|(at, figure)| finding(name(graph, found, at), name(graph, found, at), String::new(), vec![figure])));
+    findings.extend(
+        layers.map(|(at, figure)| finding(name(graph, found, at), name(graph, found, at), String::new(), vec![figure])),
+    );
     Page {
         title: format!("How color is represented, on {}", opened.info.name),
         lead: "Which neurons need color, which hues they select and along which axes, beside the hues that the pictures have anyway and beside the same network \
@@ -239,7 +259,12 @@ fn curves(graph: &Graph, found: &Found, selective: f64) -> Figure {
     let last = found.layers.len().saturating_sub(1);
     Figure::Curves {
         title: "Share of neurons that select color".into(),
-        caption: format!("By layer, from {} (1) to {} ({}).", name(graph, found, 0), name(graph, found, last), last + 1),
+        caption: format!(
+            "By layer, from {} (1) to {} ({}).",
+            name(graph, found, 0),
+            name(graph, found, last),
+            last + 1
+        ),
         x: "layer".into(),
         y: "share".into(),
         series: vec![

@@ -24,7 +24,13 @@ fn told(alike: Option<bool>) -> &'static str {
 
 /// A table of all points.
 pub(super) fn table(graph: &Graph, found: &Found, selective: f64) -> Figure {
-    let points = [axes(graph, found), opponent_cells(graph, found), narrowing(found), deeper(graph, found), all_layers(found, selective)];
+    let points = [
+        axes(graph, found),
+        opponent_cells(graph, found),
+        narrowing(found),
+        deeper(graph, found),
+        all_layers(found, selective),
+    ];
     let row = |point: Point| vec![point.published.to_owned(), point.here, point.alike.to_owned()];
     Figure::Table {
         title: "Beside the visual system".into(),
@@ -64,7 +70,9 @@ fn opponent_cells(graph: &Graph, found: &Found) -> Point {
             let [plain, contrast] = layer.fields;
             let name = &graph.nodes()[found.survey.layers[0].node].name;
             (
-                format!("In {name} {plain} channels answer to plain colors, {contrast} to a hue beside its opposite much more than to plain ones."),
+                format!(
+                    "In {name} {plain} channels answer to plain colors, {contrast} to a hue beside its opposite much more than to plain ones."
+                ),
                 Some(plain > 0 && contrast > 0),
             )
         }
@@ -118,7 +126,10 @@ fn all_layers(found: &Found, selective: f64) -> Point {
     let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
     Point {
         published: "Neurons that select color are found in all layers (Rafegas and Vanrell 2018), as in all areas of the ventral stream.",
-        here: format!("Of every layer at least {} of the neurons have a color selectivity of {selective} or more.", percent(least)),
+        here: format!(
+            "Of every layer at least {} of the neurons have a color selectivity of {selective} or more.",
+            percent(least)
+        ),
         alike: told((!shares.is_empty()).then_some(least > 0.1)),
     }
 }

@@ -133,7 +133,9 @@ fn statement(found: &Dissection, settings: &Settings) -> String {
     if let Some(last) = plain().last() {
         let own = last.unique(settings).len();
         if let Some(mean) = turned(found, last, settings) {
-            said += &format!(" In the last layer these are {own} concepts, and {mean:.1} when its channels are turned at random.");
+            said += &format!(
+                " In the last layer these are {own} concepts, and {mean:.1} when its channels are turned at random."
+            );
         }
     }
     said
@@ -160,7 +162,9 @@ fn concepts(graph: &Graph, found: &Dissection, settings: &Settings) -> Figure {
             format!("{:.3}", concept.ceiling),
         ];
         row.extend(match best.get(&at) {
-            Some((count, overlap, place)) => [count.to_string(), place.clone(), told(overlap), format!("{:.3}", overlap.null)],
+            Some((count, overlap, place)) => {
+                [count.to_string(), place.clone(), told(overlap), format!("{:.3}", overlap.null)]
+            }
             None => ["0", "–", "–", "–"].map(str::to_owned),
         });
         row

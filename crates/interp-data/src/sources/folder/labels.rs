@@ -47,8 +47,7 @@ pub(super) struct Labeled {
 
 impl Labeled {
     pub(super) fn new(data: InMemory, found: &[Found], names: BTreeMap<u16, String>) -> Self {
-        let files =
-            |split| found.iter().filter(|found| found.split == split).map(|found| found.file.clone()).collect();
+        let files = |split| found.iter().filter(|found| found.split == split).map(|found| found.file.clone()).collect();
         let (train, validation, test) = (files(Split::Train), files(Split::Validation), files(Split::Test));
         Self { data, names, train, validation, test }
     }

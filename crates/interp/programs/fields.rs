@@ -1,0 +1,215 @@
+//! `interp-audit fields`: what of a picture a cell can see, and what of that moves it.
+
+mod page;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use clap::Args;
+use interp_audit::fields::{HELD, Seen, Settings, fields};
+use interp_audit::{Memory, Pictures};
+use interp_data::{Augment, Batch, Info, Loader, Noise};
+use interp_learn::to_tensor;
+use interp_net::{Graph, Network, NodeId, Op, aligned, files, sealed};
+use interp_report::html;
+use serde_json::json;
+
+use super::on_pictures::{OnPictures, Opened};
+use super::{Ending, print};
+use crate::{Catalog, Error, Result};
+
+/// What of a picture cells can see by the network's structure, and what of that moves them: receptive fields, theoretical and effective
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  interp-audit fields checkpoints/sparse_vgg --out fields\n  \
+    interp-audit fields resnet20.safetensors --arch resnet20 --size 32x32\n\n\
+    Writes DIR/data.safetensors (NODE.effective (H, W): how much each pixel moves the cell), DIR/summary.json and DIR/report.html")]
+pub(super) struct Fields {
+    #[command(flatten)]
+    on: OnPictures,
+    /// Normal noise of this height and width, of mean 0 and deviation 1 as the network sees it, instead of a data set's pictures
+    #[arg(long, value_name = "HxW", value_parser = size, conflicts_with_all = ["data", "split"])]
+    size: Option<[usize; 2]>,
+    /// Nodes, by patterns; by default all convolutions and poolings
+    #[arg(long, value_delimiter = ',', value_name = "GLOB")]
+    layers: Vec<String>,
+    /// The cell asked about in every node; by default the one in the middle
+    #[arg(long, value_name = "ROW,COLUMN", value_parser = cell)]
+    cell: Option<[usize; 2]>,
+    /// Channels one by one, not their sum: as many sweeps back as there are channels
+    #[arg(long)]
+    by_channel: bool,
+    /// N pictures, of a data set at even distances
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Memory that activations may take, such as 512MiB; results do not depend on it but for rounding
+    #[arg(long, default_value = "1GiB", value_parser = super::memory)]
+    memory: Memory,
+    /// The folder to write
+    #[arg(long, default_value = "fields", value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Two numbers with `between` between them.
+fn pair(text: &str, between: char) -> Option<[usize; 2]> {
+    let (first, second) = text.split_once(between)?;
+    Some([first.trim().parse().ok()?, second.trim().parse().ok()?])
+}
+
+fn size(text: &str) -> std::result::Result<[usize; 2], String> {
+    let fits = |size: &[usize; 2]| size.iter().all(|side| (1..=4096).contains(side));
+    pair(text, 'x').filter(fits).ok_or_else(|| format!("`{text}` is no height and width up to 4096, such as 32x32"))
+}
+
+fn cell(text: &str) -> std::result::Result<[usize; 2], String> {
+    pair(text, ',').ok_or_else(|| format!("`{text}` is no row and column, such as 3,4"))
+}
+
+/// A network with what it is shown.
+struct Subject {
+    path: PathBuf,
+    network: Network,
+    /// As the network sees them.
+    pictures: Tensor,
+    /// What is said of the data; noise has none.
+    info: Option<Info>,
+}
+
+impl Fields {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
+        let subject = self.open(catalog)?;
+        let network = &subject.network;
+        let nodes = self.nodes(&network.graph)?;
+        let at_once = self.memory.pictures(&network.graph);
+        let settings = Settings { cell: self.cell, by_channel: self.by_channel, at_once };
+        let found = fields(network, &subject.pictures, &nodes, &settings)?;
+        std::fs::create_dir_all(&self.out).map_err(|source| Error::Io { path: self.out.clone(), source })?;
+        let summary = self.summary(&subject, &found)?;
+        let tensor = |seen: &Seen| -> Result<(String, Tensor)> {
+            let map = Tensor::from_slice(&seen.map, (seen.size[0], seen.size[1]), &Device::Cpu)?;
+            Ok((format!("{}.effective", network.graph.nodes()[seen.node].name), map))
+        };
+        let tensors = found.iter().map(tensor).collect::<Result<BTreeMap<_, _>>>()?;
+        sealed::write(&self.out.join("data.safetensors"), &tensors, &json!({ "version": 1 }))?;
+        let text = serde_json::to_string_pretty(&summary)?;
+        files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
+        let page = page::of(&subject, &found, self.by_channel)?;
+        files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?;
+        if self.on.json {
+            print(&summary.to_string())?;
+        } else {
+            let (head, rows) = page::table(&network.graph, &found);
+            print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
+            print(&format!("written: {}", self.out.join("report.html").display()))?;
+        }
+        Ok(Ending::Fine)
+    }
+
+    fn open(&self, catalog: &Catalog) -> Result<Subject> {
+        match self.size {
+            Some(size) => {
+                let (path, network) = self.on.open_bare(size)?;
+                check_size(&path, &network, size)?;
+                let pictures = noise(network.graph.shape(0), self.limit as usize)?.to_device(&network.device())?;
+                Ok(Subject { path, network, pictures, info: None })
+            }
+            None => {
+                let Opened { path, network, info, pictures, .. } = self.on.open(catalog)?;
+                let pictures = some(pictures, &info, self.limit as usize)?.to_device(&network.device())?;
+                Ok(Subject { path, network, pictures, info: Some(info) })
+            }
+        }
+    }
+
+    /// The nodes asked about.
+    fn nodes(&self, graph: &Graph) -> Result<Vec<NodeId>> {
+        if !self.layers.is_empty() {
+            return Ok(graph.select(&self.layers, "node", |node| !matches!(node.op, Op::Input { .. }))?);
+        }
+        let widens = |op: &Op| {
+            matches!(
+                op,
+                Op::Conv2d { .. }
+                    | Op::ConvTranspose2d { .. }
+                    | Op::BCosConv2d { .. }
+                    | Op::MaxPool { .. }
+                    | Op::AvgPool { .. }
+                    | Op::AdaptiveAvgPool { .. }
+                    | Op::GlobalAvgPool
+            )
+        };
+        Ok((1..graph.nodes().len()).filter(|&id| widens(&graph.nodes()[id].op)).collect())
+    }
+
+    fn summary(&self, subject: &Subject, found: &[Seen]) -> Result<serde_json::Value> {
+        let of = |seen: &Seen| {
+            let field = seen.field.map(|field| json!({ "size": field.size, "jump": field.jump, "start": field.start }));
+            let spread = seen
+                .spread
+                .map(|spread| json!({ "side": spread.side, "center": spread.center, "deviation": spread.deviation }));
+            json!({
+                "node": subject.network.graph.nodes()[seen.node].name, "cell": seen.cell, "theoretical": field,
+                "region": { "rows": seen.region.rows, "columns": seen.region.columns }, "effective": spread,
+            })
+        };
+        let data = subject.info.as_ref().map_or("noise", |info| info.name.as_str());
+        Ok(json!({
+            "version": 1, "checkpoint": subject.path.display().to_string(), "data": data,
+            "split": subject.info.as_ref().map(|_| self.on.split), "count": subject.pictures.dim(0)?, "held": HELD,
+            "by_channel": self.by_channel, "layers": found.iter().map(of).collect::<Vec<_>>(),
+        }))
+    }
+}
+
+/// Refuses a size that the file says otherwise.
+fn check_size(path: &Path, network: &Network, [height, width]: [usize; 2]) -> Result<()> {
+    let shape = network.graph.shape(0); // (C, H, W)
+    match shape[1..] == [height, width] {
+        true => Ok(()),
+        false => {
+            let problem = format!("its pictures are of {}x{}: give --size so, or leave it out", shape[1], shape[2]);
+            Err(Error::Folder { path: path.to_owned(), problem })
+        }
+    }
+}
+
+/// Standard normal noise for a network that takes (C, H, W), the same for everyone who asks for it: (N, C, H, W).
+fn noise(shape: &[usize], count: usize) -> Result<Tensor> {
+    let &[channels, height, width] = shape else {
+        return Err(Error::Usage("--size: the network takes no pictures".into()));
+    };
+    let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
+    let info = Info { name: "noise".into(), classes: vec![], channels, height, width, mean, std };
+    let images = vec![0.0; count * info.pixels()];
+    let nothing = Batch { images, labels: vec![0; count], indices: (0..count).collect(), masks: None };
+    Ok(to_tensor(&Noise::for_measuring(1.0).on(&nothing, &info), &info)?)
+}
+
+/// Some pictures of a data set: (N, C, H, W).
+fn some(pictures: Pictures, info: &Info, limit: usize) -> Result<Tensor> {
+    let Pictures { data, split, workers, .. } = pictures;
+    let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
+    let batches = loader.in_order(Some(limit)).map(|batch| Ok(to_tensor(&batch?, info)?));
+    Ok(Tensor::cat(&batches.collect::<Result<Vec<_>>>()?, 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_cells_as_people_write_them() {
+        assert_eq!((size("32x48"), cell("3, 4")), (Ok([32, 48]), Ok([3, 4])));
+        assert!(["32", "0x4", "4x5000", "-1x4"].iter().all(|text| size(text).is_err()) && cell("3x4").is_err());
+    }
+
+    // Of 100 000 numbers of mean 0 and deviation 1: within five standard errors.
+    #[test]
+    fn noise_is_standard_normal_and_the_same_for_all() {
+        let values = |count| noise(&[1, 10, 10], count).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let many = values(1000);
+        assert_eq!(values(3), many[..300]);
+        let mean = |of: fn(f64) -> f64| many.iter().map(|&v| of(v.into())).sum::<f64>() / 1e5;
+        assert!(mean(|v| v).abs() < 5.0 / 1e5f64.sqrt() && (mean(|v| v * v) - 1.0).abs() < 5.0 * (2.0 / 1e5f64).sqrt());
+    }
+}
