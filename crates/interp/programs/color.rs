@@ -9,20 +9,20 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
+use interp_audit::Pictures;
 use interp_audit::color::{
     BINS, DataColors, Fields, FirstAxes, Hue, Kind, LayerColors, Place, Tuning, UnitHues, data_colors, first_axes,
     layer_colors, tuning, unit_hues,
 };
-use interp_audit::neurons::{Feature, Index, Selectivity, Survey, features, survey, untrained};
-use interp_audit::{Memory, Pictures};
-use interp_net::{Graph, Network, aligned};
+use interp_audit::neurons::{Feature, Index, Selectivity, Survey, Unit, features, untrained};
+use interp_net::{Graph, Network, NodeId};
 use serde_json::{Value, json};
 
-use super::layers::activations;
+use super::Ending;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::{Ending, print};
-use crate::{Catalog, Error, Result};
+use super::surveyed::Surveyed;
+use crate::{Catalog, Result};
 
 /// How a network represents color: which neurons select it, which hues, along which axes, beside the data and an untrained network
 #[derive(Args, Debug)]
@@ -32,21 +32,21 @@ use crate::{Catalog, Error, Result};
 pub(super) struct Color {
     #[command(flatten)]
     on: OnPictures,
-    /// Nodes, by patterns; by default all activations
-    #[arg(long, value_delimiter = ',', value_name = "GLOB")]
-    layers: Vec<String>,
-    /// The largest answers that are looked at of each neuron, one for each picture
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
-    count: u16,
-    /// The color selectivity from which on a neuron is called selective
-    #[arg(long, default_value_t = 0.25, value_name = "SHARE")]
-    selective: f64,
-    /// Memory that activations may take, such as 512MiB; results do not depend on it
-    #[arg(long, default_value = "1GiB", value_parser = super::memory)]
-    memory: Memory,
+    #[command(flatten)]
+    settings: Settings,
     /// The folder to write
     #[arg(long, default_value = "color", value_name = "DIR")]
     out: PathBuf,
+}
+
+/// What is looked for.
+#[derive(Args, Debug)]
+pub(super) struct Settings {
+    #[command(flatten)]
+    pub(super) surveyed: Surveyed,
+    /// The color selectivity from which on a neuron is called selective
+    #[arg(long, default_value_t = 0.25, value_name = "SHARE", value_parser = super::share)]
+    selective: f64,
 }
 
 /// Selectivities by layer and channel.
@@ -69,39 +69,38 @@ struct Found {
 impl Color {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let opened = self.on.open(catalog)?;
-        if !(0.0..=1.0).contains(&self.selective) {
-            return Err(Error::Usage(format!("--selective {}: expected 0 to 1", self.selective)));
-        }
-        let found = self.measured(&opened.network, &opened.pictures)?;
-        let outcome = Outcome {
+        // Gray pictures are refused before anything is run.
+        data_colors(&opened.pictures)?;
+        let survey = self.settings.surveyed.survey(&opened.network, &opened.pictures)?;
+        self.settings.outcome(&self.on, &opened, survey)?.write_and_tell(&self.out, self.on.json)
+    }
+}
+
+impl Settings {
+    /// What follows from a survey.
+    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, survey: Survey) -> Result<Outcome> {
+        let found = self.measured(&opened.network, &opened.pictures, survey)?;
+        Ok(Outcome {
             tensors: tensors(&opened.network.graph, &found)?,
-            summary: self.summary(&opened, &found),
-            page: page::of(&opened, &found, self.selective),
-        };
-        outcome.write(&self.out)?;
-        if self.on.json {
-            print(&outcome.summary.to_string())?;
-        } else {
-            let (head, rows) = page::selectivity(&opened.network.graph, &found, self.selective);
-            print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
-            page::statements(&opened.network.graph, &found, self.selective).iter().try_for_each(|said| print(said))?;
-            print(&format!("written: {}", self.out.join("report.html").display()))?;
-        }
-        Ok(Ending::Fine)
+            summary: self.summary(on, opened, &found),
+            told: page::selectivity(&opened.network.graph, &found, self.selective),
+            page: page::of(opened, &found, self.selective),
+        })
     }
 
-    fn measured(&self, net: &Network, pictures: &Pictures) -> Result<Found> {
-        let data = data_colors(pictures)?; // Gray pictures are refused before anything is run.
-        let nodes = activations(&net.graph, &self.layers)?;
-        let (survey, selectivity) = self.selectivities(net, pictures, &nodes)?;
-        let (_, untrained) = self.selectivities(&untrained(net)?, pictures, &nodes)?;
+    fn measured(&self, net: &Network, pictures: &Pictures, survey: Survey) -> Result<Found> {
+        let data = data_colors(pictures)?;
+        let memory = self.surveyed.memory;
+        let color = |net: &Network, found: &Survey| Index::Color.of(net, pictures, found, memory.pictures(&net.graph));
+        let selectivity = color(net, &survey)?;
+        let random = untrained(net)?;
+        let untrained = color(&random, &self.surveyed.survey(&random, pictures)?)?;
         let hues = unit_hues(net, pictures, &survey)?;
-        let largest: Vec<Vec<f32>> = survey
-            .layers
-            .iter()
-            .map(|layer| layer.units.iter().map(|u| u.peaks.first().map_or(0.0, |p| p.activation)).collect())
-            .collect();
-        let tuning = tuning(net, pictures.data.info(), &nodes, &largest, self.memory)?;
+        let largest = |unit: &Unit| unit.peaks.first().map_or(0.0, |peak| peak.activation);
+        let largest: Vec<Vec<f32>> =
+            survey.layers.iter().map(|layer| layer.units.iter().map(largest).collect()).collect();
+        let nodes: Vec<NodeId> = survey.layers.iter().map(|layer| layer.node).collect();
+        let tuning = tuning(net, pictures.data.info(), &nodes, &largest, memory)?;
         let layers = (0..nodes.len())
             .map(|at| layer_colors(&selectivity[at], &hues[at], &tuning[at], &data, self.selective))
             .collect();
@@ -118,13 +117,7 @@ impl Color {
         })
     }
 
-    fn selectivities(&self, net: &Network, pictures: &Pictures, nodes: &[usize]) -> Result<(Survey, Selectivities)> {
-        let found = survey(net, pictures, nodes, self.count.into(), self.memory)?;
-        let selectivity = Index::Color.of(net, pictures, &found, self.memory.pictures(&net.graph))?;
-        Ok((found, selectivity))
-    }
-
-    fn summary(&self, opened: &Opened, found: &Found) -> Value {
+    fn summary(&self, on: &OnPictures, opened: &Opened, found: &Found) -> Value {
         let graph = &opened.network.graph;
         let neuron = |at: usize, channel: usize| {
             let tuning = &found.tuning[at][channel];
@@ -159,7 +152,7 @@ impl Color {
             })
         });
         json!({
-            "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": self.on.split,
+            "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": on.split,
             "pictures": found.survey.pictures(), "selective_from": self.selective,
             "statements": page::statements(graph, found, self.selective),
             "data_axis": found.data.axis, "data_share": found.data.share, "first_layer": first,

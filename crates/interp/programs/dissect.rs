@@ -7,15 +7,16 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
-use interp_audit::dissection::{Concept, Dissection, Layer, Overlap, Settings, Thresholds, Unit, dissect, probes};
-use interp_audit::{Memory, Pictures, observe};
-use interp_net::{Graph, Network, aligned};
+use interp_audit::dissection::Settings as Detectors;
+use interp_audit::dissection::{Concept, Dissection, Layer, Overlap, Thresholds, Unit, dissect, probes};
+use interp_audit::{Memory, observe};
+use interp_net::{Graph, NodeId};
 use serde_json::{Value, json};
 
+use super::Ending;
 use super::layers::activations;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::{Ending, print};
 use crate::{Catalog, Result};
 
 /// The concepts that channels detect: where a channel answers most beside where concepts are
@@ -30,15 +31,8 @@ pub(super) struct Dissect {
     /// Nodes, by patterns; by default all activations
     #[arg(long, value_delimiter = ',', value_name = "GLOB")]
     layers: Vec<String>,
-    /// The share of a channel's cells, those of its largest activations, that are its answers
-    #[arg(long, default_value_t = 0.005, value_name = "SHARE", value_parser = share)]
-    quantile: f64,
-    /// The intersection over union with a concept above which a channel detects it
-    #[arg(long, default_value_t = 0.04, value_name = "SHARE", value_parser = share)]
-    iou: f64,
-    /// Random rotations of each layer's channels, in which concepts are looked for too
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(..=10))]
-    rotations: u8,
+    #[command(flatten)]
+    settings: Settings,
     /// Memory that activations may take, such as 512MiB; results do not depend on it
     #[arg(long, default_value = "1GiB", value_parser = super::memory)]
     memory: Memory,
@@ -47,58 +41,67 @@ pub(super) struct Dissect {
     out: PathBuf,
 }
 
-/// A number between 0 and 1.
-fn share(text: &str) -> std::result::Result<f64, String> {
-    let share = text.parse().ok().filter(|share| 0.0 < *share && *share < 1.0);
-    share.ok_or_else(|| format!("`{text}` is no number between 0 and 1"))
+/// What counts as a detector.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Settings {
+    /// The share of a channel's cells, those of its largest activations, that are its answers
+    #[arg(long, default_value_t = 0.005, value_name = "SHARE", value_parser = super::share)]
+    quantile: f64,
+    /// The intersection over union with a concept above which a channel detects it
+    #[arg(long, default_value_t = 0.04, value_name = "SHARE", value_parser = super::share)]
+    iou: f64,
+    /// Random rotations of each layer's channels, in which concepts are looked for too
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(..=10))]
+    rotations: u8,
 }
 
 impl Dissect {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let opened = self.on.open(catalog)?;
-        let found = self.dissection(&opened.network, &opened.pictures)?;
-        let outcome = self.outcome(&opened, &found)?;
-        outcome.write(&self.out)?;
-        if self.on.json {
-            print(&outcome.summary.to_string())?;
-        } else {
-            let (head, rows) = page::layers(&opened.network.graph, &found, &self.settings());
-            print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
-            print(&format!("written: {}", self.out.join("report.html").display()))?;
-        }
-        Ok(Ending::Fine)
-    }
-
-    fn settings(&self) -> Settings {
-        Settings { quantile: self.quantile, iou: self.iou, ..Settings::default() }
-    }
-
-    /// Every part of the probes by two passes over the pictures.
-    fn dissection(&self, net: &Network, pictures: &Pictures) -> Result<Dissection> {
-        let nodes = activations(&net.graph, &self.layers)?;
-        let probes = probes(net, &nodes, self.rotations.into())?;
+        let nodes = activations(&opened.network.graph, &self.layers)?;
         let mut found = Dissection { concepts: vec![], layers: vec![] };
-        for mut thresholds in Thresholds::parts(net, pictures, probes, self.quantile, self.memory) {
-            observe(net, pictures, &mut [&mut thresholds], self.memory)?;
-            let part = dissect(net, pictures, thresholds, &self.settings(), self.memory)?;
-            found.layers.extend(part.layers);
-            found.concepts = part.concepts;
+        for mut thresholds in self.settings.parts(&opened, &nodes, self.memory)? {
+            observe(&opened.network, &opened.pictures, &mut [&mut thresholds], self.memory)?;
+            self.settings.add(&opened, thresholds, self.memory, &mut found)?;
         }
-        Ok(found)
+        self.settings.outcome(&self.on, &opened, &found)?.write_and_tell(&self.out, self.on.json)
+    }
+}
+
+impl Settings {
+    fn detectors(&self) -> Detectors {
+        Detectors { quantile: self.quantile, iou: self.iou, ..Detectors::default() }
     }
 
-    fn outcome(&self, opened: &Opened, found: &Dissection) -> Result<Outcome> {
+    /// What finds thresholds, each part by a pass of its own.
+    pub(super) fn parts(&self, opened: &Opened, nodes: &[NodeId], memory: Memory) -> Result<Vec<Thresholds>> {
+        let Opened { network, pictures, .. } = opened;
+        let probes = probes(network, nodes, self.rotations.into())?;
+        Ok(Thresholds::parts(network, pictures, probes, self.quantile, memory))
+    }
+
+    /// Adds the overlaps of a part whose thresholds are found, by another pass.
+    pub(super) fn add(&self, opened: &Opened, part: Thresholds, memory: Memory, found: &mut Dissection) -> Result<()> {
+        let part = dissect(&opened.network, &opened.pictures, part, &self.detectors(), memory)?;
+        found.layers.extend(part.layers);
+        found.concepts = part.concepts;
+        Ok(())
+    }
+
+    /// What follows from a dissection.
+    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, found: &Dissection) -> Result<Outcome> {
         let Opened { path, network, pictures, .. } = opened;
-        let settings = self.settings();
+        let settings = self.detectors();
         Ok(Outcome {
             tensors: tensors(&network.graph, found)?,
-            summary: self.summary(opened, found),
+            summary: self.summary(on, opened, found),
+            told: page::layers(&network.graph, found, &settings),
             page: page::of(path, network, pictures, found, &settings)?,
         })
     }
 
-    fn summary(&self, opened: &Opened, found: &Dissection) -> Value {
-        let settings = self.settings();
+    fn summary(&self, on: &OnPictures, opened: &Opened, found: &Dissection) -> Value {
+        let settings = self.detectors();
         let concept = |concept: &Concept| {
             let Concept { name, pictures, density, ceiling } = concept;
             json!({ "name": name, "pictures": pictures, "density": density, "ceiling": ceiling })
@@ -119,7 +122,7 @@ impl Dissect {
             })
         };
         json!({
-            "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": self.on.split,
+            "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": on.split,
             "quantile": self.quantile, "iou": self.iou, "concepts": found.concepts.iter().map(concept).collect::<Vec<_>>(),
             "layers": found.layers.iter().map(layer).collect::<Vec<_>>(),
         })

@@ -23,6 +23,7 @@ mod saliency;
 mod shares;
 mod show;
 mod shrinkage;
+mod surveyed;
 mod thumbnails;
 mod train;
 mod weights;
@@ -109,6 +110,12 @@ fn memory(text: &str) -> std::result::Result<Memory, String> {
     let bytes =
         number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0);
     bytes.map(|bytes| Memory { bytes }).ok_or_else(|| format!("`{text}` is no number of bytes, such as 512MiB"))
+}
+
+/// A number between 0 and 1.
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let share = text.parse().ok().filter(|share| 0.0 < *share && *share < 1.0);
+    share.ok_or_else(|| format!("`{text}` is no number between 0 and 1"))
 }
 
 /// Prints to standard output. A reader that has gone away is no error.

@@ -2,6 +2,7 @@
 
 mod cards;
 mod cut;
+mod names;
 mod page;
 
 use std::collections::BTreeMap;
@@ -9,19 +10,23 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
-use interp_audit::Memory;
+use interp_audit::Pictures;
+use interp_audit::color::{UnitHues, unit_hues};
 use interp_audit::neurons::class::{ClassSelectivity, class_selectivity, over_all_pictures};
-use interp_audit::neurons::{Feature, Index, Layer, Selectivity, Survey, Unit, features, survey};
+use interp_audit::neurons::{
+    Character, Feature, Index, Layer, Measured, Selectivity, Survey, Unit, character, features, plain_answers,
+    untrained,
+};
 use interp_data::Info;
-use interp_net::{Graph, aligned, files, sealed};
-use interp_report::html;
+use interp_net::{Graph, Network, NodeId};
 use serde_json::json;
 
-use super::layers::activations;
+use super::Ending;
 use super::on_pictures::{OnPictures, Opened};
-use super::{Ending, print};
+use super::outcome::Outcome;
+use super::surveyed::Surveyed;
 use crate::progress::tell;
-use crate::{Catalog, Error, Result};
+use crate::{Catalog, Result};
 
 /// What each neuron answers to most: its Neuron Feature, the classes it selects, and which are dead
 #[derive(Args, Debug)]
@@ -33,22 +38,25 @@ use crate::{Catalog, Error, Result};
 pub(super) struct Neurons {
     #[command(flatten)]
     on: OnPictures,
-    /// Nodes, by patterns; by default all activations
-    #[arg(long, value_delimiter = ',', value_name = "GLOB")]
-    layers: Vec<String>,
-    /// The largest answers that are kept of each neuron, one for each picture
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
-    count: u16,
+    #[command(flatten)]
+    settings: Settings,
+    /// The folder to write
+    #[arg(long, default_value = "neurons", value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// What is looked for.
+#[derive(Args, Debug)]
+pub(super) struct Settings {
+    #[command(flatten)]
+    pub(super) surveyed: Surveyed,
     /// What else is looked for beside classes: color, luminance, orientation, symmetry, shape; each runs the network on every answer once or
     /// several times
     #[arg(long, value_delimiter = ',', default_value = "color,orientation", value_name = "NAME", value_parser = index)]
     indexes: Vec<(Index, &'static str)>,
-    /// Memory that activations may take, such as 512MiB; results do not depend on it
-    #[arg(long, default_value = "1GiB", value_parser = super::memory)]
-    memory: Memory,
-    /// The folder to write
-    #[arg(long, default_value = "neurons", value_name = "DIR")]
-    out: PathBuf,
+    /// Leave out the same network with random weights, which the indexes are held against
+    #[arg(long)]
+    no_untrained: bool,
 }
 
 /// An index by its name.
@@ -64,8 +72,15 @@ struct Told<'a> {
     feature: Option<&'a Feature>,
     selectivity: Option<ClassSelectivity>,
     over_all: Option<f64>,
-    /// By name.
-    indexes: Vec<(&'static str, Option<Selectivity>)>,
+    /// By name, with the median of the layer in the same network with random weights.
+    indexes: Vec<(&'static str, Option<Selectivity>, Option<f64>)>,
+    characters: Vec<Character>,
+}
+
+/// What neurons see and answer to, by layer and channel.
+struct Seen {
+    hues: Option<Vec<Vec<Option<UnitHues>>>>,
+    plain: Vec<Vec<[f32; 2]>>,
 }
 
 /// What is told of a layer.
@@ -76,39 +91,69 @@ struct Rows<'a> {
 
 impl Neurons {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
-        let nodes = activations(&network.graph, &self.layers)?;
-        let batch = self.memory.pictures(&network.graph);
-        let found = survey(&network, &pictures, &nodes, self.count.into(), self.memory)?;
-        let features = features(&network, &pictures, &found)?;
+        let opened = self.on.open_classifier(catalog)?;
+        let found = self.settings.surveyed.survey(&opened.network, &opened.pictures)?;
+        let outcome = self.settings.outcome(&self.on, &opened, &found)?;
+        outcome.write_and_tell(&self.out, self.on.json)
+    }
+}
+
+impl Settings {
+    /// What follows from a survey.
+    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, found: &Survey) -> Result<Outcome> {
+        let Opened { path, network, info, pictures, .. } = opened;
+        let features = features(network, pictures, found)?;
         if info.channels != 3 && self.indexes.iter().any(|(index, _)| index.is_of_colors()) {
             tell("the pictures are gray: no index of colors is measured");
         }
-        let measured = self.indexes.iter().filter(|(index, _)| info.channels == 3 || !index.is_of_colors());
-        let indexes = measured.map(|&(index, name)| Ok((name, index.of(&network, &pictures, &found, batch)?)));
-        let indexes = indexes.collect::<Result<Vec<_>>>()?;
-        let rows = told(&network.graph, &found, &features, &indexes);
-        let summary = self.summary(&path.display().to_string(), &info, &found, &rows);
-        std::fs::create_dir_all(&self.out).map_err(|source| Error::Io { path: self.out.clone(), source })?;
-        let tensors = self.tensors(&network.graph, &found, &features)?;
-        sealed::write(&self.out.join("data.safetensors"), &tensors, &json!({ "version": 1, "data": info.name }))?;
-        let text = serde_json::to_string_pretty(&summary)?;
-        files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
-        let command = |picture| self.on.command("saliency", &format!("--pictures {picture}"));
-        let cards = cards::of(&network, &pictures, &rows, &command)?;
-        let page = page::of(&path, &info, &found, &rows, cards);
-        files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?;
-        if self.on.json {
-            print(&summary.to_string())?;
-        } else {
-            let (head, lines) = page::layers(&rows);
-            print(&aligned(&std::iter::once(head).chain(lines).collect::<Vec<_>>(), 1))?;
-            print(&format!("written: {}", self.out.join("report.html").display()))?;
-        }
-        Ok(Ending::Fine)
+        let indexes = self.indexes(network, pictures, found)?;
+        let untrained = if self.no_untrained { vec![] } else { self.untrained(network, pictures)? };
+        let nodes: Vec<NodeId> = found.layers.iter().map(|layer| layer.node).collect();
+        let seen = Seen {
+            hues: if info.channels == 3 { Some(unit_hues(network, pictures, found)?) } else { None },
+            plain: plain_answers(network, info, &nodes, self.surveyed.memory)?,
+        };
+        let rows = told(&network.graph, found, &features, &indexes, &untrained, &seen);
+        let command = |picture| on.command("saliency", &format!("--pictures {picture}"));
+        let cards = cards::of(network, pictures, &rows, &command)?;
+        let page = page::of(path, info, found, &rows, cards);
+        Ok(Outcome {
+            tensors: self.tensors(&network.graph, found, &features)?,
+            summary: self.summary(on, &path.display().to_string(), info, found, &rows),
+            told: page::layers(&rows),
+            page,
+        })
     }
 
-    fn summary(&self, checkpoint: &str, info: &Info, found: &Survey, rows: &[Rows<'_>]) -> serde_json::Value {
+    /// The indexes that are asked for, where pictures have what they are about.
+    fn indexes(&self, network: &Network, pictures: &Pictures, found: &Survey) -> Result<Vec<Named>> {
+        let batch = self.surveyed.memory.pictures(&network.graph);
+        let colors = pictures.data.info().channels == 3;
+        let measured = self.indexes.iter().filter(|(index, _)| colors || !index.is_of_colors());
+        measured.map(|&(index, name)| Ok((name, index.of(network, pictures, found, batch)?))).collect()
+    }
+
+    /// The medians of the indexes over each layer of the same network with random weights.
+    fn untrained(&self, network: &Network, pictures: &Pictures) -> Result<Vec<Vec<Option<f64>>>> {
+        let random = untrained(network)?;
+        let found = self.surveyed.survey(&random, pictures)?;
+        let median = |layer: &Vec<Option<Selectivity>>| {
+            let mut all: Vec<f64> = layer.iter().flatten().map(|found| found.index).collect();
+            all.sort_by(f64::total_cmp);
+            all.get(all.len() / 2).copied()
+        };
+        let indexes = self.indexes(&random, pictures, &found)?;
+        Ok(indexes.iter().map(|(_, layers)| layers.iter().map(median).collect()).collect())
+    }
+
+    fn summary(
+        &self,
+        on: &OnPictures,
+        checkpoint: &str,
+        info: &Info,
+        found: &Survey,
+        rows: &[Rows<'_>],
+    ) -> serde_json::Value {
         let neuron = |told: &Told<'_>| {
             let class = told.selectivity.as_ref().map(|s| {
                 let name = |class: usize| info.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
@@ -119,10 +164,13 @@ impl Neurons {
                 })
             });
             let mut neuron = json!({ "channel": told.channel, "firing": told.unit.firing, "class": class });
-            for (name, found) in &told.indexes {
-                neuron[*name] =
-                    found.map_or(json!(null), |found| json!({ "index": found.index, "interval": found.interval }));
+            for (name, found, random) in &told.indexes {
+                neuron[*name] = found.map_or(
+                    json!(null),
+                    |found| json!({ "index": found.index, "interval": found.interval, "untrained": random }),
+                );
             }
+            neuron["called"] = names::of(&told.characters, info).into();
             neuron
         };
         let layer = |rows: &Rows<'_>| {
@@ -130,8 +178,8 @@ impl Neurons {
             json!({ "node": rows.name, "dead": dead, "neurons": rows.neurons.iter().map(neuron).collect::<Vec<_>>() })
         };
         json!({
-            "version": 1, "checkpoint": checkpoint, "data": info.name, "split": self.on.split, "pictures": found.pictures(),
-            "count": self.count, "layers": rows.iter().map(layer).collect::<Vec<_>>(),
+            "version": 1, "checkpoint": checkpoint, "data": info.name, "split": on.split, "pictures": found.pictures(),
+            "count": self.surveyed.count, "layers": rows.iter().map(layer).collect::<Vec<_>>(),
         })
     }
 
@@ -158,7 +206,7 @@ impl Neurons {
     }
 
     fn of_peaks(&self, name: &str, layer: &Layer, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
-        let (units, count) = (layer.units.len(), usize::from(self.count));
+        let (units, count) = (layer.units.len(), usize::from(self.surveyed.count));
         let padded = |of: &dyn Fn(&Unit) -> Vec<i64>| -> Result<Tensor> {
             let row = |unit: &Unit| {
                 let mut row = of(unit);
@@ -198,22 +246,40 @@ fn told<'a>(
     found: &'a Survey,
     features: &'a [Vec<Option<Feature>>],
     indexes: &[Named],
+    untrained: &[Vec<Option<f64>>],
+    seen: &Seen,
 ) -> Vec<Rows<'a>> {
-    let layer = |(at, (layer, features)): (usize, (&'a Layer, &'a Vec<Option<Feature>>))| {
-        let neuron = |(channel, (unit, feature)): (usize, (&'a Unit, &'a Option<Feature>))| {
-            // A stream of its own for each neuron.
-            let seed = ((layer.node as u64) << 32) | channel as u64;
-            Told {
-                channel,
-                unit,
-                feature: feature.as_ref(),
-                selectivity: class_selectivity(unit, &found.by_class, seed),
-                over_all: over_all_pictures(unit, &found.by_class),
-                indexes: indexes.iter().map(|(name, found)| (*name, found[at][channel])).collect(),
-            }
-        };
-        let neurons = layer.units.iter().zip(features).enumerate().map(neuron).collect();
-        Rows { name: &graph.nodes()[layer.node].name, neurons }
+    let neuron = |at: usize, channel: usize| {
+        let layer = &found.layers[at];
+        let (unit, feature) = (&layer.units[channel], features[at][channel].as_ref());
+        // A stream of its own for each neuron.
+        let seed = ((layer.node as u64) << 32) | channel as u64;
+        let class = class_selectivity(unit, &found.by_class, seed);
+        let index = |wanted: &str| indexes.iter().find(|(name, _)| *name == wanted).and_then(|(_, f)| f[at][channel]);
+        let characters = character(&Measured {
+            unit,
+            feature,
+            class: class.as_ref(),
+            color: index("color"),
+            orientation: index("orientation"),
+            hues: seen.hues.as_ref().and_then(|hues| hues[at][channel].as_ref()),
+            plain: seen.plain[at].get(channel).copied(),
+        });
+        let random = |number: usize| *untrained.get(number)?.get(at)?;
+        let indexes = indexes.iter().enumerate();
+        Told {
+            channel,
+            unit,
+            feature,
+            selectivity: class,
+            over_all: over_all_pictures(unit, &found.by_class),
+            indexes: indexes.map(|(number, (name, found))| (*name, found[at][channel], random(number))).collect(),
+            characters,
+        }
     };
-    found.layers.iter().zip(features).enumerate().map(layer).collect()
+    let layer = |(at, layer): (usize, &'a Layer)| Rows {
+        name: &graph.nodes()[layer.node].name,
+        neurons: (0..layer.units.len()).map(|channel| neuron(at, channel)).collect(),
+    };
+    found.layers.iter().enumerate().map(layer).collect()
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::Tensor;
-use interp_net::{files, sealed};
+use interp_net::{aligned, files, sealed};
 use interp_report::{Page, html};
 use serde_json::{Value, json};
 
+use super::{Ending, print};
 use crate::{Error, Result};
 
 /// Numbers and pictures of an analysis.
@@ -16,6 +17,8 @@ pub(super) struct Outcome {
     pub(super) tensors: BTreeMap<String, Tensor>,
     /// The object of `summary.json` and of `--json`.
     pub(super) summary: Value,
+    /// Heads and rows of the table that is printed.
+    pub(super) told: (Vec<String>, Vec<Vec<String>>),
     /// `report.html`.
     pub(super) page: Page,
 }
@@ -29,5 +32,22 @@ impl Outcome {
         let text = serde_json::to_string_pretty(&self.summary)?;
         files::write_atomically(&folder.join("summary.json"), text.as_bytes())?;
         Ok(files::write_atomically(&folder.join("report.html"), html(&self.page)?.as_bytes())?)
+    }
+
+    /// Writes them, and prints the table with what the first finding says, or one JSON object.
+    pub(super) fn write_and_tell(&self, folder: &Path, as_json: bool) -> Result<Ending> {
+        self.write(folder)?;
+        if as_json {
+            print(&self.summary.to_string())?;
+            return Ok(Ending::Fine);
+        }
+        let (head, rows) = &self.told;
+        print(&aligned(&std::iter::once(head.clone()).chain(rows.clone()).collect::<Vec<_>>(), 1))?;
+        if let Some(said) = self.page.findings.first().map(|finding| &finding.statement).filter(|said| !said.is_empty())
+        {
+            print(said)?;
+        }
+        print(&format!("written: {}", folder.join("report.html").display()))?;
+        Ok(Ending::Fine)
     }
 }

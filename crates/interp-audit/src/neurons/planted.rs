@@ -35,7 +35,7 @@ impl Dataset for Quarters {
     fn image(&self, _: Split, index: usize, out: &mut [f32]) -> interp_data::Result<()> {
         let mut rng = stream(0, "quarters", 0, index as u64);
         let (hue, direction, level) = (below(&mut rng, 360), below(&mut rng, 8), below(&mut rng, 101));
-        let (sin, cos) = (22.5 * direction as f64).to_radians().sin_cos();
+        let (sin, cos) = (45.0 * direction as f64).to_radians().sin_cos();
         for (at, pixel) in out.chunks_exact_mut(3).enumerate() {
             let (row, column) = (at / SIDE, at % SIDE);
             // From the middle of the quarter, to the right and up.

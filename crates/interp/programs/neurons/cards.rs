@@ -2,14 +2,14 @@
 
 use interp_audit::Pictures;
 use interp_audit::neurons::class::CODED;
-use interp_audit::neurons::{Feature, Selectivity, Unit, bin_start};
+use interp_audit::neurons::{Character, Feature, Selectivity, Unit, bin_start};
 use interp_data::Info;
 use interp_finding::{Better, Card, Figure, Histogram, Number, Sheet};
 use interp_net::Network;
 
 use super::cut::{Cut, class, cut, empty, put, rounded, step};
 use super::page::{CHANCE, ranked};
-use super::{Rows, Told};
+use super::{Rows, Told, names};
 use crate::Result;
 
 /// Cards of a layer: of more neurons those that select classes most.
@@ -86,7 +86,8 @@ fn caption(shown: usize, all: usize) -> String {
          where it answers most, one from each picture, with the answer and the picture's class; choose one to see the whole picture. The histogram \
          counts pictures by the neuron's largest answer, those without any left out; answers grow to the right, twice as large every four bars, and the first \
          bar has smaller ones too. The class is the one \
-         that the neuron answers to most, where chance makes such selectivity less than one time in twenty. Pictures are thinned and compressed; \
+         that the neuron answers to most, where chance makes such selectivity less than one time in twenty. Beside other indexes, chance is the median of the layer \
+         with random weights. Pictures are thinned and compressed; \
          data.safetensors beside this page has the features as they are."
     )
 }
@@ -130,7 +131,7 @@ fn facets(layer: &str, told: &Told<'_>, info: &Info) -> Vec<String> {
 /// What [`numbers`] are called.
 fn measures(rows: &[Rows<'_>]) -> Vec<String> {
     let neuron = rows.iter().flat_map(|rows| &rows.neurons).next();
-    let indexes = neuron.into_iter().flat_map(|told| told.indexes.iter().map(|(name, _)| *name));
+    let indexes = neuron.into_iter().flat_map(|told| told.indexes.iter().map(|(name, ..)| *name));
     let all = ["class selectivity"].into_iter().chain(indexes).chain(["answers to", "largest answer"]);
     all.map(str::to_owned).collect()
 }
@@ -138,21 +139,25 @@ fn measures(rows: &[Rows<'_>]) -> Vec<String> {
 fn numbers(told: &Told<'_>, seen: usize) -> Vec<Option<Number>> {
     let plain = |value: f64, [low, high]: [f64; 2]| Number::new(value, "", Better::Neither).with_interval(low, high);
     let class = told.selectivity.as_ref().map(|s| Number { null: Some(s.null), ..plain(s.index, s.interval) });
-    let index = |found: &Option<Selectivity>| found.map(|found| plain(found.index, found.interval));
+    let index = |found: Option<Selectivity>, random: Option<f64>| {
+        found.map(|found| Number { null: random, ..plain(found.index, found.interval) })
+    };
     let share = Number::new(100.0 * told.unit.firing as f64 / seen.max(1) as f64, "%", Better::Neither);
     let largest = told.unit.peaks.first().map(|peak| Number::new(peak.activation.into(), "", Better::Neither));
     let mut numbers = vec![class];
-    numbers.extend(told.indexes.iter().map(|(_, found)| index(found)));
+    numbers.extend(told.indexes.iter().map(|(_, found, random)| index(*found, *random)));
     numbers.extend([Some(share), largest]);
     numbers
 }
 
-/// The classes that it codes for, unless chance makes them.
+/// The classes that it codes for, unless chance makes them, and what else it can be called.
 fn tags(told: &Told<'_>, info: &Info) -> Vec<String> {
     let found = told.selectivity.as_ref().filter(|s| s.p < CHANCE);
     let coded = found.into_iter().flat_map(|s| &s.shares).filter(|(_, share)| *share >= CODED);
     let classes = coded.map(|(label, share)| format!("{} {:.0} %", class(info, *label), 100.0 * share));
-    classes.chain(told.unit.is_dead().then(|| "dead".to_owned())).collect()
+    let is_class = |character: &&Character| matches!(character, Character::Class { .. });
+    let others: Vec<Character> = told.characters.iter().filter(|c| !is_class(c)).cloned().collect();
+    classes.chain(names::of(&others, info)).collect()
 }
 
 /// Of a layer's answers, what lies below the first bin that is shown.
@@ -209,7 +214,7 @@ mod tests {
     }
 
     fn told<'a>(unit: &'a Unit, feature: Option<&'a Feature>) -> Told<'a> {
-        Told { channel: 0, unit, feature, selectivity: None, over_all: None, indexes: vec![] }
+        Told { channel: 0, unit, feature, selectivity: None, over_all: None, indexes: vec![], characters: vec![] }
     }
 
     // Of 201 answers, that of bin 1 is less than a hundredth, and those of bins 1 and 3 are more: bins 3 to 5.

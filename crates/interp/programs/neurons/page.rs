@@ -29,7 +29,7 @@ pub(super) fn ranked(rows: &Rows<'_>) -> Vec<usize> {
 pub(super) fn layers(rows: &[Rows<'_>]) -> (Vec<String>, Vec<Vec<String>>) {
     let head = ["layer", "neurons", "dead", "class selectivity", "without selection", "select classes"];
     let neuron = rows.iter().flat_map(|rows| &rows.neurons).next();
-    let indexes = neuron.into_iter().flat_map(|told| told.indexes.iter().map(|(name, _)| *name));
+    let indexes = neuron.into_iter().flat_map(|told| told.indexes.iter().map(|(name, ..)| *name));
     let head = head.into_iter().chain(indexes).map(str::to_owned).collect();
     let row = |rows: &Rows<'_>| {
         let dead = rows.neurons.iter().filter(|told| told.unit.is_dead()).count();
@@ -49,7 +49,11 @@ pub(super) fn layers(rows: &[Rows<'_>]) -> (Vec<String>, Vec<Vec<String>>) {
             median(found.iter().map(|s| s.null).collect()),
             format!("{:.0} %", 100.0 * selective as f64 / found.len().max(1) as f64),
         ];
-        row.extend((0..count).map(|at| median(index(at))));
+        let random = |at: usize| rows.neurons.first().and_then(|told| told.indexes[at].2);
+        row.extend((0..count).map(|at| match random(at) {
+            Some(random) => format!("{} ({random:.3})", median(index(at))),
+            None => median(index(at)),
+        }));
         row
     };
     (head, rows.iter().map(row).collect())
@@ -63,7 +67,7 @@ pub(super) fn of(path: &Path, info: &Info, found: &Survey, rows: &[Rows<'_>], ca
             "Class selectivity: (N - M) / (N - 1), where M classes make {:.0} % of a neuron's N largest answers; the median over neurons. Without selection: \
              the same with labels drawn from the data, the median of means. Select classes: neurons whose index a draw reaches less than {:.0} times in a \
              hundred. Other indexes are medians too, of the share of its answers that a neuron loses when what it sees is gray (color, luminance), \
-             turned (orientation) or shuffled (shape), or keeps when it is mirrored (symmetry).",
+             turned (orientation) or shuffled (shape), or keeps when it is mirrored (symmetry); in parentheses that of the same network with random weights.",
             100.0 * SHARE,
             100.0 * CHANCE
         ),
