@@ -2,7 +2,6 @@
 
 mod page;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -11,11 +10,11 @@ use interp_audit::fields::{HELD, Seen, Settings, fields};
 use interp_audit::{Memory, Pictures};
 use interp_data::{Augment, Batch, Info, Loader, Noise};
 use interp_learn::to_tensor;
-use interp_net::{Graph, Network, NodeId, Op, aligned, files, sealed};
-use interp_report::html;
+use interp_net::{Graph, Network, NodeId, Op, aligned};
 use serde_json::json;
 
 use super::on_pictures::{OnPictures, Opened};
+use super::outcome::Outcome;
 use super::{Ending, print};
 use crate::{Catalog, Error, Result};
 
@@ -50,6 +49,9 @@ pub(super) struct Fields {
     out: PathBuf,
 }
 
+/// Numbers that noise has at most.
+const MOST: usize = 1 << 30;
+
 /// Two numbers with `between` between them.
 fn pair(text: &str, between: char) -> Option<[usize; 2]> {
     let (first, second) = text.split_once(between)?;
@@ -83,20 +85,18 @@ impl Fields {
         let at_once = self.memory.pictures(&network.graph);
         let settings = Settings { cell: self.cell, by_channel: self.by_channel, at_once };
         let found = fields(network, &subject.pictures, &nodes, &settings)?;
-        std::fs::create_dir_all(&self.out).map_err(|source| Error::Io { path: self.out.clone(), source })?;
-        let summary = self.summary(&subject, &found)?;
         let tensor = |seen: &Seen| -> Result<(String, Tensor)> {
             let map = Tensor::from_slice(&seen.map, (seen.size[0], seen.size[1]), &Device::Cpu)?;
             Ok((format!("{}.effective", network.graph.nodes()[seen.node].name), map))
         };
-        let tensors = found.iter().map(tensor).collect::<Result<BTreeMap<_, _>>>()?;
-        sealed::write(&self.out.join("data.safetensors"), &tensors, &json!({ "version": 1 }))?;
-        let text = serde_json::to_string_pretty(&summary)?;
-        files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
-        let page = page::of(&subject, &found, self.by_channel)?;
-        files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?;
+        let outcome = Outcome {
+            tensors: found.iter().map(tensor).collect::<Result<_>>()?,
+            summary: self.summary(&subject, &found)?,
+            page: page::of(&subject, &found, self.by_channel)?,
+        };
+        outcome.write(&self.out)?;
         if self.on.json {
-            print(&summary.to_string())?;
+            print(&outcome.summary.to_string())?;
         } else {
             let (head, rows) = page::table(&network.graph, &found);
             print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
@@ -180,16 +180,23 @@ fn noise(shape: &[usize], count: usize) -> Result<Tensor> {
     };
     let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
     let info = Info { name: "noise".into(), classes: vec![], channels, height, width, mean, std };
+    if count.saturating_mul(info.pixels()) > MOST {
+        return Err(Error::Usage(format!("--limit {count}: so much noise of this size takes more than 4 GiB")));
+    }
     let images = vec![0.0; count * info.pixels()];
     let nothing = Batch { images, labels: vec![0; count], indices: (0..count).collect(), masks: None };
     Ok(to_tensor(&Noise::for_measuring(1.0).on(&nothing, &info), &info)?)
 }
 
-/// Some pictures of a data set: (N, C, H, W).
+/// Some pictures of a data set, as the network sees them: (N, C, H, W).
 fn some(pictures: Pictures, info: &Info, limit: usize) -> Result<Tensor> {
-    let Pictures { data, split, workers, .. } = pictures;
+    let Pictures { data, split, noise, workers } = pictures;
     let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
-    let batches = loader.in_order(Some(limit)).map(|batch| Ok(to_tensor(&batch?, info)?));
+    let seen = |batch: Batch| match noise {
+        Some(deviation) => Noise::for_measuring(deviation).on(&batch, info),
+        None => batch,
+    };
+    let batches = loader.in_order(Some(limit)).map(|batch| Ok(to_tensor(&seen(batch?), info)?));
     Ok(Tensor::cat(&batches.collect::<Result<Vec<_>>>()?, 0)?)
 }
 

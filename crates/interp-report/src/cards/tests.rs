@@ -152,13 +152,14 @@ fn what_was_measured_is_a_table_too() {
 
 #[test]
 fn cards_that_do_not_fit_their_figure_are_refused_by_name() {
-    let change: [(&str, fn(&mut Card)); 4] = [
+    type Change = fn(&mut Card);
+    let changes: [(&str, Change); 4] = [
         ("facets", |card| card.facets.clear()),
         ("measures", |card| card.numbers.clear()),
         ("no sheet", |card| card.face = Some(Place { sheet: 0, index: 2 })),
         ("original", |card| card.shots[0].part = Some(Part { original: 1, area: [0.0; 4] })),
     ];
-    for (problem, change) in change {
+    for (problem, change) in changes {
         let mut odd = card("odd one", "a", None);
         change(&mut odd);
         let said = html(&page(figure(vec![odd]))).unwrap_err().to_string();

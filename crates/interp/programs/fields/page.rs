@@ -93,11 +93,14 @@ pub(super) fn of(subject: &Subject, found: &[Seen], by_channel: bool) -> Result<
 
 /// What follows from the numbers.
 fn statement(graph: &Graph, found: &[Seen]) -> String {
-    let least = found.iter().filter_map(|seen| Some((seen, share(seen)?))).min_by(|a, b| a.1.total_cmp(&b.1));
+    // Beyond the picture there is nothing that could move a cell.
+    let within = |seen: &&Seen| side(seen) <= seen.size[0].max(seen.size[1]);
+    let least =
+        found.iter().filter(within).filter_map(|seen| Some((seen, share(seen)?))).min_by(|a, b| a.1.total_cmp(&b.1));
     let unmoved = found.iter().filter(|seen| seen.spread.is_none()).count();
     let first = least.map_or(String::new(), |(seen, share)| {
         format!(
-            "{} uses the least of its theoretical field: a square of {:.0} % of its side holds {:.0} % of what moves the cell.",
+            "Of the layers whose theoretical field fits into the picture, {} uses the least of it: a square of {:.0} % of its side holds {:.0} % of what moves the cell.",
             graph.nodes()[seen.node].name,
             100.0 * share,
             100.0 * HELD
