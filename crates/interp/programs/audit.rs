@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use super::ablate::Ablate;
+use super::all::All;
 use super::checkpoint::{Which, measure_claims};
 use super::color::Color;
 use super::contributions::Contributions;
@@ -31,6 +32,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Analysis {
+    All(All),
     /// Measure afresh what the priors claim of a network; exit status 1 where a claim fails
     Claims {
         /// A run folder, or a file of ours
@@ -67,6 +69,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Claims { checkpoint, data, json, machine } => {
             exit(claims(checkpoint, data.as_deref(), json, &machine, catalog))
         }
+        Analysis::All(all) => exit(all.run(catalog)),
         Analysis::Shrinkage(shrinkage) => exit(shrinkage.run(catalog)),
         Analysis::Shares(shares) => exit(shares.run(catalog)),
         Analysis::Contributions(contributions) => exit(contributions.run(catalog)),

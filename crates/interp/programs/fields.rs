@@ -10,12 +10,12 @@ use interp_audit::fields::{HELD, Seen, Settings, fields};
 use interp_audit::{Memory, Pictures};
 use interp_data::{Augment, Batch, Info, Loader, Noise};
 use interp_learn::to_tensor;
-use interp_net::{Graph, Network, NodeId, Op, aligned};
+use interp_net::{Graph, Network, NodeId, Op};
 use serde_json::json;
 
+use super::Ending;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::{Ending, print};
 use crate::{Catalog, Error, Result};
 
 /// What of a picture cells can see by the network's structure, and what of that moves them: receptive fields, theoretical and effective
@@ -29,6 +29,16 @@ pub(super) struct Fields {
     /// Normal noise of this height and width, of mean 0 and deviation 1 as the network sees it, instead of a data set's pictures
     #[arg(long, value_name = "HxW", value_parser = size, conflicts_with_all = ["data", "split"])]
     size: Option<[usize; 2]>,
+    #[command(flatten)]
+    settings: Asked,
+    /// The folder to write
+    #[arg(long, default_value = "fields", value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Which cells, and how.
+#[derive(Args, Debug)]
+pub(super) struct Asked {
     /// Nodes, by patterns; by default all convolutions and poolings
     #[arg(long, value_delimiter = ',', value_name = "GLOB")]
     layers: Vec<String>,
@@ -43,10 +53,7 @@ pub(super) struct Fields {
     limit: u32,
     /// Memory that activations may take, such as 512MiB; results do not depend on it but for rounding
     #[arg(long, default_value = "1GiB", value_parser = super::memory)]
-    memory: Memory,
-    /// The folder to write
-    #[arg(long, default_value = "fields", value_name = "DIR")]
-    out: PathBuf,
+    pub(super) memory: Memory,
 }
 
 /// Numbers that noise has at most.
@@ -68,19 +75,41 @@ fn cell(text: &str) -> std::result::Result<[usize; 2], String> {
 }
 
 /// A network with what it is shown.
-struct Subject {
-    path: PathBuf,
-    network: Network,
+struct Subject<'a> {
+    path: &'a Path,
+    network: &'a Network,
     /// As the network sees them.
     pictures: Tensor,
     /// What is said of the data; noise has none.
-    info: Option<Info>,
+    info: Option<&'a Info>,
 }
 
 impl Fields {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let subject = self.open(catalog)?;
-        let network = &subject.network;
+        let outcome = match self.size {
+            Some(size) => {
+                let (path, network) = self.on.open_bare(size)?;
+                check_size(&path, &network, size)?;
+                let pictures = noise(network.graph.shape(0), self.settings.limit as usize)?;
+                let pictures = pictures.to_device(&network.device())?;
+                self.settings.of(&self.on, &Subject { path: &path, network: &network, pictures, info: None })?
+            }
+            None => self.settings.outcome(&self.on, &self.on.open(catalog)?)?,
+        };
+        outcome.write_and_tell(&self.out, self.on.json)
+    }
+}
+
+impl Asked {
+    /// What is found on a data set's pictures.
+    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened) -> Result<Outcome> {
+        let Opened { path, network, info, pictures, .. } = opened;
+        let pictures = some(pictures, info, self.limit as usize)?.to_device(&network.device())?;
+        self.of(on, &Subject { path, network, pictures, info: Some(info) })
+    }
+
+    fn of(&self, on: &OnPictures, subject: &Subject<'_>) -> Result<Outcome> {
+        let network = subject.network;
         let nodes = self.nodes(&network.graph)?;
         let at_once = self.memory.pictures(&network.graph);
         let settings = Settings { cell: self.cell, by_channel: self.by_channel, at_once };
@@ -89,36 +118,12 @@ impl Fields {
             let map = Tensor::from_slice(&seen.map, (seen.size[0], seen.size[1]), &Device::Cpu)?;
             Ok((format!("{}.effective", network.graph.nodes()[seen.node].name), map))
         };
-        let outcome = Outcome {
+        Ok(Outcome {
             tensors: found.iter().map(tensor).collect::<Result<_>>()?,
-            summary: self.summary(&subject, &found)?,
-            page: page::of(&subject, &found, self.by_channel)?,
-        };
-        outcome.write(&self.out)?;
-        if self.on.json {
-            print(&outcome.summary.to_string())?;
-        } else {
-            let (head, rows) = page::table(&network.graph, &found);
-            print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
-            print(&format!("written: {}", self.out.join("report.html").display()))?;
-        }
-        Ok(Ending::Fine)
-    }
-
-    fn open(&self, catalog: &Catalog) -> Result<Subject> {
-        match self.size {
-            Some(size) => {
-                let (path, network) = self.on.open_bare(size)?;
-                check_size(&path, &network, size)?;
-                let pictures = noise(network.graph.shape(0), self.limit as usize)?.to_device(&network.device())?;
-                Ok(Subject { path, network, pictures, info: None })
-            }
-            None => {
-                let Opened { path, network, info, pictures, .. } = self.on.open(catalog)?;
-                let pictures = some(pictures, &info, self.limit as usize)?.to_device(&network.device())?;
-                Ok(Subject { path, network, pictures, info: Some(info) })
-            }
-        }
+            summary: self.summary(on, subject, &found)?,
+            told: page::table(&network.graph, &found),
+            page: page::of(subject, &found, self.by_channel)?,
+        })
     }
 
     /// The nodes asked about.
@@ -141,7 +146,7 @@ impl Fields {
         Ok((1..graph.nodes().len()).filter(|&id| widens(&graph.nodes()[id].op)).collect())
     }
 
-    fn summary(&self, subject: &Subject, found: &[Seen]) -> Result<serde_json::Value> {
+    fn summary(&self, on: &OnPictures, subject: &Subject<'_>, found: &[Seen]) -> Result<serde_json::Value> {
         let of = |seen: &Seen| {
             let field = seen.field.map(|field| json!({ "size": field.size, "jump": field.jump, "start": field.start }));
             let spread = seen
@@ -152,10 +157,10 @@ impl Fields {
                 "region": { "rows": seen.region.rows, "columns": seen.region.columns }, "effective": spread,
             })
         };
-        let data = subject.info.as_ref().map_or("noise", |info| info.name.as_str());
+        let data = subject.info.map_or("noise", |info| info.name.as_str());
         Ok(json!({
             "version": 1, "checkpoint": subject.path.display().to_string(), "data": data,
-            "split": subject.info.as_ref().map(|_| self.on.split), "count": subject.pictures.dim(0)?, "held": HELD,
+            "split": subject.info.map(|_| on.split), "count": subject.pictures.dim(0)?, "held": HELD,
             "by_channel": self.by_channel, "layers": found.iter().map(of).collect::<Vec<_>>(),
         }))
     }
@@ -189,11 +194,11 @@ fn noise(shape: &[usize], count: usize) -> Result<Tensor> {
 }
 
 /// Some pictures of a data set, as the network sees them: (N, C, H, W).
-fn some(pictures: Pictures, info: &Info, limit: usize) -> Result<Tensor> {
+fn some(pictures: &Pictures, info: &Info, limit: usize) -> Result<Tensor> {
     let Pictures { data, split, noise, workers } = pictures;
-    let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
+    let loader = Loader::new(data.clone(), *split, 256, *workers, Augment::default(), 0)?;
     let seen = |batch: Batch| match noise {
-        Some(deviation) => Noise::for_measuring(deviation).on(&batch, info),
+        Some(deviation) => Noise::for_measuring(*deviation).on(&batch, info),
         None => batch,
     };
     let batches = loader.in_order(Some(limit)).map(|batch| Ok(to_tensor(&seen(batch?), info)?));

@@ -2,6 +2,7 @@
 //! in a `main` of three lines.
 
 mod ablate;
+mod all;
 mod audit;
 mod bench;
 mod checkpoint;

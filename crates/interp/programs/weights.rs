@@ -8,14 +8,15 @@ use clap::Args;
 use interp_audit::AuditError;
 use interp_audit::weights::{Composed, Filters, SAME, composed, filters, groups};
 use interp_finding::{Figure, Finding, Named};
-use interp_net::{NetError, Network, NodeId, Role, aligned, files, sealed};
-use interp_report::{Page, html};
+use interp_net::{NetError, Network, NodeId, Role};
+use interp_report::Page;
 use serde_json::json;
 
+use super::Ending;
 use super::checkpoint::Which;
 use super::colors::{bytes, color_of, heat};
-use super::{Ending, print};
-use crate::{Error, Result};
+use super::outcome::Outcome;
+use crate::Result;
 
 /// Filters as pictures, by themselves and composed with the layers before; near-duplicate, dead and noisy ones
 #[derive(Args, Debug)]
@@ -24,15 +25,22 @@ use crate::{Error, Result};
 pub(super) struct Weights {
     #[command(flatten)]
     which: Which,
-    /// Convolutions, by patterns; by default all
-    #[arg(long, value_delimiter = ',', value_name = "GLOB")]
-    layers: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
     /// The folder to write
     #[arg(long, default_value = "weights", value_name = "DIR")]
     out: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Which layers.
+#[derive(Args, Debug)]
+pub(super) struct Settings {
+    /// Convolutions, by patterns; by default all
+    #[arg(long, value_delimiter = ',', value_name = "GLOB")]
+    layers: Vec<String>,
 }
 
 /// Filters that a page shows of each layer, and slices of the first of them.
@@ -56,23 +64,20 @@ struct Layer {
 impl Weights {
     pub(super) fn run(&self) -> Result<Ending> {
         let loaded = self.which.load([32, 32])?;
-        let network = &loaded.network;
+        self.settings.outcome(&loaded.path, &loaded.network)?.write_and_tell(&self.out, self.json)
+    }
+}
+
+impl Settings {
+    /// What is found of a network.
+    pub(super) fn outcome(&self, path: &Path, network: &Network) -> Result<Outcome> {
         let layers = self.layers(network)?;
-        std::fs::create_dir_all(&self.out).map_err(|source| Error::Io { path: self.out.clone(), source })?;
-        let summary = summary(&loaded.path, &layers);
-        sealed::write(&self.out.join("data.safetensors"), &tensors(network, &layers)?, &json!({ "version": 1 }))?;
-        let text = serde_json::to_string_pretty(&summary)?;
-        files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
-        let page = page(&loaded.path, network, &layers)?;
-        files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?;
-        if self.json {
-            print(&summary.to_string())?;
-        } else {
-            let (head, rows) = table(&layers);
-            print(&aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1))?;
-            print(&format!("written: {}", self.out.join("report.html").display()))?;
-        }
-        Ok(Ending::Fine)
+        Ok(Outcome {
+            tensors: tensors(network, &layers)?,
+            summary: summary(path, &layers),
+            told: table(&layers),
+            page: page(path, network, &layers)?,
+        })
     }
 
     fn layers(&self, network: &Network) -> Result<Vec<Layer>> {

@@ -24,6 +24,11 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
+/// A p-value.
+fn chance(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
+}
+
 fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
@@ -91,7 +96,7 @@ fn hues(graph: &Graph, found: &Found) -> Figure {
             several.to_string(),
             axis(&|axis| format!("{:.0}° {}", axis.degrees, axis_name(axis.degrees))),
             axis(&|axis| format!("{:.2}", axis.agreement)),
-            axis(&|axis| format!("{:.3}", axis.p)),
+            axis(&|axis| chance(axis.p)),
             axis(&|axis| format!("{:.0}°", axis.from_data)),
             number(layer.divergence, 2),
         ]

@@ -53,7 +53,7 @@ fn share(seen: &Seen) -> Option<f64> {
     Some(seen.spread?.side as f64 / side(seen) as f64)
 }
 
-pub(super) fn of(subject: &Subject, found: &[Seen], by_channel: bool) -> Result<Page> {
+pub(super) fn of(subject: &Subject<'_>, found: &[Seen], by_channel: bool) -> Result<Page> {
     let graph = &subject.network.graph;
     let (columns, rows) = table(graph, found);
     let first = Finding {
@@ -142,7 +142,7 @@ fn curves(found: &[Seen]) -> Figure {
 }
 
 /// The first picture that the network was shown, in colors, row by row.
-fn picture(subject: &Subject) -> Result<Vec<[f32; 3]>> {
+fn picture(subject: &Subject<'_>) -> Result<Vec<[f32; 3]>> {
     let own = subject.pictures.get(0)?.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?; // (C, H, W) -> (H, W, C)
     let own = match &subject.info {
         Some(info) => denormalized(&own, info),

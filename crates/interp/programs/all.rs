@@ -1,0 +1,155 @@
+//! `interp-audit all`: every analysis that a network and its data allow, on one page.
+
+use std::path::PathBuf;
+
+use clap::{Args, Command, FromArgMatches};
+use interp_audit::dissection::Dissection;
+use interp_audit::neurons::Survey;
+use interp_audit::{Observer, observe};
+use interp_learn::Objective;
+use interp_net::files;
+use interp_report::{Page, html};
+use serde_json::{Value, json};
+
+use super::on_pictures::{OnPictures, Opened};
+use super::outcome::Outcome;
+use super::surveyed::Surveyed;
+use super::{Ending, color, dissect, fields, neurons, print, weights};
+use crate::progress::tell;
+use crate::{Catalog, Error, Result};
+
+/// Every analysis that the network and its data allow, each with its defaults, on one page
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  interp-audit all checkpoints/sparse_vgg --out audit\n\n\
+    Writes DIR/weights, DIR/fields, DIR/neurons, and where pictures have colors, and concepts that the data know, DIR/color and DIR/dissect, each as the \
+    analysis of this name does; DIR/report.html has all of them, DIR/summary.json their summaries. One pass over the pictures serves all that \
+    ask for the same activations.")]
+pub(super) struct All {
+    #[command(flatten)]
+    on: OnPictures,
+    #[command(flatten)]
+    surveyed: Surveyed,
+    #[command(flatten)]
+    dissection: dissect::Settings,
+    /// The folder to write
+    #[arg(long, default_value = "audit", value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// The defaults of a command's settings.
+fn defaults<T: Args + FromArgMatches>() -> Result<T> {
+    let matches = T::augment_args(Command::new("defaults")).try_get_matches_from(["defaults"]);
+    let settings = matches.and_then(|matches| T::from_arg_matches(&matches));
+    settings.map_err(|error| Error::Usage(error.to_string()))
+}
+
+impl All {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
+        let opened = self.on.open(catalog)?;
+        let outcomes = self.outcomes(&opened)?;
+        for (name, outcome) in &outcomes {
+            outcome.write(&self.out.join(name))?;
+        }
+        let summaries: serde_json::Map<String, Value> =
+            outcomes.iter().map(|(name, outcome)| ((*name).to_owned(), outcome.summary.clone())).collect();
+        let summary = json!({ "version": 1, "checkpoint": opened.path.display().to_string(), "analyses": summaries });
+        let text = serde_json::to_string_pretty(&summary)?;
+        files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
+        let page = page(&opened, outcomes);
+        files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?;
+        if self.on.json {
+            print(&summary.to_string())?;
+        } else {
+            page.findings
+                .iter()
+                .filter(|finding| !finding.statement.is_empty())
+                .try_for_each(|finding| print(&format!("{}: {}", finding.title, finding.statement)))?;
+            print(&format!("written: {}", self.out.join("report.html").display()))?;
+        }
+        Ok(Ending::Fine)
+    }
+
+    fn outcomes(&self, opened: &Opened) -> Result<Vec<(&'static str, Outcome)>> {
+        let Opened { path, network, info, objective, .. } = opened;
+        let mut outcomes = vec![("weights", defaults::<weights::Settings>()?.outcome(path, network)?)];
+        let mut fields: fields::Asked = defaults()?;
+        fields.memory = self.surveyed.memory;
+        outcomes.push(("fields", fields.outcome(&self.on, opened)?));
+        let (survey, dissection) = self.observed(opened)?;
+        if matches!(objective, Objective::Classify) {
+            let mut neurons: neurons::Settings = defaults()?;
+            neurons.surveyed = self.surveyed.clone();
+            outcomes.push(("neurons", neurons.outcome(&self.on, opened, &survey)?));
+        }
+        if info.channels == 3 {
+            let mut color: color::Settings = defaults()?;
+            color.surveyed = self.surveyed.clone();
+            outcomes.push(("color", color.outcome(&self.on, opened, survey)?));
+        }
+        match dissection {
+            Some(found) => outcomes.push(("dissect", self.dissection.outcome(&self.on, opened, &found)?)),
+            None => tell("the data do not know where concepts are: nothing is dissected"),
+        }
+        Ok(outcomes)
+    }
+
+    /// The survey, and the dissection where the data know concepts: its first thresholds are found in the pass of the survey.
+    fn observed(&self, opened: &Opened) -> Result<(Survey, Option<Dissection>)> {
+        let Opened { network, pictures, .. } = opened;
+        let memory = self.surveyed.memory;
+        let mut surveyor = self.surveyed.surveyor(network, pictures)?;
+        let knows = pictures.data.truth(pictures.split, 0)?.is_some_and(|truth| !truth.concepts.is_empty());
+        let mut parts = match knows {
+            true => self.dissection.parts(opened, &self.surveyed.nodes(&network.graph)?, memory)?,
+            false => vec![],
+        };
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut surveyor];
+        observers.extend(parts.first_mut().map(|first| first as &mut dyn Observer));
+        observe(network, pictures, &mut observers, memory)?;
+        let mut found = Dissection { concepts: vec![], layers: vec![] };
+        for (at, mut part) in parts.into_iter().enumerate() {
+            if at > 0 {
+                observe(network, pictures, &mut [&mut part as &mut dyn Observer], memory)?;
+            }
+            self.dissection.add(opened, part, memory, &mut found)?;
+        }
+        Ok((surveyor.found, knows.then_some(found)))
+    }
+}
+
+/// All findings on one page.
+fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {
+    let mut page = Page {
+        title: format!("Audit on {}", opened.info.name),
+        lead: "What the network's filters are, what its cells see, what its neurons select, how it represents color, and which concepts its channels detect."
+            .into(),
+        warnings: vec![],
+        facts: vec![
+            ("Network".into(), opened.path.display().to_string()),
+            ("Pictures".into(), opened.pictures.data.len(opened.pictures.split).to_string()),
+        ],
+        claims: vec![],
+        findings: vec![],
+        source: None,
+    };
+    for (name, Outcome { page: part, .. }) in outcomes {
+        page.warnings.extend(part.warnings);
+        let prefix = part.title;
+        page.findings.extend(part.findings.into_iter().enumerate().map(|(at, mut finding)| {
+            finding.name = format!("{name}-{}", finding.name);
+            if at == 0 {
+                finding.title = prefix.clone();
+                finding.statement = format!("{} {}", part.lead, finding.statement).trim().to_owned();
+            } else {
+                finding.title = format!("{}: {}", capital(name), finding.title);
+            }
+            finding
+        }));
+    }
+    page
+}
+
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
