@@ -129,7 +129,8 @@ def folded(net):
 
 
 def following(parent, name, names):
-    if not isinstance(getattr(parent, name), nn.Conv2d):
+    # Of a sequence norms are gone by the time their turn comes.
+    if not isinstance(getattr(parent, name, None), nn.Conv2d):
         return None
     after = str(int(name) + 1) if name.isdigit() else name.replace("conv", "bn")
     return after if after in names and isinstance(getattr(parent, after), nn.BatchNorm2d) else None

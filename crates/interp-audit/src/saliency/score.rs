@@ -45,6 +45,7 @@ impl Method for ScoreCam {
 impl ScoreCam {
     fn of_picture(&self, question: &Question<'_>, at: usize, maps: &Tensor) -> Result<Tensor> {
         let picture = question.pictures.narrow(0, at, 1)?;
+        let maps = &maps.contiguous()?;
         // Maps that are the same everywhere leave the same of the picture: nothing. They are asked about once.
         let flat = maps.flatten_from(2)?.squeeze(0)?; // (C, h w)
         let ranges = numbers(&(flat.max(1)? - flat.min(1)?)?)?;
