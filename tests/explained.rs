@@ -90,6 +90,9 @@ fn saliency_is_written_shown_and_held_against_controls() {
     assert!(found["count"] == 4 && found["layer"] == "features.14" && found["split"] == "test", "{said}");
     for method in found["methods"].as_array().unwrap() {
         assert!(method["hits"]["value"].as_f64().unwrap() <= 100.0 && method["mass_in_object"]["interval"].is_array());
+        let beyond = &method["hits_beyond_control"];
+        let is_best = method["name"] == found["best_control"];
+        assert!(beyond["interval"].is_array() && (!is_best || beyond["value"] == 0.0), "{method}");
     }
     let data = interp::net::sealed::read(&folder.path().join("saliency/data.safetensors")).unwrap().tensors;
     let input = data["input"].dims().to_vec();
@@ -128,6 +131,8 @@ fn refused_saliency(folder: &Path) {
         (&["--set", "rise.masks=2"], "--method does not name rise"),
         (&["--method", "rise", "--set", "rise.masks"], "METHOD.KEY=VALUE"),
         (&["--method", "rise", "--set", "rise.maks=2"], "maks"),
+        (&["--method", "rise", "--set", "rise.seen=2"], "`rise.seen` must be between 0 and 1, not 2"),
+        (&["--method", "occlusion", "--set", "occlusion.size=33"], "`occlusion.size` must be in 1..=32, not 33"),
         (&["--memory", "some"], "no number of bytes"),
         (&["--images", "missing.png"], "missing.png"),
         (&["--images", "recipe.toml"], "recipe.toml"),

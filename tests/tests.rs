@@ -22,6 +22,8 @@ mod explained;
 mod init;
 /// Every prior on every architecture, and every pair of priors.
 mod matrix;
+/// The memory that audits take.
+mod memory;
 /// Other people's networks give other people's numbers.
 mod parity;
 /// What a recipe comes to with its data.

@@ -90,6 +90,9 @@ pub enum AuditError {
         "`{0}` does not know where concepts are in its pictures. `concepts` does, and a folder with a label map beside each picture (docs/data.md)"
     )]
     NoConcepts(String),
+    /// A setting that cannot be used.
+    #[error(transparent)]
+    Setting(#[from] interp_net::finding::Unfit),
     /// A node without maps.
     #[error("`{0}` has no maps")]
     NoCells(String),

@@ -1,5 +1,6 @@
 //! Bytes of memory in, pictures at a time out.
 
+use candle_core::DType;
 use interp_net::Graph;
 
 /// Memory that activations may take.
@@ -9,8 +10,11 @@ pub struct Memory {
     pub bytes: u64,
 }
 
-/// More at a time make nothing faster.
-const MOST: u64 = 256;
+/// Bytes of one activation of all pictures above which nothing gets faster with more of them, as it leaves the cache.
+const WARM: usize = 1 << 21;
+
+/// Fewer do not use weights often enough, whatever the cache; of small ones more make nothing faster.
+const AT_BEST: [usize; 2] = [32, 256];
 
 impl Default for Memory {
     fn default() -> Self {
@@ -18,13 +22,24 @@ impl Default for Memory {
     }
 }
 
+/// Tensors of the size of the largest activation that are there beside those that are kept: gradients on their way, what an operation reads
+/// and makes, masks and pictures under them.
+const BESIDE: usize = 12;
+
 impl Memory {
-    /// Pictures that may go through a network at a time, forward and back: at least one. Every activation of a picture is there twice,
-    /// as it is and as its gradient, in f32.
+    /// Pictures that may go through a network at a time, forward and back, in f32: at least one.
     pub fn pictures(self, graph: &Graph) -> usize {
-        let numbers: usize = (0..graph.nodes().len()).map(|id| graph.shape(id).iter().product::<usize>()).sum();
-        let bytes = 2 * 4 * numbers.max(1) as u64;
-        (self.bytes / bytes).clamp(1, MOST) as usize
+        self.pictures_of(graph, DType::F32)
+    }
+
+    /// The same of another type. A picture takes all of its activations once, and the largest of them twelve times more. No more than are
+    /// fast.
+    pub fn pictures_of(self, graph: &Graph, dtype: DType) -> usize {
+        let sizes = || (0..graph.nodes().len()).map(|id| graph.shape(id).iter().product::<usize>());
+        let (largest, number) = (sizes().max().unwrap_or(0).max(1), dtype.size_in_bytes());
+        let bytes = number * (sizes().sum::<usize>() + BESIDE * largest);
+        let fast = (WARM / (number * largest)).clamp(AT_BEST[0], AT_BEST[1]);
+        (self.bytes / bytes as u64).clamp(1, fast as u64) as usize
     }
 }
 
@@ -34,12 +49,25 @@ mod tests {
 
     use super::*;
 
-    // 3 * 4 * 5 numbers in and 3 * 4 * 5 out, twice and of four bytes each: 960.
+    // Activations of 64 x 64 x 64 numbers in f32 are 1 MiB: two of them fill the cache, and 32 go through all the same; of 64 x 16 x 16, 64 KiB each, 32,
+    // and of 64 x 8 x 8 128.
+    #[test]
+    fn no_more_than_are_fast() {
+        let most = |side: usize| {
+            let graph = Graph::new(64, side, side).unwrap();
+            Memory { bytes: 1 << 40 }.pictures(&graph)
+        };
+        assert_eq!([most(64), most(16), most(8)], [32, 32, 128]);
+    }
+
+    // 3 * 4 * 5 numbers in and 3 * 4 * 5 out, and twelve times as many, of four bytes each: 14 * 60 * 4 = 3360.
     #[test]
     fn by_hand() {
         let mut graph = Graph::new(3, 4, 5).unwrap();
         graph.then("relu", Op::Relu).unwrap();
         let pictures = |bytes| Memory { bytes }.pictures(&graph);
-        assert_eq!([pictures(0), pictures(1919), pictures(1920), pictures(1 << 40)], [1, 1, 2, 256]);
+        assert_eq!([pictures(0), pictures(6719), pictures(6720), pictures(1 << 40)], [1, 1, 2, 256]);
+        let double = |bytes| Memory { bytes }.pictures_of(&graph, DType::F64);
+        assert_eq!([double(13439), double(13440)], [1, 2]);
     }
 }

@@ -4,6 +4,8 @@ use candle_core::Tensor;
 use interp_ops::{self as ops, Curve, Then};
 
 use crate::graph::Fused;
+use crate::layer::Layer;
+use crate::layout::{in_logical_order, in_memory_order};
 use crate::tape::Saved;
 use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
 
@@ -70,6 +72,8 @@ pub(crate) struct Sweep<'a> {
     pub(crate) tape: &'a Tape,
     /// Nodes at or below which something is wanted.
     pub(crate) needed: Vec<bool>,
+    /// Nodes wanted.
+    nodes: &'a [NodeId],
     /// Parameters wanted.
     wanted: Vec<bool>,
     rules: Rules<'a>,
@@ -78,7 +82,8 @@ pub(crate) struct Sweep<'a> {
 
 impl Network {
     /// Sweeps back from `seeds`, gradients at nodes of a tape made with [`Keep::All`](crate::Keep::All) or
-    /// [`Keep::Backward`](crate::Keep::Backward); the result is the same to the last bit.
+    /// [`Keep::Backward`](crate::Keep::Backward), where the result is the same to the last bit, or [`Keep::Gradients`](crate::Keep::Gradients),
+    /// where it is the same but for rounding: norms are factors of the weights of convolutions then.
     ///
     /// # Errors
     /// If an activation is needed that was not kept, or a seed has not the shape of its activation.
@@ -147,12 +152,12 @@ impl Network {
             needed[id] |= node.inputs.iter().any(|&input| needed[input]);
         }
         let grads = Grads { nodes: vec![None; nodes.len()], params: vec![None; wanted.len()] };
-        let mut sweep = Sweep { network: self, tape, needed, wanted, rules, grads };
+        let mut sweep = Sweep { network: self, tape, needed, nodes: &want.nodes, wanted, rules, grads };
         for (id, seed) in seeds {
             sweep.flow(*id, seed.clone())?;
         }
         for id in (0..nodes.len()).rev() {
-            sweep.step(id, &want.nodes)?;
+            sweep.step(id)?;
         }
         Ok(sweep.grads)
     }
@@ -172,9 +177,9 @@ impl Sweep<'_> {
     }
 
     /// Sends the gradient at a node to its inputs and parameters; forgets it unless it is to be kept.
-    fn step(&mut self, id: NodeId, wanted: &[NodeId]) -> Result<()> {
+    fn step(&mut self, id: NodeId) -> Result<()> {
         let Some(mut grad) = self.grads.nodes[id].take() else { return Ok(()) };
-        if wanted.contains(&id) {
+        if self.nodes.contains(&id) {
             self.grads.nodes[id] = Some(grad.clone());
         }
         let node = &self.network.graph.nodes()[id];
@@ -192,9 +197,12 @@ impl Sweep<'_> {
         let _span = tracing::trace_span!("backward", node = node.name.as_str()).entered();
         // Through nodes that ran as one at once, unless a gradient between them is asked for. An activation between them
         // may have been put there by someone: then what follows goes by it.
-        let free = |id: &NodeId| !wanted.contains(id) && self.tape.activations[*id].is_none();
+        let free = |id: &NodeId| !self.nodes.contains(id) && self.tape.activations[*id].is_none();
         let alone = matches!(self.tape.saved[id], Saved::Nothing);
-        let at_once = |fused: &Fused| alone && self.network.runs_as_one(fused.then) && fused.inner.iter().all(free);
+        let is_kept = |norm: NodeId| self.tape.activations[self.network.graph.nodes()[norm].inputs[0]].is_some();
+        let at_once = |fused: &Fused| {
+            alone && is_kept(fused.norm) && self.network.runs_as_one(fused.then) && fused.inner.iter().all(free)
+        };
         if let Some(Fused { norm, then, .. }) = self.network.graph.fused(id).filter(at_once) {
             return if self.needed[norm] { self.batch_norm(norm, &grad, then) } else { Ok(()) };
         }
@@ -327,7 +335,7 @@ impl Sweep<'_> {
         let (weight, bias) = (network.params.position(id, Role::Weight), network.params.position(id, Role::Bias));
         let is_wanted = |position: Option<usize>| position.is_some_and(|p| self.wanted[p]);
         let wanted = ops::Wanted { input: self.needed[input], weight: is_wanted(weight), bias: is_wanted(bias) };
-        let x = self.tape.at(&network.graph, input)?;
+        let x = if wanted.weight { self.tape.at(&network.graph, input)? } else { &self.shaped(input, grad)? };
         let w = network.params.get(id, Role::Weight)?;
         let result = match node.op {
             Op::Conv2d { stride, padding, dilation, groups, .. } => {
@@ -399,10 +407,49 @@ impl Sweep<'_> {
         Ok((ops::BatchNorm { gain, shift, mean, variance, eps }, of_the_batch))
     }
 
+    /// Something of the shape of a node's activation, of which no number is to be read: that itself where it was kept.
+    fn shaped(&self, id: NodeId, grad: &Tensor) -> Result<Tensor> {
+        if let Some(activation) = &self.tape.activations[id] {
+            return Ok(activation.clone());
+        }
+        let shape = [&[self.tape.batch], self.network.graph.shape(id)].concat();
+        Ok(Tensor::zeros((), grad.dtype(), grad.device())?.broadcast_as(shape)?)
+    }
+
+    /// Whether the gradient of one of these parameters of a node is wanted.
+    fn wants(&self, id: NodeId, roles: &[Role]) -> bool {
+        let wanted =
+            |&role: &Role| self.network.params.position(id, role).is_some_and(|position| self.wanted[position]);
+        roles.iter().any(wanted)
+    }
+
+    /// A batch norm in evaluation whose input was not kept: a factor for each channel, which the weights of a convolution before it take.
+    fn factors(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let free = |conv: NodeId| !self.nodes.contains(&conv) && !self.wants(conv, &[Role::Weight, Role::Bias]);
+        let input = network.graph.nodes()[id].inputs[0];
+        let Some((conv, _)) = network.graph.conv_before(id).filter(|&(conv, _)| free(conv)) else {
+            let scale = network.norm_scale(id)?;
+            let below = in_logical_order(&in_memory_order(grad)?.broadcast_mul(&scale)?)?; // (N, H, W, C) (C)
+            return self.flow(input, below);
+        };
+        let below = network.graph.nodes()[conv].inputs[0];
+        if !self.needed[below] {
+            return Ok(());
+        }
+        let layer = Layer::new(network, conv, Some(id))?;
+        let grad = layer.back(&self.shaped(below, grad)?, &layer.weight, grad)?;
+        self.flow(below, grad)
+    }
+
     /// A batch norm and what comes then; `grad` is that after it.
     fn batch_norm(&mut self, id: NodeId, grad: &Tensor, then: Then) -> Result<()> {
         let network = self.network;
         let input = network.graph.nodes()[id].inputs[0];
+        let of_the_batch = matches!(self.tape.saved[id], Saved::Statistics { .. });
+        if self.tape.activations[input].is_none() && !of_the_batch && !self.wants(id, &[Role::Gain, Role::Shift]) {
+            return if self.needed[input] { self.factors(id, grad) } else { Ok(()) };
+        }
         let x = self.tape.at(&network.graph, input)?;
         let needed = self.needed[input];
         let result = match self.norm(id)? {

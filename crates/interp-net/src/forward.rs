@@ -36,6 +36,9 @@ pub enum Keep {
     All,
     /// Those that a backward sweep reads, and those of these nodes.
     Backward(Vec<NodeId>),
+    /// Of a pass in evaluation those that a sweep back to activations reads, and to no parameters, and those of these nodes: what
+    /// ReLUs let through, and neither the inputs of convolutions nor those of batch norms. In training as [`Keep::Backward`].
+    Gradients(Vec<NodeId>),
     /// None.
     Output,
     /// Those of the nodes whose names match one of these patterns.
@@ -50,18 +53,19 @@ impl Keep {
 
     /// Whether more is kept than activations.
     fn is_for_backward(&self) -> bool {
-        matches!(self, Self::All | Self::Backward(_))
+        matches!(self, Self::All | Self::Backward(_) | Self::Gradients(_))
     }
 
-    fn flags(&self, network: &Network) -> Result<Vec<bool>> {
+    fn flags(&self, network: &Network, mode: &Mode) -> Result<Vec<bool>> {
         let graph = &network.graph;
         let mut keep = vec![matches!(self, Self::All); graph.nodes().len()];
         match self {
             Self::Nodes(patterns) => {
                 graph.select(patterns, "node", |_| true)?.into_iter().for_each(|id| keep[id] = true);
             }
-            Self::Backward(taps) => {
-                keep = graph.read_backward();
+            Self::Backward(taps) | Self::Gradients(taps) => {
+                let no_params = matches!((self, mode), (Self::Gradients(_), Mode::Eval));
+                keep = if no_params { graph.read_without_params() } else { graph.read_backward() };
                 taps.iter().for_each(|&id| keep[id] = true);
             }
             Self::All | Self::Output => {}
@@ -92,7 +96,7 @@ impl Network {
             }
         }
         todo[0] = false;
-        let mut flags = keep.flags(self)?;
+        let mut flags = keep.flags(self, &mode)?;
         flags[end] = true;
         let mut tape = self.empty_tape(x, 0, mode)?;
         self.sweep(&mut tape, &todo, &flags, keep.is_for_backward())?;
@@ -121,7 +125,7 @@ impl Network {
     }
 
     fn continued(&self, mut tape: Tape, start: NodeId, keep: &Keep) -> Result<Tape> {
-        let mut flags = keep.flags(self)?;
+        let mut flags = keep.flags(self, &tape.mode)?;
         flags[self.graph.output()] = true;
         let todo = self.depends_on(start);
         tape.activations.iter().zip(&mut flags).for_each(|(have, keep)| *keep |= have.is_some());

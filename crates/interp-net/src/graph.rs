@@ -247,23 +247,39 @@ impl Graph {
     /// batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
-        for (id, node) in self.nodes.iter().enumerate() {
-            match node.op {
-                Op::Conv2d { .. }
-                | Op::ConvTranspose2d { .. }
-                | Op::Linear { .. }
-                | Op::BatchNorm { .. }
-                | Op::Describe { .. }
-                | Op::UncenteredNorm { .. }
-                | Op::Route { .. }
-                | Op::Saliency => read[node.inputs[0]] = true,
-                Op::Gated { .. } => node.inputs.iter().for_each(|&input| read[input] = true),
-                Op::BCosConv2d { .. } => (read[node.inputs[0]], read[id]) = (true, true),
-                Op::Threshold { curve, .. } if curve.reads_input() => read[node.inputs[0]] = true,
-                Op::Threshold { .. } | Op::KWinners { .. } => read[id] = true,
-                Op::Relu => read[id] |= self.fused(id).is_none(),
-                _ => {}
-            }
+        (0..self.nodes.len()).for_each(|id| self.mark_read(id, &mut read));
+        read
+    }
+
+    /// Marks what the sweep reads at the node `id`.
+    fn mark_read(&self, id: NodeId, read: &mut [bool]) {
+        let node = &self.nodes[id];
+        match node.op {
+            Op::Conv2d { .. }
+            | Op::ConvTranspose2d { .. }
+            | Op::Linear { .. }
+            | Op::BatchNorm { .. }
+            | Op::Describe { .. }
+            | Op::UncenteredNorm { .. }
+            | Op::Route { .. }
+            | Op::Saliency => read[node.inputs[0]] = true,
+            Op::Gated { .. } => node.inputs.iter().for_each(|&input| read[input] = true),
+            Op::BCosConv2d { .. } => (read[node.inputs[0]], read[id]) = (true, true),
+            Op::Threshold { curve, .. } if curve.reads_input() => read[node.inputs[0]] = true,
+            Op::Threshold { .. } | Op::KWinners { .. } => read[id] = true,
+            Op::Relu => read[id] |= self.fused(id).is_none(),
+            _ => {}
+        }
+    }
+
+    /// The same of a pass in evaluation, where no gradient of a parameter is asked for: what is affine reads nothing, a ReLU its output.
+    pub(crate) fn read_without_params(&self) -> Vec<bool> {
+        let is_read = |node: &Node| !node.op.is_affine() || matches!(node.op, Op::UncenteredNorm { .. });
+        let others = self.nodes.iter().enumerate().filter(|(_, node)| is_read(node));
+        let mut read = vec![false; self.nodes.len()];
+        for (id, node) in others {
+            self.mark_read(id, &mut read);
+            read[id] |= node.op == Op::Relu;
         }
         read
     }

@@ -23,6 +23,7 @@ pub mod files;
 mod forward;
 mod graph;
 mod init;
+mod layer;
 mod layout;
 mod multipliers;
 mod network;

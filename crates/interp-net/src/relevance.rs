@@ -4,8 +4,9 @@ use candle_core::{DType, Device, Tensor};
 use interp_ops as ops;
 
 use crate::backward::Rules;
+use crate::layer::Layer;
 use crate::layout::{each, in_logical_order, in_memory_order};
-use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
+use crate::{NetError, Network, NodeId, Op, Result, Tape};
 
 /// How the relevance of what a convolution or linear map makes is shared among what it reads. With `z_ij = x_i w_ij`, input `i` has of
 /// the relevance of `j` the part `z_ij / (sum_i z_ij + b_j)`; rules differ in what takes the place of `z` and `b`.
@@ -32,7 +33,7 @@ pub enum RelevanceRule {
 /// Which rule is whose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Propagation {
-    /// Added to every denominator, with its sign: of what is divided by little, little is told.
+    /// Added to every denominator, with its sign: of what is divided by little, little is told. With 0, relevance of what adds up to 0 is lost.
     pub epsilon: f64,
     /// The rule of layers that read the input.
     pub first: RelevanceRule,
@@ -256,70 +257,15 @@ impl Hand<'_> {
         each([&whole?, &above?, &under?], |[whole, above, under]| (whole - above)? - under)
     }
 
-    /// Relevance divided by what it is the relevance of, held away from 0.
+    /// Relevance divided by what it is the relevance of, held away from 0; where nothing does that, what is divided by 0 is lost.
     fn per_unit(&self, relevance: &Tensor, sum: &Tensor) -> Result<Tensor> {
         let epsilon = self.rules.epsilon;
         each([relevance, sum], |[relevance, sum]| {
+            if epsilon < f64::from(f32::MIN_POSITIVE) {
+                return sum.eq(0.0)?.where_cond(&sum.zeros_like()?, &(relevance / &sum)?);
+            }
             relevance / sum.ge(0.0)?.where_cond(&(&sum + epsilon)?, &(&sum - epsilon)?)?
         })
-    }
-}
-
-/// A convolution or linear map with its batch norm folded in.
-struct Layer<'a> {
-    network: &'a Network,
-    id: NodeId,
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl<'a> Layer<'a> {
-    fn new(network: &'a Network, id: NodeId, norm: Option<NodeId>) -> Result<Self> {
-        let (weight, bias) =
-            (network.params.get(id, Role::Weight)?.clone(), network.params.find(id, Role::Bias).cloned());
-        let Some(norm) = norm else { return Ok(Self { network, id, weight, bias }) };
-        let param = |role| network.params.get(norm, role);
-        let deviation = (param(Role::RunningVariance)? + network.graph.nodes()[norm].op.eps())?.sqrt()?;
-        let scale = (param(Role::Gain)? / deviation)?;
-        let centered = match &bias {
-            Some(bias) => (bias - param(Role::RunningMean)?)?,
-            None => param(Role::RunningMean)?.neg()?,
-        };
-        let bias = Some(((centered * &scale)? + param(Role::Shift)?)?);
-        let weight = weight.broadcast_mul(&scale.reshape((scale.elem_count(), 1, 1, 1))?)?; // (out, in / groups, kernel)
-        Ok(Self { network, id, weight, bias })
-    }
-
-    /// The layer with other weights.
-    fn forward(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        let result = match self.network.graph.nodes()[self.id].op {
-            Op::Conv2d { stride, padding, dilation, groups, .. } => {
-                ops::conv2d(x, weight, bias, &Op::conv_geometry(stride, padding, dilation, groups))
-            }
-            Op::ConvTranspose2d { stride, padding, output_padding, dilation, groups, .. } => {
-                let conv = Op::transposed_geometry(stride, padding, output_padding, dilation, groups);
-                ops::conv_transpose2d(x, weight, bias, &conv)
-            }
-            _ => ops::linear(x, weight, bias),
-        };
-        self.network.named(self.id, result)
-    }
-
-    /// Back through it, to something of the shape of `x`.
-    fn back(&self, x: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        let wanted = ops::Wanted { input: true, weight: false, bias: false };
-        let result = match self.network.graph.nodes()[self.id].op {
-            Op::Conv2d { stride, padding, dilation, groups, .. } => {
-                ops::conv2d_backward(x, weight, grad, &Op::conv_geometry(stride, padding, dilation, groups), wanted)
-            }
-            Op::ConvTranspose2d { stride, padding, output_padding, dilation, groups, .. } => {
-                let conv = Op::transposed_geometry(stride, padding, output_padding, dilation, groups);
-                ops::conv_transpose2d_backward(x, weight, grad, &conv, wanted)
-            }
-            _ => ops::linear_backward(x, weight, grad, wanted),
-        };
-        let found = self.network.named(self.id, result)?.input;
-        found.ok_or_else(|| NetError::NotKept(self.network.graph.nodes()[self.id].name.clone()))
     }
 }
 

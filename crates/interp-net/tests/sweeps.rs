@@ -102,6 +102,42 @@ fn what_backward_reads_is_enough_and_gives_the_same_bits() {
     assert!(bits(grads.node(0).unwrap()).iter().all(|&g| g == 0.0), "nothing passes");
 }
 
+#[test]
+fn what_gradients_of_activations_read_is_enough_for_these() {
+    let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    for net in [branched(), decoder(), pooled(), linear_for_each_picture(), mixed()] {
+        let x = waves(&[&[3], net.graph.shape(0)].concat(), 0.71);
+        let seeds = [(net.graph.output(), waves(&[&[3], net.graph.shape(net.graph.output())].concat(), 1.9))];
+        let middle = net.graph.nodes().len() / 2;
+        let wants = [vec![0], (0..net.graph.nodes().len()).collect(), vec![middle]];
+        for (mode, nodes) in modes().into_iter().flat_map(|mode| wants.clone().map(|nodes| (mode.clone(), nodes))) {
+            let [all, few] =
+                [Keep::All, Keep::Gradients(vec![middle])].map(|keep| net.forward(&x, mode.clone(), &keep).unwrap());
+            assert_eq!(numbers(all.output(&net.graph).unwrap()), numbers(few.output(&net.graph).unwrap()));
+            let want = Want { nodes: nodes.clone(), params: vec![] };
+            let [a, b] = [&all, &few].map(|tape| net.backward(tape, &seeds, &want).unwrap());
+            for (a, b) in nodes.iter().filter_map(|&node| Some((numbers(a.node(node)?), numbers(b.node(node)?)))) {
+                let most = a.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+                assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-13 * most), "{mode:?}");
+            }
+            assert!(b.node(nodes[0]).is_some());
+        }
+    }
+}
+
+#[test]
+fn gradients_of_parameters_are_not_made_up_from_what_others_read() {
+    let net = branched();
+    let tape = net.forward(&waves(&[3, 2, 9, 8], 0.71), Mode::Eval, &Keep::Gradients(vec![])).unwrap();
+    assert!(tape.get(&net.graph, "conv1").is_err() && tape.get(&net.graph, "input").is_err());
+    for name in ["conv1.weight", "bn1.weight", "bn1.bias"] {
+        let position = net.params.list().iter().position(|param| param.name == name).unwrap();
+        let want = Want { nodes: vec![], params: vec![position] };
+        let found = net.backward(&tape, &[(net.graph.output(), waves(&[3, 3], 1.9))], &want);
+        assert!(matches!(found, Err(NetError::NotKept(_))), "{name}");
+    }
+}
+
 /// A block that ends with pooling by windows side by side, which leave a row and a column out.
 fn pooled() -> Network {
     let mut graph = Graph::new(2, 9, 7).unwrap();

@@ -1,5 +1,6 @@
 //! `interp-audit saliency`: where in pictures the evidence for an output lies.
 
+mod found;
 mod page;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,12 @@ use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 use clap::Args;
-use interp_audit::saliency::{Attribution, CONTROLS, Located, Method, Question, last_map, locate, method};
+use interp_audit::saliency::{Attribution, CONTROLS, Method, Question, last_map, locate, logits, method};
 use interp_audit::{Memory, Pictures};
 use interp_data::{Augment, Batch, Info, Loader, Normalize, Split};
-use interp_finding::{Better, Built, Number, mean_interval};
+use interp_finding::{Built, Unfit};
 use interp_learn::to_tensor;
-use interp_net::{Keep, Mode, Network, aligned, files, sealed};
+use interp_net::{Network, aligned, files, sealed};
 use interp_report::html;
 use serde_json::json;
 
@@ -21,6 +22,7 @@ use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
+use found::{Found, best_control};
 
 /// Where in pictures the evidence for an output lies, by one method or several
 #[derive(Args, Debug)]
@@ -98,22 +100,14 @@ struct Subject {
     shown: Shown,
 }
 
-/// What a method found.
-struct Found {
-    name: String,
-    settings: toml::Table,
-    attribution: Attribution,
-    /// One map for each picture, of its size, row by row.
-    maps: Vec<Vec<f64>>,
-    /// Where masks are known.
-    located: Option<Vec<Located>>,
-    seconds: f64,
-}
-
 impl Saliency {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let mut methods = self.methods()?;
         let subject = self.open(catalog)?;
+        for (name, method) in &methods {
+            let refused = |unfit: Unfit| Error::Audit(unfit.within(name).into());
+            method.object.check([subject.info.height, subject.info.width]).map_err(refused)?;
+        }
         if subject.shown.masks.is_some() {
             let missing = CONTROLS.into_iter().filter(|name| !self.method.iter().any(|method| method == name));
             for name in missing {
@@ -123,7 +117,8 @@ impl Saliency {
         let count = methods.len() as u64;
         let (info, shown) = (&subject.info, &subject.shown);
         let (network, pictures) = self.placed(&subject.network, &shown.pictures)?;
-        let logits = logits(&network, &pictures, self.memory)?;
+        let at_once = self.memory.pictures_of(&network.graph, pictures.dtype());
+        let logits = logits(&network, &pictures, at_once)?;
         if logits.iter().flatten().any(|logit| !logit.is_finite()) {
             let problem = "its outputs are no finite numbers: its weights, or the pictures, are damaged".into();
             return Err(Error::Folder { path: subject.path, problem });
@@ -144,7 +139,7 @@ impl Saliency {
             indices: &shown.indices,
             layer,
             range: [&range[0], &range[1]],
-            at_once: self.memory.pictures(&network.graph),
+            at_once,
         };
         let bar = Screen::new(self.on.json).units("methods");
         let mut found = vec![];
@@ -276,19 +271,21 @@ impl Saliency {
     }
 
     fn summary(&self, subject: &Subject, question: &Question<'_>, found: &[Found]) -> Result<serde_json::Value> {
+        let control = best_control(found);
         let of = |found: &Found| -> Result<serde_json::Value> {
             let speaks = found.attribution.speaks()?;
             Ok(json!({
                 "name": found.name, "settings": found.settings, "seconds": found.seconds,
                 "channels": found.attribution.channels, "without_evidence": speaks.iter().filter(|speaks| !**speaks).count(),
                 "hits": found.hits(), "mass_in_object": found.mass(),
+                "hits_beyond_control": control.and_then(|control| found.beyond(control)),
             }))
         };
         Ok(json!({
             "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": self.split(),
             "classes": subject.info.classes,
             "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(),
-            "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
+            "best_control": control.map(|control| &control.name), "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
         }))
     }
 
@@ -309,25 +306,6 @@ impl Saliency {
     }
 }
 
-impl Found {
-    /// The share of pictures in whose object the map is largest.
-    fn hits(&self) -> Option<Number> {
-        self.mean(|located| f64::from(u8::from(located.hit)))
-    }
-
-    /// The share of what is positive that lies in the object, as a mean over pictures.
-    fn mass(&self) -> Option<Number> {
-        self.mean(|located| located.mass)
-    }
-
-    fn mean(&self, of: fn(&Located) -> f64) -> Option<Number> {
-        let values: Vec<f64> = self.located.as_ref()?.iter().map(|located| 100.0 * of(located)).collect();
-        let [low, high] = mean_interval(&values);
-        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        Some(Number::new(mean, "%", Better::Higher).with_interval(low, high))
-    }
-}
-
 /// The maps of an attribution, picture by picture, row by row.
 fn maps(attribution: &Attribution, size: [usize; 2]) -> Result<Vec<Vec<f64>>> {
     let maps = attribution.maps(size)?.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?;
@@ -337,17 +315,4 @@ fn maps(attribution: &Attribution, size: [usize; 2]) -> Result<Vec<Vec<f64>>> {
 /// What black (0) and white (1) pixels are to the network.
 fn black_or_white(info: &Info, end: f64) -> Vec<f64> {
     info.mean.iter().zip(&info.std).map(|(&mean, &std)| (end - f64::from(mean)) / f64::from(std)).collect()
-}
-
-/// The outputs for pictures, in rows.
-fn logits(network: &Network, pictures: &Tensor, memory: Memory) -> Result<Vec<Vec<f64>>> {
-    let at_once = memory.pictures(&network.graph);
-    let mut rows = vec![];
-    for first in (0..pictures.dim(0)?).step_by(at_once) {
-        let part = pictures.narrow(0, first, at_once.min(pictures.dim(0)? - first))?;
-        let tape = network.forward(&part, Mode::Eval, &Keep::Output)?;
-        let output = tape.output(&network.graph)?.to_device(&candle_core::Device::Cpu)?;
-        rows.extend(output.to_dtype(DType::F64)?.to_vec2::<f64>()?);
-    }
-    Ok(rows)
 }

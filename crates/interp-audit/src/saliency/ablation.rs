@@ -24,7 +24,7 @@ pub(super) const ENTRY: Entry<dyn Method> = Entry {
 impl Method for AblationCam {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let (net, layer) = (question.net, question.layer);
-        let values = question.in_parts(|first, x, _| {
+        let values = question.in_parts(1, |first, x, _| {
             let tape = net.run_to(x, layer, Mode::Eval, &Keep::Output)?;
             let maps = channels_last(tape.at(&net.graph, layer)?)?; // (N, h, w, C)
             let of = |at: usize| of_picture(question, first + at, &maps.narrow(0, at, 1)?);
@@ -39,10 +39,11 @@ fn of_picture(question: &Question<'_>, at: usize, maps: &Tensor) -> Result<Tenso
     let (channels, target) = (maps.dim(3)?, question.targets[at]);
     // The first has all maps, each other lacks one.
     let mut scores = Vec::with_capacity(channels + 1);
-    for first in (0..=channels).step_by(question.at_once.max(1)) {
-        let count = question.at_once.max(1).min(channels + 1 - first);
+    // Where a path leads around the layer two passes are kept.
+    for part in question.parts(channels + 1, 2) {
+        let count = part.len();
         let kept = |(row, channel): (usize, usize)| f64::from(u8::from(row != channel + 1));
-        let rows = (first..first + count).flat_map(|row| (0..channels).map(move |channel| (row, channel)));
+        let rows = part.flat_map(|row| (0..channels).map(move |channel| (row, channel)));
         let kept = Tensor::from_vec(rows.map(kept).collect::<Vec<_>>(), (count, 1, 1, channels), &Device::Cpu)?;
         let without = maps.broadcast_mul(&question.like(kept)?)?.permute((0, 3, 1, 2))?;
         scores.extend(column_of(&outputs(question, at, &without)?, target)?);

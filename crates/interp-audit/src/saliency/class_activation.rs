@@ -64,8 +64,8 @@ pub(super) const XGRAD_CAM: Entry<dyn Method> = Entry {
 impl Method for Weighed {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let (net, layer) = (question.net, question.layer);
-        let maps = question.in_parts(|_, x, targets| {
-            let tape = net.forward(x, Mode::Eval, &Keep::Backward(vec![layer]))?;
+        let maps = question.in_parts(1, |_, x, targets| {
+            let tape = net.forward(x, Mode::Eval, &Keep::Gradients(vec![layer]))?;
             let gradients = question.gradient_at(&tape, targets, layer)?;
             let [maps, gradients] = [tape.at(&net.graph, layer)?, &gradients].map(channels_last);
             Ok((self.0)(&maps?, &gradients?)?)
@@ -83,7 +83,7 @@ impl Method for Cam {
         let found = candidates.filter(|&id| id > 0).find_map(|id| Some((id, graph.evidence_maps(id)?)));
         let (layer, maps) = found.ok_or(AuditError::NoEvidenceMaps)?;
         let weights = net.params.find(layer, Role::Weight).ok_or(AuditError::NoEvidenceMaps)?.flatten_from(1)?; // (classes, C)
-        let values = question.in_parts(|_, x, targets| {
+        let values = question.in_parts(1, |_, x, targets| {
             let tape = net.run_to(x, maps, Mode::Eval, &Keep::Output)?;
             let rows =
                 targets.iter().map(|&target| weights.narrow(0, target, 1)).collect::<candle_core::Result<Vec<_>>>()?;
@@ -113,12 +113,14 @@ fn grad_cam(maps: &Tensor, gradients: &Tensor) -> candle_core::Result<Tensor> {
     sum_of(maps, &gradients.mean((1, 2))?)
 }
 
-/// Chattopadhay et al. 2018, arXiv 1710.11063, equations 15 and 19, of an exponential of the output, as they have it.
+/// Chattopadhay et al. 2018, arXiv 1710.11063, equations 15 and 19, of an exponential of the output, as they have it. They have maps that are
+/// nowhere negative; of others the sizes count, so that no denominator comes near 0.
 fn grad_cam_plus_plus(maps: &Tensor, gradients: &Tensor) -> candle_core::Result<Tensor> {
-    let (square, sums) = (gradients.sqr()?, maps.sum_keepdim((1, 2))?); // (N, 1, 1, C)
-    let below = ((&square * 2.0)? + (&square * gradients)?.broadcast_mul(&sums)?)?;
+    let positive = gradients.relu()?;
+    let (square, sums) = (positive.sqr()?, maps.abs()?.sum_keepdim((1, 2))?); // (N, 1, 1, C)
+    let below = ((&square * 2.0)? + (&square * &positive)?.broadcast_mul(&sums)?)?;
     let share = (&square / (below + 1e-6)?)?; // 0 where the gradient is
-    sum_of(maps, &(gradients.relu()? * share)?.sum((1, 2))?)
+    sum_of(maps, &(positive * share)?.sum((1, 2))?)
 }
 
 /// Draelos and Carin 2020, arXiv 2011.08891, equation 4.
@@ -131,8 +133,10 @@ fn layer_cam(maps: &Tensor, gradients: &Tensor) -> candle_core::Result<Tensor> {
     (maps * gradients.relu()?)?.sum(3)
 }
 
-/// Fu et al. 2020, arXiv 2008.02312, equation 8.
+/// Fu et al. 2020, arXiv 2008.02312, equation 8: means of the gradient, weighed by the map. They have maps that are nowhere negative; of
+/// others the sizes are the weights.
 fn xgrad_cam(maps: &Tensor, gradients: &Tensor) -> candle_core::Result<Tensor> {
-    let sums = (maps.sum((1, 2))? + 1e-7)?; // (N, C)
-    sum_of(maps, &((maps * gradients)?.sum((1, 2))? / sums)?)
+    let sizes = maps.abs()?;
+    let sums = (sizes.sum((1, 2))? + 1e-7)?; // (N, C)
+    sum_of(maps, &((sizes * gradients)?.sum((1, 2))? / sums)?)
 }

@@ -30,7 +30,7 @@ impl Method for DeepLift {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let (net, output) = (question.net, question.net.graph.output());
         let gaps = std::cell::RefCell::new(vec![]);
-        let values = question.in_parts(|first, x, targets| {
+        let values = question.in_parts(2, |first, x, targets| {
             let count = targets.len();
             let baselines = (first..first + count).map(|at| question.baseline(at, self.baseline));
             let baselines = Tensor::cat(&baselines.collect::<Result<Vec<_>>>()?, 0)?;

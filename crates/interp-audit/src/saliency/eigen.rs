@@ -25,7 +25,7 @@ pub(super) const ENTRY: Entry<dyn Method> = Entry {
 impl Method for EigenCam {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let (net, layer) = (question.net, question.layer);
-        let values = question.in_parts(|_, x, _| {
+        let values = question.in_parts(1, |_, x, _| {
             let tape = net.run_to(x, layer, Mode::Eval, &Keep::Output)?;
             let maps = channels_last(tape.at(&net.graph, layer)?)?; // (N, h, w, C)
             let (n, h, w, c) = maps.dims4()?;

@@ -42,14 +42,14 @@ pub(super) const GUIDED: Entry<dyn Method> = Entry {
 
 impl Method for Gradient {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
-        let values = question.in_parts(|_, x, targets| question.gradient(x, targets))?;
+        let values = question.in_parts(1, |_, x, targets| question.gradient(x, targets))?;
         Ok(Attribution::of(values, Channels::Largest))
     }
 }
 
 impl Method for GradientTimesInput {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
-        let values = question.in_parts(|_, x, targets| Ok((question.gradient(x, targets)? * x)?))?;
+        let values = question.in_parts(1, |_, x, targets| Ok((question.gradient(x, targets)? * x)?))?;
         Ok(Attribution::of(values, Channels::Sum))
     }
 }
@@ -57,8 +57,8 @@ impl Method for GradientTimesInput {
 impl Method for Guided {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let net = question.net;
-        let values = question.in_parts(|_, x, targets| {
-            let tape = net.forward(x, interp_net::Mode::Eval, &interp_net::Keep::Backward(vec![]))?;
+        let values = question.in_parts(1, |_, x, targets| {
+            let tape = net.forward(x, interp_net::Mode::Eval, &interp_net::Keep::Gradients(vec![]))?;
             Ok(net.guided_gradient(&tape, &[(net.graph.output(), question.one_hot(targets)?)], 0)?)
         })?;
         Ok(Attribution::of(values, Channels::Largest))

@@ -1,12 +1,12 @@
 //! Integrated gradients.
 
 use candle_core::{Device, Tensor};
-use interp_net::finding::{Entry, build};
+use interp_net::finding::{Entry, Unfit, build};
 use nalgebra::{DMatrix, SymmetricEigen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Baseline, Channels, Method, Question, column};
+use super::{Attribution, Baseline, Channels, Method, Question, column, counted, not_negative};
 use crate::Result;
 use crate::pass::numbers;
 
@@ -47,8 +47,18 @@ struct Integral {
     steps: usize,
 }
 
+/// The rule of so many steps takes a second to find.
+const MOST: usize = 1000;
+
 impl Method for IntegratedGradients {
+    fn check(&self, _: [usize; 2]) -> Result<(), Unfit> {
+        counted("steps", self.steps, [1, MOST])?;
+        counted("most", self.most, [self.steps, MOST])?;
+        not_negative("tolerance", self.tolerance)
+    }
+
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
+        self.check(question.size())?;
         let of = |at: usize| self.of_picture(question, at);
         let found = (0..question.count()).map(of).collect::<Result<Vec<_>>>()?;
         let values = Tensor::cat(&found.iter().map(|one| &one.values).collect::<Vec<_>>(), 0)?;
@@ -65,10 +75,11 @@ impl IntegratedGradients {
         let (picture, target) = (question.pictures.narrow(0, at, 1)?, question.targets[at]);
         let baseline = question.baseline(at, self.baseline)?;
         let difference = (&picture - &baseline)?;
-        let ends = question
-            .scores(target, 2, |first, count| Ok(Tensor::cat(&[&picture, &baseline], 0)?.narrow(0, first, count)?))?;
+        let ends = question.scores(target, 2, |part| {
+            Ok(Tensor::cat(&[&picture, &baseline], 0)?.narrow(0, part.start, part.len())?)
+        })?;
         let gain = ends[0] - ends[1];
-        let mut steps = self.steps.max(1);
+        let mut steps = self.steps;
         loop {
             let mean = self.mean_gradient(question, target, [&baseline, &difference], steps)?;
             let values = (&difference * mean)?;
@@ -90,7 +101,7 @@ impl IntegratedGradients {
     ) -> Result<Tensor> {
         let rule = gauss_legendre(steps);
         let mut sum = baseline.zeros_like()?;
-        for part in rule.chunks(question.at_once.max(1)) {
+        for part in question.parts(steps, 1).map(|part| &rule[part]) {
             let (places, weights): (Vec<f64>, Vec<f64>) = part.iter().copied().unzip();
             let places = question.like(Tensor::from_vec(places, (part.len(), 1, 1, 1), &Device::Cpu)?)?;
             let x = difference.broadcast_mul(&places)?.broadcast_add(baseline)?;

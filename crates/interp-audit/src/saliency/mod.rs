@@ -19,13 +19,13 @@ mod score;
 mod smooth;
 
 use candle_core::{Device, Tensor};
-use interp_net::finding::{Built, Entry, find};
+use interp_net::finding::{Built, Entry, Unfit, find};
 use interp_net::ops;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use localization::{Located, locate};
-pub use question::{Question, last_map};
+pub use question::{Question, last_map, logits};
 
 use crate::pass::numbers;
 use crate::{AuditError, Result};
@@ -37,6 +37,14 @@ pub trait Method: Send + Sync {
     /// # Errors
     /// If the network has not what the method needs, and where an operation fails.
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution>;
+
+    /// Whether its settings can be used, for pictures of these height and width; [`Method::attribute`] asks too.
+    ///
+    /// # Errors
+    /// The first setting that cannot.
+    fn check(&self, _size: [usize; 2]) -> Result<(), Unfit> {
+        Ok(())
+    }
 }
 
 /// Every method, in the order of listings.
@@ -156,6 +164,16 @@ pub enum Baseline {
     Black,
     /// The picture itself, blurred until only its colors are left: by a Gaussian of a quarter of its smaller side.
     Blur,
+}
+
+/// Refuses a number of steps, samples or the like that is not in the range.
+pub(crate) fn counted(key: &str, count: usize, [least, most]: [usize; 2]) -> Result<(), Unfit> {
+    Unfit::unless((least..=most).contains(&count), key, format!("must be in {least}..={most}, not {count}"))
+}
+
+/// Refuses a number that is below 0, or none.
+pub(crate) fn not_negative(key: &str, number: f64) -> Result<(), Unfit> {
+    Unfit::unless(number >= 0.0 && number.is_finite(), key, format!("must be 0 or more, not {number}"))
 }
 
 /// One number of each picture, as a tensor.

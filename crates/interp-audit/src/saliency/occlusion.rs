@@ -1,11 +1,11 @@
 //! Occlusion.
 
 use candle_core::{Device, Tensor};
-use interp_net::finding::{Entry, build};
+use interp_net::finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Baseline, Channels, Method, Question};
+use super::{Attribution, Baseline, Channels, Method, Question, counted};
 use crate::Result;
 
 /// What the output loses when a window of the picture is covered, as the mean over the windows that cover a pixel (Zeiler and Fergus 2014,
@@ -35,9 +35,14 @@ pub(super) const ENTRY: Entry<dyn Method> = Entry {
 type Window = [std::ops::Range<usize>; 2];
 
 impl Occlusion {
+    /// Side of a window, and pixels from one to the next.
+    fn steps(&self, [h, w]: [usize; 2]) -> [usize; 2] {
+        let size = self.size.unwrap_or((h.min(w) / 8).max(1));
+        [size, self.stride.unwrap_or((size / 2).max(1))]
+    }
+
     fn windows(&self, [h, w]: [usize; 2]) -> Vec<Window> {
-        let size = self.size.unwrap_or(h.min(w) / 8).clamp(1, h.min(w));
-        let stride = self.stride.unwrap_or(size / 2).max(1);
+        let [size, stride] = self.steps([h, w]);
         let along = |side: usize| {
             let last = (side - size).div_ceil(stride);
             (0..=last).map(move |at| at * stride..(at * stride + size).min(side))
@@ -47,7 +52,15 @@ impl Occlusion {
 }
 
 impl Method for Occlusion {
+    fn check(&self, size: [usize; 2]) -> Result<(), Unfit> {
+        let [side, stride] = self.steps(size);
+        counted("size", side, [1, size[0].min(size[1])])?;
+        // Between windows further apart nothing is ever covered.
+        counted("stride", stride, [1, side])
+    }
+
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
+        self.check(question.size())?;
         let (size, windows) = (question.size(), self.windows(question.size()));
         let of = |at: usize| self.of_picture(question, at, &windows);
         let values = (0..question.count()).map(of).collect::<Result<Vec<_>>>()?;
@@ -63,13 +76,13 @@ impl Occlusion {
         let picture = question.pictures.narrow(0, at, 1)?;
         let change = (question.baseline(at, self.baseline)? - &picture)?;
         // The first is the picture as it is.
-        let scores = question.scores(question.targets[at], windows.len() + 1, |first, count| {
-            let (skip, whole) = (first.saturating_sub(1), usize::from(first == 0));
-            let masks: Vec<f64> =
-                windows[skip..skip + count - whole].iter().flat_map(|window| mask(window, [h, w])).collect();
-            let masks = question.like(Tensor::from_vec(masks, (count - whole, 1, h, w), &Device::Cpu)?)?;
-            let covered = masks.broadcast_mul(&change)?.broadcast_add(&picture)?;
-            Ok(if whole == 1 { Tensor::cat(&[&picture, &covered], 0)? } else { covered })
+        let scores = question.scores(question.targets[at], windows.len() + 1, |part| {
+            let masks: Vec<f64> = part
+                .clone()
+                .flat_map(|at| at.checked_sub(1).map_or(vec![0.0; h * w], |at| mask(&windows[at], [h, w])))
+                .collect();
+            let masks = question.like(Tensor::from_vec(masks, (part.len(), 1, h, w), &Device::Cpu)?)?;
+            Ok(masks.broadcast_mul(&change)?.broadcast_add(&picture)?)
         })?;
         let mut sums = vec![(0.0, 0.0f64); h * w];
         for (window, score) in windows.iter().zip(&scores[1..]) {
@@ -97,7 +110,7 @@ mod tests {
     fn windows_cover_the_picture() {
         let of = |size, stride| Occlusion { size: Some(size), stride: Some(stride), ..Occlusion::default() };
         assert_eq!(of(2, 2).windows([3, 4]), [[0..2, 0..2], [0..2, 2..4], [2..3, 0..2], [2..3, 2..4]]);
-        assert_eq!(of(9, 1).windows([2, 3]).len(), 2);
+        assert_eq!(of(2, 1).windows([2, 3]).len(), 2);
         assert_eq!(Occlusion::default().windows([32, 32]).len(), 15 * 15);
         assert_eq!(Occlusion::default().windows([5, 5]).len(), 25);
     }

@@ -1,9 +1,12 @@
 //! What saliency methods are asked.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Op, Tape, Want};
 
 use super::Baseline;
+use crate::pass::rows;
 use crate::{AuditError, Result};
 
 /// Why a network gives an output for each of some pictures.
@@ -20,7 +23,7 @@ pub struct Question<'a> {
     pub layer: NodeId,
     /// What black and white pixels are to the network, for each channel.
     pub range: [&'a [f64]; 2],
-    /// Pictures that go through the network at a time.
+    /// Pictures whose activations may be there at a time, as [`Memory::pictures_of`](crate::Memory::pictures_of) tells.
     pub at_once: usize,
 }
 
@@ -87,35 +90,49 @@ impl Question<'_> {
         Ok(self.net.forward(x, Mode::Eval, &Keep::All)?)
     }
 
-    /// Calls `visit` with some pictures at a time: the first one's number, pictures and targets; and puts what it gives together.
-    pub(crate) fn in_parts(&self, visit: impl Fn(usize, &Tensor, &[usize]) -> Result<Tensor>) -> Result<Tensor> {
-        let mut parts = vec![];
-        for first in (0..self.count()).step_by(self.at_once.max(1)) {
-            let count = self.at_once.max(1).min(self.count() - first);
-            parts.push(visit(first, &self.pictures.narrow(0, first, count)?, &self.targets[first..first + count])?);
-        }
-        Ok(Tensor::cat(&parts, 0)?)
+    /// `count` pictures in parts that go through the network at a time, where the activations of so many passes are kept.
+    pub(crate) fn parts(&self, count: usize, passes: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let at_once = (self.at_once / passes).max(1);
+        // No part is much smaller than the others.
+        let at_once = count.div_ceil(count.div_ceil(at_once).max(1)).max(1);
+        (0..count).step_by(at_once).map(move |first| first..(first + at_once).min(count))
     }
 
-    /// The output `target` of each of `count` pictures that `make` makes, from a first one on, as many as are asked for.
+    /// Calls `visit` with some pictures at a time: the first one's number, pictures and targets; and puts what it gives together.
+    pub(crate) fn in_parts(
+        &self,
+        passes: usize,
+        visit: impl Fn(usize, &Tensor, &[usize]) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let of = |part: Range<usize>| {
+            visit(part.start, &self.pictures.narrow(0, part.start, part.len())?, &self.targets[part])
+        };
+        Ok(Tensor::cat(&self.parts(self.count(), passes).map(of).collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// The output `target` of each of `count` pictures, of which `make` makes those of a part.
     pub(crate) fn scores(
         &self,
         target: usize,
         count: usize,
-        make: impl Fn(usize, usize) -> Result<Tensor>,
+        make: impl Fn(Range<usize>) -> Result<Tensor>,
     ) -> Result<Vec<f64>> {
         let mut scores = Vec::with_capacity(count);
-        for first in (0..count).step_by(self.at_once.max(1)) {
-            let x = make(first, self.at_once.max(1).min(count - first))?;
-            let tape = self.net.forward(&x, Mode::Eval, &Keep::Output)?;
-            scores.extend(column_of(tape.output(&self.net.graph)?, target)?);
+        for part in self.parts(count, 1) {
+            scores.extend(self.outputs(&make(part)?, target)?);
         }
         Ok(scores)
     }
 
+    /// The output `target` of each of some pictures, (N, C, H, W).
+    pub(crate) fn outputs(&self, x: &Tensor, target: usize) -> Result<Vec<f64>> {
+        let tape = self.net.forward(x, Mode::Eval, &Keep::Output)?;
+        column_of(tape.output(&self.net.graph)?, target)
+    }
+
     /// The gradients of the outputs asked about at the pictures `x`, (N, C, H, W).
     pub(crate) fn gradient(&self, x: &Tensor, targets: &[usize]) -> Result<Tensor> {
-        let tape = self.net.forward(x, Mode::Eval, &Keep::Backward(vec![]))?;
+        let tape = self.net.forward(x, Mode::Eval, &Keep::Gradients(vec![]))?;
         self.gradient_at(&tape, targets, 0)
     }
 
@@ -123,7 +140,7 @@ impl Question<'_> {
     /// linear before everything else the sum goes back, not each of them.
     pub(crate) fn sum_of_gradients(&self, x: &Tensor, target: usize, weights: &[f64]) -> Result<Tensor> {
         let graph = &self.net.graph;
-        let tape = self.net.forward(x, Mode::Eval, &Keep::Backward(vec![]))?;
+        let tape = self.net.forward(x, Mode::Eval, &Keep::Gradients(vec![]))?;
         let weights = self.like(Tensor::from_slice(weights, (weights.len(), 1), &Device::Cpu)?)?;
         let seed = self.one_hot(&vec![target; x.dim(0)?])?.broadcast_mul(&weights)?;
         let first = only_reader(graph).unwrap_or(0);
@@ -138,7 +155,7 @@ impl Question<'_> {
         if first == 0 {
             return Ok(sum);
         }
-        let start = self.net.run_to(&x.narrow(0, 0, 1)?, first, Mode::Eval, &Keep::Backward(vec![]))?;
+        let start = self.net.run_to(&x.narrow(0, 0, 1)?, 0, Mode::Eval, &Keep::Output)?;
         taken(self.net.backward(&start, &[(first, sum)], &want(0))?, 0)
     }
 
@@ -157,6 +174,19 @@ fn only_reader(graph: &Graph) -> Option<NodeId> {
     let mut readers = (1..graph.nodes().len()).filter(|&id| graph.nodes()[id].inputs.contains(&0));
     let first = readers.next().filter(|&id| matches!(graph.nodes()[id].op, Op::Conv2d { .. }))?;
     readers.next().is_none().then_some(first)
+}
+
+/// The outputs for pictures (N, C, H, W), in rows, of which `at_once` go through the network at a time.
+///
+/// # Errors
+/// If the pictures do not fit the network, or an operation fails.
+pub fn logits(net: &Network, pictures: &Tensor, at_once: usize) -> Result<Vec<Vec<f64>>> {
+    let (count, at_once) = (pictures.dim(0)?, at_once.max(1));
+    let of = |first: usize| {
+        let part = pictures.narrow(0, first, at_once.min(count - first))?;
+        rows(net.forward(&part, Mode::Eval, &Keep::Output)?.output(&net.graph)?)
+    };
+    Ok((0..count).step_by(at_once).map(of).collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// Number `target` of each row.

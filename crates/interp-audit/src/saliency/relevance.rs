@@ -1,11 +1,11 @@
 //! Layer-wise relevance propagation.
 
-use interp_net::finding::{Entry, build};
+use interp_net::finding::{Entry, Unfit, build};
 use interp_net::{Propagation, RelevanceRule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Channels, Method, Question, column};
+use super::{Attribution, Channels, Method, Question, column, not_negative};
 use crate::Result;
 
 /// Which rules go together.
@@ -30,7 +30,7 @@ pub(super) enum Composite {
 pub(super) struct LayerwiseRelevance {
     /// Which rules.
     pub rules: Composite,
-    /// Added to denominators.
+    /// Added to denominators; with 0, what nothing adds up to has no relevance to hand on.
     pub epsilon: f64,
     /// How much more positive weights count.
     pub gamma: f64,
@@ -66,11 +66,17 @@ impl LayerwiseRelevance {
 }
 
 impl Method for LayerwiseRelevance {
+    fn check(&self, _: [usize; 2]) -> Result<(), Unfit> {
+        not_negative("epsilon", self.epsilon)?;
+        not_negative("gamma", self.gamma)
+    }
+
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
+        self.check(question.size())?;
         let graph = &question.net.graph;
         let rules = self.propagation(question.range);
         let lost = std::cell::RefCell::new(vec![vec![]; graph.nodes().len()]);
-        let values = question.in_parts(|_, x, targets| {
+        let values = question.in_parts(1, |_, x, targets| {
             let tape = question.tape(x)?;
             let seed = (tape.output(graph)? * question.one_hot(targets)?)?;
             let found = question.net.relevance(&tape, &seed, &rules)?;

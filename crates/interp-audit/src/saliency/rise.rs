@@ -1,14 +1,16 @@
 //! RISE.
 
+use std::ops::Range;
+
 use candle_core::{Device, Tensor};
 use interp_net::finding::random::stream;
-use interp_net::finding::{Entry, build};
+use interp_net::finding::{Entry, Unfit, build};
 use interp_net::ops::{Interpolation, upsample2d};
 use rand_chacha::rand_core::RngCore;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Channels, Method, Question};
+use super::{Attribution, Channels, Method, Question, counted};
 use crate::Result;
 use crate::pass::numbers;
 
@@ -24,7 +26,7 @@ use crate::pass::numbers;
 pub(super) struct Rise {
     /// Masks, the same for all pictures.
     pub masks: usize,
-    /// Cells of a grid along each side.
+    /// Cells of a grid along each side; no more than pixels.
     pub grid: usize,
     /// The probability that a cell is seen.
     pub seen: f64,
@@ -46,74 +48,123 @@ pub(super) const ENTRY: Entry<dyn Method> = Entry {
     schema: || schemars::schema_for!(Rise),
 };
 
+/// The standard error is a thousandth of a deviation of the output then, and masks are drawn for minutes.
+const MOST: usize = 1_000_000;
+
 impl Method for Rise {
+    fn check(&self, _: [usize; 2]) -> Result<(), Unfit> {
+        // A regression on two numbers leaves an error from three cases on.
+        counted("masks", self.masks, [3, MOST])?;
+        counted("grid", self.grid, [1, 1000])?;
+        let inside = self.seen > 0.0 && self.seen < 1.0;
+        Unfit::unless(inside, "seen", format!("must be between 0 and 1, not {}", self.seen))
+    }
+
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
+        self.check(question.size())?;
         let [h, w] = question.size();
-        let masks = self.masks([h, w])?;
-        let seen = numbers(&masks)?;
-        let masks = question.like(masks)?;
-        let (mut values, mut errors) = (vec![], vec![]);
-        for at in 0..question.count() {
-            let picture = question.pictures.narrow(0, at, 1)?;
-            let scores = question.scores(question.targets[at], self.count(), |first, count| {
-                Ok(masks.narrow(0, first, count)?.broadcast_mul(&picture)?)
-            })?;
-            let (slopes, of_slopes) = regression(&seen, &scores, h * w);
-            values.extend(slopes);
-            errors.extend(of_slopes);
+        let mut seen = Seen::of(h * w);
+        let mut answers = vec![Answers::of(h * w); question.count()];
+        for part in question.parts(self.masks, 1) {
+            let masks = self.masks([h, w], part)?;
+            let numbers = numbers(&masks)?;
+            let masks = question.like(masks)?;
+            seen.add(&numbers);
+            for (at, answers) in answers.iter_mut().enumerate() {
+                let picture = question.pictures.narrow(0, at, 1)?;
+                answers.add(&numbers, &question.outputs(&masks.broadcast_mul(&picture)?, question.targets[at])?);
+            }
         }
-        let shape = (question.count(), h, w);
-        let values = question.like(Tensor::from_vec(values, shape, &Device::Cpu)?)?;
-        let errors = question.like(Tensor::from_vec(errors, shape, &Device::Cpu)?)?;
-        Ok(Attribution { values, channels: Channels::Sum, more: vec![("standard_error".into(), errors)] })
+        let (values, errors): (Vec<_>, Vec<_>) = answers.iter().map(|answers| answers.regression(&seen)).unzip();
+        let tensor = |maps: Vec<Vec<f64>>| {
+            question.like(Tensor::from_vec(maps.concat(), (question.count(), h, w), &Device::Cpu)?)
+        };
+        let more = vec![("standard_error".into(), tensor(errors)?)];
+        Ok(Attribution { values: tensor(values)?, channels: Channels::Sum, more })
     }
 }
 
 impl Rise {
-    fn count(&self) -> usize {
-        self.masks.max(3)
-    }
-
-    /// (masks, 1, H, W), in [0, 1].
-    fn masks(&self, [h, w]: [usize; 2]) -> Result<Tensor> {
-        let grid = self.grid.clamp(1, h.min(w));
+    /// Some of the masks, (n, 1, H, W), in [0, 1].
+    fn masks(&self, [h, w]: [usize; 2], part: Range<usize>) -> Result<Tensor> {
+        let grid = self.grid.min(h.min(w));
         let cell = [h.div_ceil(grid), w.div_ceil(grid)];
         let large = cell.map(|cell| (grid + 1) * cell);
-        let mut parts = Vec::with_capacity(self.count());
-        for index in 0..self.count() {
+        let one = |index: usize| -> Result<Tensor> {
             let mut rng = stream(self.seed, "rise", 0, index as u64);
             let mut unit = || rng.next_u32() as f64 / (1u64 << 32) as f64;
             let cells: Vec<f64> = (0..grid * grid).map(|_| f64::from(u8::from(unit() < self.seen))).collect();
             let place = cell.map(|cell| (unit() * cell as f64) as usize);
             let cells = Tensor::from_vec(cells, (1, 1, grid, grid), &Device::Cpu)?;
             let mask = upsample2d(&cells, large, Interpolation::Bilinear { align_corners: false })?;
-            parts.push(mask.narrow(2, place[0], h)?.narrow(3, place[1], w)?);
-        }
-        Ok(Tensor::cat(&parts, 0)?)
+            Ok(mask.narrow(2, place[0], h)?.narrow(3, place[1], w)?)
+        };
+        Ok(Tensor::cat(&part.map(one).collect::<Result<Vec<_>>>()?, 0)?)
     }
 }
 
-/// Slopes of the regressions of `scores` on each of `pixels` columns of `seen`, and their standard errors; 0 where a column is constant.
-fn regression(seen: &[f64], scores: &[f64], pixels: usize) -> (Vec<f64>, Vec<f64>) {
-    let count = scores.len() as f64;
-    let mean = scores.iter().sum::<f64>() / count;
-    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>();
-    let mut sums = vec![[0.0; 3]; pixels];
-    for (mask, score) in seen.chunks_exact(pixels).zip(scores) {
-        for (sum, value) in sums.iter_mut().zip(mask) {
-            *sum = [sum[0] + value, sum[1] + value * value, sum[2] + value * (score - mean)];
+/// What is needed of masks, pixel by pixel.
+struct Seen {
+    count: f64,
+    sums: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Seen {
+    fn of(pixels: usize) -> Self {
+        Self { count: 0.0, sums: vec![0.0; pixels], squares: vec![0.0; pixels] }
+    }
+
+    /// Takes masks into account, one after another.
+    fn add(&mut self, masks: &[f64]) {
+        for mask in masks.chunks_exact(self.sums.len()) {
+            self.count += 1.0;
+            self.sums.iter_mut().zip(mask).for_each(|(sum, value)| *sum += value);
+            self.squares.iter_mut().zip(mask).for_each(|(sum, value)| *sum += value * value);
         }
     }
-    let of = |[sum, squares, products]: [f64; 3]| {
-        let spread = squares - sum * sum / count;
-        if spread <= 1e-12 * squares {
-            return (0.0, 0.0);
+}
+
+/// What is needed of the outputs for a picture under masks. Outputs are counted from the first one on: of numbers that differ little the
+/// squares differ in their last digits alone.
+#[derive(Clone)]
+struct Answers {
+    first: Option<f64>,
+    sum: f64,
+    squares: f64,
+    /// With each pixel.
+    products: Vec<f64>,
+}
+
+impl Answers {
+    fn of(pixels: usize) -> Self {
+        Self { first: None, sum: 0.0, squares: 0.0, products: vec![0.0; pixels] }
+    }
+
+    /// Takes the outputs under masks into account.
+    fn add(&mut self, masks: &[f64], outputs: &[f64]) {
+        for (mask, output) in masks.chunks_exact(self.products.len()).zip(outputs) {
+            let more = output - *self.first.get_or_insert(*output);
+            (self.sum, self.squares) = (self.sum + more, self.squares + more * more);
+            self.products.iter_mut().zip(mask).for_each(|(sum, value)| *sum += value * more);
         }
-        let slope = products / spread;
-        let left = (variance - slope * products).max(0.0);
-        (slope, (left / (count - 2.0) / spread).sqrt())
-    };
-    sums.into_iter().map(of).unzip()
+    }
+
+    /// Slopes of the regressions of the outputs on each pixel of the masks, and their standard errors; 0 where a pixel is constant.
+    fn regression(&self, seen: &Seen) -> (Vec<f64>, Vec<f64>) {
+        let mean = self.sum / seen.count;
+        let variance = self.squares - self.sum * mean;
+        let of = |((sum, squares), products): ((&f64, &f64), &f64)| {
+            let spread = squares - sum * sum / seen.count;
+            if spread <= 1e-12 * squares {
+                return (0.0, 0.0);
+            }
+            let slope = (products - sum * mean) / spread;
+            let left = (variance - slope * slope * spread).max(0.0);
+            (slope, (left / (seen.count - 2.0) / spread).sqrt())
+        };
+        seen.sums.iter().zip(&seen.squares).zip(&self.products).map(of).unzip()
+    }
 }
 
 #[cfg(test)]
@@ -123,8 +174,13 @@ mod tests {
     // Scores 1, 3, 2, 6 on 0, 1, 0, 1: slope 3, of residuals -0.5, -1.5, 0.5, 1.5 the sum of squares 5, over 2 and over 1: sqrt 2.5.
     #[test]
     fn slopes_by_hand() {
-        let seen = [[0.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]].concat();
-        let (slopes, errors) = regression(&seen, &[1.0, 3.0, 2.0, 6.0], 2);
+        let masks = [[0.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]].concat();
+        let (mut seen, mut answers) = (Seen::of(2), Answers::of(2));
+        for (masks, outputs) in masks.chunks(4).zip([[1.0, 3.0], [2.0, 6.0]]) {
+            seen.add(masks);
+            answers.add(masks, &outputs);
+        }
+        let (slopes, errors) = answers.regression(&seen);
         assert!((slopes[0] - 3.0).abs() < 1e-12 && (errors[0] - 2.5f64.sqrt()).abs() < 1e-12);
         assert_eq!((slopes[1], errors[1]), (0.0, 0.0));
     }
@@ -132,7 +188,7 @@ mod tests {
     #[test]
     fn masks_are_as_often_there_as_asked() {
         let rise = Rise { masks: 4000, seen: 0.3, ..Rise::default() };
-        let masks = rise.masks([9, 13]).unwrap();
+        let masks = rise.masks([9, 13], 0..4000).unwrap();
         assert_eq!(masks.dims(), [4000, 1, 9, 13]);
         let values = numbers(&masks).unwrap();
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));

@@ -1,6 +1,6 @@
 //! Score-CAM.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use interp_net::finding::{Entry, build};
 use interp_net::ops::{Interpolation, upsample2d};
 use interp_net::{Keep, Mode};
@@ -32,7 +32,7 @@ pub(super) const ENTRY: Entry<dyn Method> = Entry {
 impl Method for ScoreCam {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let (net, layer) = (question.net, question.layer);
-        let values = question.in_parts(|first, x, _| {
+        let values = question.in_parts(1, |first, x, _| {
             let tape = net.run_to(x, layer, Mode::Eval, &Keep::Output)?;
             let maps = tape.at(&net.graph, layer)?;
             let of = |at: usize| self.of_picture(question, first + at, &maps.narrow(0, at, 1)?);
@@ -45,33 +45,34 @@ impl Method for ScoreCam {
 impl ScoreCam {
     fn of_picture(&self, question: &Question<'_>, at: usize, maps: &Tensor) -> Result<Tensor> {
         let picture = question.pictures.narrow(0, at, 1)?;
-        let how = Interpolation::Bilinear { align_corners: self.align_corners };
-        let large = upsample2d(maps, question.size(), how)?.squeeze(0)?.contiguous()?; // (C, H, W)
-        let masks = stretched(&large)?;
+        let maps = &maps.contiguous()?;
         // Maps that are the same everywhere leave the same of the picture: nothing. They are asked about once.
-        let heights = numbers(&masks.flatten_from(1)?.max(1)?)?;
-        let mut asked: Vec<usize> = (0..heights.len()).filter(|&map| heights[map] > 0.0).collect();
-        let some = asked.len();
-        asked.extend((0..heights.len()).find(|&map| heights[map] <= 0.0));
-        let scores = question.scores(question.targets[at], asked.len(), |first, count| {
-            let mask = |&map: &usize| masks.narrow(0, map, 1);
-            let masks = asked[first..first + count].iter().map(mask).collect::<candle_core::Result<Vec<_>>>()?;
-            Ok(Tensor::cat(&masks, 0)?.unsqueeze(1)?.broadcast_mul(&picture)?)
+        let flat = maps.flatten_from(2)?.squeeze(0)?; // (C, h w)
+        let ranges = numbers(&(flat.max(1)? - flat.min(1)?)?)?;
+        let (mut asked, same): (Vec<u32>, Vec<u32>) =
+            (0..ranges.len() as u32).partition(|&map| ranges[map as usize] > 0.0);
+        let differ = asked.len();
+        asked.extend(same.first());
+        let scores = question.scores(question.targets[at], asked.len(), |part| {
+            let maps = maps.index_select(&Tensor::new(&asked[part], maps.device())?, 1)?;
+            Ok(self.masks(&maps, question.size())?.broadcast_mul(&picture)?)
         })?;
-        let mut of_maps = vec![scores.get(some).copied().unwrap_or_default(); heights.len()];
-        asked[..some].iter().zip(&scores).for_each(|(&map, &score)| of_maps[map] = score);
-        let weights =
-            question.like(Tensor::from_vec(softmax(&of_maps), (1, heights.len()), &candle_core::Device::Cpu)?)?;
+        let mut of_maps = vec![scores.get(differ).copied().unwrap_or_default(); ranges.len()];
+        asked[..differ].iter().zip(&scores).for_each(|(&map, &score)| of_maps[map as usize] = score);
+        let weights = question.like(Tensor::from_vec(softmax(&of_maps), (1, ranges.len()), &Device::Cpu)?)?;
         weighed(&channels_last(maps)?, &weights)
     }
-}
 
-/// Each map (C, H, W) moved to [0, 1].
-fn stretched(maps: &Tensor) -> Result<Tensor> {
-    let flat = maps.flatten_from(1)?;
-    let (least, most) = (flat.min_keepdim(1)?, flat.max_keepdim(1)?);
-    let range = ((most - &least)? + 1e-8)?;
-    Ok(flat.broadcast_sub(&least)?.broadcast_div(&range)?.reshape(maps.shape())?)
+    /// Maps (1, n, h, w) made as large as pictures and moved to [0, 1]: (n, 1, H, W). Those that are the same everywhere are 0.
+    fn masks(&self, maps: &Tensor, size: [usize; 2]) -> Result<Tensor> {
+        let how = Interpolation::Bilinear { align_corners: self.align_corners };
+        let least = maps.flatten_from(2)?.min_keepdim(2)?.unsqueeze(3)?; // (1, n, 1, 1)
+        let large = upsample2d(&maps.broadcast_sub(&least)?, size, how)?.squeeze(0)?.unsqueeze(1)?.contiguous()?;
+        let flat = large.flatten_from(1)?; // (n, H W)
+        let (least, most) = (flat.min_keepdim(1)?, flat.max_keepdim(1)?);
+        let range = ((most - &least)? + 1e-8)?;
+        Ok(flat.broadcast_sub(&least)?.broadcast_div(&range)?.reshape(large.shape())?)
+    }
 }
 
 fn softmax(scores: &[f64]) -> Vec<f64> {

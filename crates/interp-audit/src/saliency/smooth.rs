@@ -2,12 +2,12 @@
 
 use candle_core::{Device, Tensor};
 use interp_net::finding::random::stream;
-use interp_net::finding::{Entry, build};
+use interp_net::finding::{Entry, Unfit, build};
 use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Channels, Method, Question};
+use super::{Attribution, Channels, Method, Question, counted, not_negative};
 use crate::Result;
 
 /// The mean gradient at pictures with noise (Smilkov et al. 2017, arXiv 1706.03825).
@@ -36,8 +36,17 @@ pub(super) const ENTRY: Entry<dyn Method> = Entry {
     schema: || schemars::schema_for!(SmoothGrad),
 };
 
+/// The standard error of the mean is 1/300 of a deviation then.
+const MOST: usize = 100_000;
+
 impl Method for SmoothGrad {
+    fn check(&self, _: [usize; 2]) -> Result<(), Unfit> {
+        counted("samples", self.samples, [1, MOST])?;
+        not_negative("noise", self.noise)
+    }
+
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
+        self.check(question.size())?;
         let of = |at: usize| self.of_picture(question, at);
         let values = (0..question.count()).map(of).collect::<Result<Vec<_>>>()?;
         Ok(Attribution::of(Tensor::cat(&values, 0)?, Channels::Largest))
@@ -49,15 +58,14 @@ impl SmoothGrad {
         let picture = question.pictures.narrow(0, at, 1)?;
         let range = (picture.max_all()? - picture.min_all()?)?.reshape((1, 1, 1, 1))?;
         let scale = (range * self.noise)?;
-        let samples = self.samples.max(1);
         let mut sum = picture.zeros_like()?;
-        for first in (0..samples).step_by(question.at_once.max(1)) {
-            let count = question.at_once.max(1).min(samples - first);
-            let noise = self.noise_of(question, question.indices[at], first..first + count)?;
+        for part in question.parts(self.samples, 1) {
+            let count = part.len();
+            let noise = self.noise_of(question, question.indices[at], part)?;
             let x = noise.broadcast_mul(&scale)?.broadcast_add(&picture)?;
             sum = (sum + question.sum_of_gradients(&x, question.targets[at], &vec![1.0; count])?)?;
         }
-        Ok((sum / samples as f64)?)
+        Ok((sum / self.samples as f64)?)
     }
 
     /// Normal noise of a picture, (samples, C, H, W).

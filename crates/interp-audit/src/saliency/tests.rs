@@ -280,6 +280,91 @@ fn maps_are_those_before_pooling_and_means() {
     assert!(matches!(refused, Err(crate::AuditError::NoEvidenceMaps)));
 }
 
+// Maps (2, -2) and (-1, 3) with gradients (1, 3) and (-2, 2), of a layer without ReLU. Weighed by sizes, their means are 2 and 1: XGrad-CAM is
+// 2 (2, -2) + 1 (-1, 3). Of Grad-CAM++ the sum of sizes is 4 for both: g / (2 + 4 g) is 1/6 and 3/14, 0 and 1/5. A sum of (2, -2), or of -2 / g,
+// would leave nothing to divide by.
+#[test]
+fn maps_with_negative_numbers_by_hand() {
+    let mut graph = Graph::new(2, 1, 2).unwrap();
+    graph.then("conv", Op::conv(2, 1, 1, 0, false)).unwrap();
+    graph
+        .then(
+            "head",
+            Op::Conv2d {
+                out_channels: 1,
+                kernel: [1, 2],
+                stride: [1; 2],
+                padding: [0; 2],
+                dilation: [1; 2],
+                groups: 1,
+                bias: false,
+            },
+        )
+        .unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    let mut net = Network::new(graph, 0).unwrap().to_dtype(candle_core::DType::F64).unwrap();
+    net.params.set(0, tensor(&[1.0, 0.0, 0.0, 1.0], &[2, 2, 1, 1])).unwrap();
+    net.params.set(1, tensor(&[1.0, 3.0, -2.0, 2.0], &[1, 2, 1, 2])).unwrap();
+    let x = tensor(&[2.0, -2.0, -1.0, 3.0], &[1, 2, 1, 2]);
+    let near = |name: &str, expected: [f64; 2]| {
+        let found = asked(&net, &x, &format!("kind = \"{name}\"")).values;
+        assert_near(&found, &tensor(&expected, &[1, 1, 2]), 1e-6);
+    };
+    near("xgrad_cam", [3.0, -1.0]);
+    let weights = [1.0 / 6.0 + 3.0 / 14.0, 0.2];
+    near("grad_cam_plus_plus", [2.0 * weights[0] - weights[1], -2.0 * weights[0] + 3.0 * weights[1]]);
+    // Of nothing comes nothing.
+    for name in ["xgrad_cam", "grad_cam_plus_plus"] {
+        let found = asked(&net, &x.zeros_like().unwrap(), &format!("kind = \"{name}\"")).values;
+        assert_eq!(numbers(&found).unwrap(), [0.0, 0.0]);
+    }
+}
+
+// Nothing adds up to anything in a picture of zeros, and with no epsilon it would be divided by.
+#[test]
+fn relevance_of_nothing_is_lost() {
+    let (net, _) = linear();
+    let found = asked(&net, &waves(&[1, 1, 4, 4], 0.7).zeros_like().unwrap(), "kind = \"lrp\"\nepsilon = 0.0");
+    assert!(numbers(&found.values).unwrap().iter().all(|value| *value == 0.0));
+    let mut graph = Graph::new(1, 2, 2).unwrap();
+    graph.then("conv", Op::conv(2, 1, 1, 0, false)).unwrap();
+    graph.then("relu2", Op::Relu).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 2, bias: true }).unwrap();
+    let mut net = Network::new(graph, 3).unwrap().to_dtype(candle_core::DType::F64).unwrap();
+    net.params.set(0, tensor(&[-1.0, -2.0], &[2, 1, 1, 1])).unwrap();
+    let text = "kind = \"lrp\"\nrules = \"epsilon\"\nepsilon = 0.0";
+    let found = asked(&net, &waves(&[1, 1, 2, 2], 0.1), text);
+    assert!(numbers(&found.values).unwrap().iter().all(|value| *value == 0.0));
+    let lost: f64 = found.more.iter().flat_map(|(_, lost)| numbers(lost).unwrap()).sum();
+    assert!(lost.is_finite());
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_their_keys() {
+    let net = with_maps();
+    let x = waves(&[1, 3, 6, 7], 0.7);
+    for (text, told) in [
+        ("kind = \"rise\"\nmasks = 2", "`masks` must be in 3..=1000000, not 2"),
+        ("kind = \"rise\"\nseen = 1.0", "`seen` must be between 0 and 1, not 1"),
+        ("kind = \"rise\"\nseen = nan", "`seen` must be between 0 and 1, not NaN"),
+        ("kind = \"rise\"\ngrid = 0", "`grid` must be in 1..="),
+        ("kind = \"integrated_gradients\"\nsteps = 0", "`steps` must be in 1..="),
+        ("kind = \"integrated_gradients\"\nmost = 20", "`most` must be in 50..="),
+        ("kind = \"integrated_gradients\"\ntolerance = -0.1", "`tolerance` must be 0 or more, not -0.1"),
+        ("kind = \"smooth_grad\"\nsamples = 0", "`samples` must be in 1..="),
+        ("kind = \"smooth_grad\"\nnoise = inf", "`noise` must be 0 or more, not inf"),
+        ("kind = \"occlusion\"\nsize = 7", "`size` must be in 1..=6, not 7"),
+        ("kind = \"occlusion\"\nsize = 2\nstride = 3", "`stride` must be in 1..=2, not 3"),
+        ("kind = \"occlusion\"\nstride = 0", "`stride` must be in 1..=1, not 0"),
+        ("kind = \"lrp\"\nepsilon = -1e-9", "`epsilon` must be 0 or more"),
+        ("kind = \"lrp\"\ngamma = nan", "`gamma` must be 0 or more, not NaN"),
+    ] {
+        let refused = asked_at_once(&net, &x, text, 8).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains(told), "{text}: {refused}");
+    }
+}
+
 #[test]
 fn methods_and_settings_that_there_are_not_are_told() {
     let none = toml::Table::new();

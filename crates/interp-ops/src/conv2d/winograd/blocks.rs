@@ -34,21 +34,51 @@ impl Grid {
         tile.images.clone().flat_map(move |n| rows.clone().flat_map(move |y| (0..columns).map(move |x| [n, y, x])))
     }
 
-    /// Where the pixels of a block lie, `None` beyond the image.
+    /// Numbers of so many images.
+    fn numbers(&self, images: usize) -> usize {
+        images * self.size[0] * self.size[1] * self.channels
+    }
+
+    /// Where the pixels of a block of R x C lie.
     #[inline(always)]
-    fn pixels<const R: usize, const C: usize>(&self, [n, row, column]: [usize; 3]) -> [[Option<usize>; C]; R] {
+    fn place<const R: usize, const C: usize>(&self, [n, row, column]: [usize; 3]) -> Place {
         let [height, width] = self.size;
-        let mut pixels = [[None; C]; R];
-        for y in 0..R {
-            let y_at = (row * self.step[0] + y).wrapping_sub(self.before[0]);
-            for x in 0..C {
-                let x_at = (column * self.step[1] + x).wrapping_sub(self.before[1]);
-                if y_at < height && x_at < width {
-                    pixels[y][x] = Some(((n * height + y_at) * width + x_at) * self.channels);
-                }
-            }
+        let first = [row * self.step[0], column * self.step[1]];
+        let [y, x] = [first[0].wrapping_sub(self.before[0]), first[1].wrapping_sub(self.before[1])];
+        // Of blocks before the border the difference is beyond every image.
+        let inside = |from: usize, count: usize, size: usize| from < size && count <= size - from;
+        Place {
+            image: n * height * width,
+            first: [y, x],
+            size: self.size,
+            channels: self.channels,
+            inside: inside(y, R, height) && inside(x, C, width),
         }
-        pixels
+    }
+}
+
+/// Where a block lies.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Pixels before its image.
+    image: usize,
+    /// Row and column of its first pixel, wrapped around where that lies before the image.
+    first: [usize; 2],
+    /// Of the image.
+    size: [usize; 2],
+    channels: usize,
+    /// Whether all of its pixels lie in the image.
+    inside: bool,
+}
+
+impl Place {
+    /// Where the pixel (y, x) of the block lies, below [`Grid::numbers`] of the images up to its own; `None` beyond the image. `INSIDE` spares the question
+    /// where all lie in it.
+    #[inline(always)]
+    fn pixel<const INSIDE: bool>(&self, y: usize, x: usize) -> Option<usize> {
+        let (row, column) = (self.first[0].wrapping_add(y), self.first[1].wrapping_add(x));
+        let is_there = INSIDE || (row < self.size[0] && column < self.size[1]);
+        is_there.then(|| (self.image + row * self.size[1] + column) * self.channels)
     }
 }
 
@@ -111,22 +141,21 @@ impl<T: Real, F> See<'_, T, F> {
         let (wide, whole) = (channels.next_multiple_of(L::COUNT), channels - channels % L::COUNT);
         let matrix = pitch::<T>(self.grid.count(self.tile) * wide);
         assert!(self.points.len() == SEEN_ROWS * N * matrix, "points of other blocks");
+        assert!(self.grid.numbers(self.tile.images.end) <= self.images.len(), "a block beyond the images");
         let rest = Partial::new(lanes, channels - whole);
         for (block, position) in self.grid.list(self.tile).enumerate() {
-            let pixels = self.grid.pixels::<R, C>(position);
-            let last = pixels.as_flattened().iter().flatten().max().map_or(0, |at| at + channels);
-            assert!(last <= self.images.len(), "a block beyond the images");
+            let place = self.grid.place::<R, C>(position);
             for channel in (0..whole).step_by(L::COUNT) {
                 let images = self.images.as_ptr().wrapping_add(channel);
                 let points = self.points.as_mut_ptr().wrapping_add(block * wide + channel);
                 // SAFETY: a pixel's channels lie within the images, as was just seen, and `block` is below the number of blocks.
-                unsafe { transform(lanes, lanes, &pixels, images, points, matrix, down, along) };
+                unsafe { transform(lanes, lanes, &place, images, points, matrix, down, along) };
             }
             if whole < channels {
                 let images = self.images.as_ptr().wrapping_add(whole);
                 let points = self.points.as_mut_ptr().wrapping_add(block * wide + whole);
                 // SAFETY: the same, of the channels that are left; points have room for a whole vector.
-                unsafe { transform(lanes, rest, &pixels, images, points, matrix, down, along) };
+                unsafe { transform(lanes, rest, &place, images, points, matrix, down, along) };
             }
         }
     }
@@ -141,7 +170,7 @@ impl<T: Real, F> See<'_, T, F> {
 unsafe fn transform<T: Real, L, P, const R: usize, const C: usize, const N: usize>(
     lanes: L,
     some: P,
-    pixels: &[[Option<usize>; C]; R],
+    place: &Place,
     images: *const T,
     points: *mut T,
     matrix: usize,
@@ -151,15 +180,14 @@ unsafe fn transform<T: Real, L, P, const R: usize, const C: usize, const N: usiz
     L: Lanes<T>,
     P: Lanes<T, Vector = L::Vector>,
 {
-    let mut values = [[lanes.splat(T::zero()); C]; R];
-    for row in 0..R {
-        for column in 0..C {
-            if let Some(at) = pixels[row][column] {
-                // SAFETY: the caller's.
-                values[row][column] = unsafe { some.load(images.add(at)) };
-            }
+    // SAFETY: the caller's.
+    let values = unsafe {
+        if place.inside {
+            values::<T, L, P, true, R, C>(lanes, some, place, images)
+        } else {
+            values::<T, L, P, false, R, C>(lanes, some, place, images)
         }
-    }
+    };
     let made = both(&values, down, along);
     for row in 0..SEEN_ROWS {
         for column in 0..N {
@@ -167,6 +195,33 @@ unsafe fn transform<T: Real, L, P, const R: usize, const C: usize, const N: usiz
             unsafe { lanes.store(points.add((row * N + column) * matrix), made[row][column]) };
         }
     }
+}
+
+/// The vectors of a block.
+///
+/// # Safety
+/// The pixels from `images` must be valid for reads with `some`; `INSIDE` must be true of the place.
+#[inline(always)]
+unsafe fn values<T: Real, L, P, const INSIDE: bool, const R: usize, const C: usize>(
+    lanes: L,
+    some: P,
+    place: &Place,
+    images: *const T,
+) -> [[L::Vector; C]; R]
+where
+    L: Lanes<T>,
+    P: Lanes<T, Vector = L::Vector>,
+{
+    let mut values = [[lanes.splat(T::zero()); C]; R];
+    for row in 0..R {
+        for column in 0..C {
+            if let Some(at) = place.pixel::<INSIDE>(row, column) {
+                // SAFETY: the caller's.
+                values[row][column] = unsafe { some.load(images.add(at)) };
+            }
+        }
+    }
+    values
 }
 
 /// Transforms points, (point, block, channel), a pitch apart, to the blocks of a tile, and adds the bias.
@@ -196,10 +251,9 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
         let rows = (tile.rows.end * ROWS).min(grid.size[0]) - tile.rows.start * ROWS;
         let part = Grid { size: [rows, grid.size[1]], ..grid };
         let own = Tile { images: 0..tile.images.len(), rows: 0..tile.rows.len() };
+        assert!(part.numbers(own.images.end) <= out.len(), "a block beyond the images");
         for (block, position) in part.list(&own).enumerate() {
-            let pixels = part.pixels::<ROWS, M>(position);
-            let last = pixels.as_flattened().iter().flatten().max().map_or(0, |at| at + channels);
-            assert!(last <= out.len(), "a block beyond the images");
+            let place = part.place::<ROWS, M>(position);
             let places = |channel: usize| {
                 let bias = bias.map(|bias| bias.as_ptr().wrapping_add(channel));
                 (points.as_ptr().wrapping_add(block * wide + channel), bias)
@@ -208,12 +262,12 @@ impl<T: Real, F: Filter<M, N>, const M: usize, const N: usize> Kernel<T> for Siz
                 let ((points, bias), out) = (places(channel), out.as_mut_ptr().cast::<T>().wrapping_add(channel));
                 // SAFETY: the block is below the number of blocks, the bias has all channels, and a pixel's channels lie within
                 // `out`, as was just seen.
-                unsafe { make::<T, F, L, L, M, N>(lanes, lanes, points, matrix, bias, &pixels, out) };
+                unsafe { make::<T, F, L, L, M, N>(lanes, lanes, points, matrix, bias, &place, out) };
             }
             if whole < channels {
                 let ((points, bias), out) = (places(whole), out.as_mut_ptr().cast::<T>().wrapping_add(whole));
                 // SAFETY: the same, of the channels that are left; points have a whole vector.
-                unsafe { make::<T, F, L, _, M, N>(lanes, rest, points, matrix, bias, &pixels, out) };
+                unsafe { make::<T, F, L, _, M, N>(lanes, rest, points, matrix, bias, &place, out) };
             }
         }
     }
@@ -230,7 +284,7 @@ unsafe fn make<T: Real, F: Filter<M, N>, L, P, const M: usize, const N: usize>(
     points: *const T,
     matrix: usize,
     bias: Option<*const T>,
-    pixels: &[[Option<usize>; M]; ROWS],
+    place: &Place,
     out: *mut T,
 ) where
     L: Lanes<T>,
@@ -257,7 +311,8 @@ unsafe fn make<T: Real, F: Filter<M, N>, L, P, const M: usize, const N: usize>(
     };
     for row in 0..ROWS {
         for column in 0..M {
-            if let Some(at) = pixels[row][column] {
+            let at = if place.inside { place.pixel::<true>(row, column) } else { place.pixel::<false>(row, column) };
+            if let Some(at) = at {
                 // SAFETY: the caller's.
                 unsafe { some.store(out.add(at), lanes.add(made[row][column], bias)) };
             }
