@@ -7,15 +7,18 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use super::ablate::Ablate;
+use super::blocks::Blocks;
 use super::checkpoint::{Which, measure_claims};
 use super::color::Color;
 use super::contributions::Contributions;
 use super::dissect::Dissect;
 use super::fields::Fields;
+use super::invert::Invert;
 use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
+use super::visualize::Visualize;
 use super::weights::Weights;
 use super::{Ending, Machine, exit, print};
 use crate::progress::Screen;
@@ -54,6 +57,9 @@ enum Analysis {
     Weights(Weights),
     Fields(Fields),
     Saliency(Saliency),
+    Visualize(Visualize),
+    Invert(Invert),
+    Blocks(Blocks),
 }
 
 /// The program's command line.
@@ -77,6 +83,9 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Color(color) => exit(color.run(catalog)),
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
+        Analysis::Visualize(visualize) => exit(visualize.run(catalog)),
+        Analysis::Invert(invert) => exit(invert.run(catalog)),
+        Analysis::Blocks(blocks) => exit(blocks.run(catalog)),
     }
 }
 

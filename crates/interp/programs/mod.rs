@@ -4,7 +4,9 @@
 mod ablate;
 mod audit;
 mod bench;
+mod blocks;
 mod checkpoint;
+mod chosen;
 mod color;
 mod colors;
 mod compact;
@@ -13,6 +15,7 @@ mod dissect;
 mod edit;
 mod eval;
 mod fields;
+mod invert;
 mod layers;
 mod list;
 mod neurons;
@@ -25,7 +28,9 @@ mod show;
 mod shrinkage;
 mod surveyed;
 mod thumbnails;
+mod tiles;
 mod train;
+mod visualize;
 mod weights;
 
 use std::process::ExitCode;
