@@ -298,3 +298,136 @@ fn weights_are_told_and_shown() {
         audit(folder.path(), &["saliency", "run", "--limit", "2", "--method", "ablation_cam,grad_cam"]);
     assert_eq!(status, 0, "{said}");
 }
+
+/// The tensors that a command wrote.
+fn written(folder: &Path, out: &str) -> std::collections::BTreeMap<String, candle_core::Tensor> {
+    interp::net::sealed::read(&folder.join(out).join("data.safetensors")).unwrap().tensors
+}
+
+fn floats(tensor: &candle_core::Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Pictures of neurons beside those of the data, and what a layer knows of a picture.
+#[test]
+fn pictures_are_made_from_neurons_and_from_activations() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let units = ["--units", "features.6:3,classifier:1", "--layers", "features.2", "--count", "2"];
+    let arguments = ["visualize", "run", "--steps", "30", "--variants", "2", "--json"];
+    let (status, said) = audit(folder.path(), &[&arguments[..], &units].concat());
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    assert!(layers.len() == 3 && layers[0]["node"] == "features.2" && found["data"] == "concepts", "{said}");
+    assert!(layers[0]["neurons"].as_array().unwrap().len() == 2 && layers[1]["neurons"][0]["channel"] == 3);
+    assert!(layers[0]["neurons"][0]["likeness"].as_f64().unwrap() <= 1.0 + 1e-9);
+    assert!(layers[2]["neurons"][0]["name"].as_str().unwrap().parse::<u32>().is_err(), "a class by its name: {said}");
+    let data = written(folder.path(), "visualize");
+    assert_eq!(data["features.2.pictures"].dims(), [2, 2, 32, 32, 3]);
+    assert!(floats(&data["features.6.pictures"]).iter().all(|value| (0.0..=1.0).contains(value)));
+    let html = fs::read_to_string(folder.path().join("visualize/report.html")).unwrap();
+    assert!(html.contains("What neurons answer to most") && html.contains("answer more to their picture"));
+    // The same in other parts and alone.
+    let again = ["--units", "features.6:3", "--out", "again", "--memory", "1MiB", "--threads", "1"];
+    let (status, said) = audit(folder.path(), &[&arguments[..6], &again].concat());
+    assert!(status == 0 && said.contains("largest in data"), "{said}");
+    let again = written(folder.path(), "again");
+    assert_eq!(floats(&again["features.6.pictures"]), floats(&data["features.6.pictures"]));
+    let (status, said) = audit(folder.path(), &["invert", "run", "--limit", "2", "--steps", "40", "--json"]);
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    assert!(layers.len() >= 5 && layers[0]["node"] == "features.2" && found["count"] == 2, "{said}");
+    let error = |layer: &Value, what: &str| layer[what][0].as_f64().unwrap();
+    assert!(error(&layers[0], "error") < error(&layers[0], "other"), "{said}");
+    assert_eq!(written(folder.path(), "invert")["features.2.pictures"].dims(), [2, 32, 32, 3]);
+    assert!(fs::read_to_string(folder.path().join("invert/report.html")).unwrap().contains("What is lost"));
+    for (arguments, told) in [
+        (&["visualize", "run", "--layers", "feature.2"][..], "features.2"),
+        (&["visualize", "run", "--units", "features.2:99"], "has the channels 0 to 7"),
+        (&["visualize", "run", "--units", "classifier:squid"], "no such class"),
+        (&["visualize", "run", "--units", "features.2"], "NODE:CHANNEL"),
+        (&["visualize", "run", "--units", "features.22:1"], "did you mean `features.2"),
+        (&["visualize", "run", "--contrast", "0.9"], "is not in (0, 0.5]"),
+        (&["visualize", "run", "--data", "cifar10:nowhere"], "nowhere"),
+        (&["invert", "run", "--layers", "feature.2"], "features.2"),
+        (&["invert", "run", "--bound=-1"], "no number from 0 on"),
+        (&["invert", "run", "--images", "missing.png"], "missing.png"),
+        (&["invert", "run", "--limit", "0"], "0 is not in"),
+    ] {
+        let (status, said) = audit(folder.path(), arguments);
+        assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
+    }
+    damaged(folder.path());
+}
+
+/// Weights that are no numbers are told, whatever is asked of them.
+fn damaged(folder: &Path) {
+    let path = folder.join("run/model.safetensors");
+    let mut file = interp::net::sealed::read(&path).unwrap();
+    let weight = &file.tensors["features.0.weight"];
+    let nothing = (weight.zeros_like().unwrap() * f64::NAN).unwrap();
+    file.tensors.insert("features.0.weight".into(), (nothing + f64::NAN).unwrap());
+    interp::net::sealed::write(&folder.join("damaged.safetensors"), &file.tensors, &file.content.unwrap()).unwrap();
+    for command in ["visualize", "invert", "blocks"] {
+        let (status, said) = audit(folder, &[command, "damaged.safetensors"]);
+        assert!(status == 2 && said.contains("damaged"), "{command}: {said}");
+    }
+}
+
+/// What channels, places and groups speak for an output adds up, and to the output itself where all behind the layer is linear.
+#[test]
+fn building_blocks_add_up_and_are_shown() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let arguments = ["blocks", "run", "--limit", "3", "--factors", "3", "--json"];
+    let (status, said) = audit(folder.path(), &[&arguments[..], &["--against", "second", "--steps", "10"]].concat());
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    assert!(
+        found["layer"] == "features.14" && found["groups"] == 3 && found["pictures"].as_array().unwrap().len() == 3
+    );
+    assert!(found["pictures"][0]["against"] != found["pictures"][0]["target"], "{said}");
+    let data = written(folder.path(), "blocks");
+    let channels = data["channels"].to_vec2::<f32>().unwrap();
+    let places = data["places"].flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+    for ((channels, places), picture) in channels.iter().zip(&places).zip(found["pictures"].as_array().unwrap()) {
+        let attributed = picture["attribution"].as_f64().unwrap() as f32;
+        for sum in [channels.iter().sum::<f32>(), places.iter().sum()] {
+            assert!((sum - attributed).abs() < 1e-3 * (1.0 + attributed.abs()), "{sum} for {attributed}");
+        }
+    }
+    assert_eq!(data["groups.amount"].dims()[..2], [3, 3]);
+    assert_eq!(data["groups.pictures"].dims(), [3, 32, 32, 3]);
+    let html = fs::read_to_string(folder.path().join("blocks/report.html")).unwrap();
+    assert!(
+        html.contains("What is seen where") && html.contains("the rest") && html.contains("Channels that speak most")
+    );
+    // Where activations are negative there are no groups, unless they are asked for.
+    let before =
+        ["blocks", "run", "--layer", "features.0", "--limit", "1", "--steps", "0", "--out", "before", "--json"];
+    let (status, said) = audit(folder.path(), &before);
+    assert!(status == 0 && said.contains("\"groups\":0"), "{said}");
+    // Behind the last maps are a mean and a linear map: the output without its bias.
+    let last = ["--layer", "features.18", "--steps", "0", "--target", "label", "--out", "last"];
+    let (status, said) = audit(folder.path(), &[&arguments[..], &last].concat());
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let model = interp::net::sealed::read(&folder.path().join("run/model.safetensors")).unwrap().tensors;
+    let bias = model["classifier.bias"].to_vec1::<f32>().unwrap();
+    let targets = written(folder.path(), "last")["target"].to_vec1::<i64>().unwrap();
+    for (picture, target) in found["pictures"].as_array().unwrap().iter().zip(targets) {
+        let [score, attributed] = ["score", "attribution"].map(|key| picture[key].as_f64().unwrap());
+        assert!((score - f64::from(bias[target as usize]) - attributed).abs() < 1e-4, "{said}");
+    }
+    for (arguments, told) in [
+        (&["--layer", "features.99"][..], "did you mean `features."),
+        (&["--layer", "classifier"], "it has no maps"),
+        (&["--layer", "features.0", "--factors", "3"], "such as --layer features.2"),
+        (&["--target", "nothing"], "no such class"),
+        (&["--against", "nothing"], "--against nothing: no such class"),
+        (&["--images", "recipe.toml"], "recipe.toml"),
+    ] {
+        let (status, said) = audit(folder.path(), &[&["blocks", "run"], arguments].concat());
+        assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod ablation;
 mod bank;
+pub mod blocks;
 mod cells;
 mod channels;
 mod choose;
@@ -22,6 +23,7 @@ pub mod saliency;
 mod shares;
 mod shrinkage;
 mod slopes;
+pub mod visualize;
 pub mod weights;
 mod zeros;
 

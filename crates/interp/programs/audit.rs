@@ -8,15 +8,18 @@ use serde_json::json;
 
 use super::ablate::Ablate;
 use super::all::All;
+use super::blocks::Blocks;
 use super::checkpoint::{Which, measure_claims};
 use super::color::Color;
 use super::contributions::Contributions;
 use super::dissect::Dissect;
 use super::fields::Fields;
+use super::invert::Invert;
 use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
+use super::visualize::Visualize;
 use super::weights::Weights;
 use super::{Ending, Machine, exit, print};
 use crate::progress::Screen;
@@ -56,6 +59,9 @@ enum Analysis {
     Weights(Weights),
     Fields(Fields),
     Saliency(Saliency),
+    Visualize(Visualize),
+    Invert(Invert),
+    Blocks(Blocks),
 }
 
 /// The program's command line.
@@ -80,6 +86,9 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Color(color) => exit(color.run(catalog)),
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
+        Analysis::Visualize(visualize) => exit(visualize.run(catalog)),
+        Analysis::Invert(invert) => exit(invert.run(catalog)),
+        Analysis::Blocks(blocks) => exit(blocks.run(catalog)),
     }
 }
 

@@ -119,8 +119,7 @@ impl Loaded {
         }
         let [channels, height, width] = *self.network.graph.shape(0) else { return Err(self.not_normalized()) };
         let classes = self.file.meta.as_ref().map(|meta| meta.classes.clone()).unwrap_or_default();
-        let recipe = own_recipe(&self.file, catalog).transpose()?;
-        let border = recipe.map_or(0, |recipe| recipe.data.object.border());
+        let border = own_border(&self.file, catalog)?;
         Ok((Info { name: String::new(), classes, channels, height, width, mean, std }, border))
     }
 
@@ -135,6 +134,12 @@ impl Loaded {
 pub(super) fn own_recipe(file: &Checkpoint, catalog: &Catalog) -> Option<Result<Recipe>> {
     let text = &file.meta.as_ref().filter(|meta| !meta.recipe.is_empty())?.recipe;
     Some(Recipe::parse("the checkpoint's recipe", text, catalog))
+}
+
+/// The black pixels at each side of the pictures that a file's network was trained on, where the file says.
+pub(super) fn own_border(file: &Checkpoint, catalog: &Catalog) -> Result<usize> {
+    let recipe = own_recipe(file, catalog).transpose()?;
+    Ok(recipe.map_or(0, |recipe| recipe.data.object.border()))
 }
 
 /// The data that a network is to be measured on, as the network's own recipe treats it where it names the

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
+use candle_core::Device;
 use clap::Args;
 use interp_audit::Pictures;
 use interp_data::{Info, Split, renormalized};
 use interp_learn::Objective;
-use interp_net::Network;
+use interp_net::{Checkpoint, Network};
 
 use super::Machine;
-use super::checkpoint::{Which, check_fit, name_of, objective, open_for, split};
-use crate::progress::Screen;
+use super::checkpoint::{Loaded, Which, check_fit, name_of, objective, open_for, own_border, split};
+use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result};
 
 /// A network, and pictures to look at it with.
@@ -43,6 +44,22 @@ pub(super) struct Opened {
     pub(super) info: Info,
     /// The pictures, normalized as the network wants them.
     pub(super) pictures: Pictures,
+    /// The pixels at each side of pictures that stay black.
+    pub(super) border: usize,
+}
+
+/// A network with what its pictures are, and pictures where it is known which.
+pub(super) struct Known {
+    /// The network's file.
+    pub(super) path: PathBuf,
+    /// The network, where it is to be run.
+    pub(super) network: Network,
+    /// What is said of pictures; without a name where these are none of a data set.
+    pub(super) info: Info,
+    /// The pixels at each side of pictures that stay black.
+    pub(super) border: usize,
+    /// Pictures, normalized as the network wants them.
+    pub(super) pictures: Option<Pictures>,
 }
 
 impl OnPictures {
@@ -50,8 +67,20 @@ impl OnPictures {
     pub(super) fn open(&self, catalog: &Catalog) -> Result<Opened> {
         let (device, workers) = self.machine.prepare()?;
         let (path, file) = self.which.read()?;
+        self.opened(path, file, catalog, &device, workers)
+    }
+
+    fn opened(
+        &self,
+        path: PathBuf,
+        file: Checkpoint,
+        catalog: &Catalog,
+        device: &Device,
+        workers: usize,
+    ) -> Result<Opened> {
         let objective = objective(&file, catalog);
         let data = open_for(&file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        let border = own_border(&file, catalog).unwrap_or(0);
         let loaded = self.which.network(path, file, [data.info().height, data.info().width])?;
         check_fit(&loaded, objective, data.info())?;
         let Some(normalization) = &loaded.normalization else {
@@ -63,7 +92,8 @@ impl OnPictures {
             return Err(Error::Usage(format!("{} has no pictures in this split", info.name)));
         }
         let pictures = Pictures { data, split: self.split, noise: objective.noise(), workers };
-        Ok(Opened { network: loaded.network.to_device(&device)?, path: loaded.path, objective, info, pictures })
+        let network = loaded.network.to_device(device)?;
+        Ok(Opened { network, path: loaded.path, objective, info, pictures, border })
     }
 
     /// The command line of another analysis of the same network and pictures.
@@ -77,13 +107,27 @@ impl OnPictures {
         format!("{} {more}", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
     }
 
-    /// Reads the network alone, for pictures that are no data set's: with what is said of these, and the pixels at each side of them that stay
-    /// black.
-    pub(super) fn open_alone(&self, catalog: &Catalog) -> Result<(PathBuf, Network, Info, usize)> {
+    /// Reads the network alone, for pictures that are no data set's.
+    pub(super) fn open_alone(&self, catalog: &Catalog) -> Result<Known> {
         let (device, _) = self.machine.prepare()?;
-        let loaded = self.which.load([32, 32])?;
-        let (info, border) = loaded.own_pictures(catalog)?;
-        Ok((loaded.path, loaded.network.to_device(&device)?, info, border))
+        alone(self.which.load([32, 32])?, catalog, &device)
+    }
+
+    /// Reads the network, and opens pictures where these are named or can be had.
+    pub(super) fn open_known(&self, catalog: &Catalog) -> Result<Known> {
+        let (device, workers) = self.machine.prepare()?;
+        let (path, file) = self.which.read()?;
+        match self.opened(path, file, catalog, &device, workers) {
+            Ok(Opened { path, network, info, border, pictures, .. }) => {
+                Ok(Known { path, network, info, border, pictures: Some(pictures) })
+            }
+            Err(error) if self.data.is_some() => Err(error),
+            Err(error) => {
+                let known = alone(self.which.load([32, 32])?, catalog, &device)?;
+                tell(&format!("not compared with pictures: {error}"));
+                Ok(known)
+            }
+        }
     }
 
     /// Reads the network alone, for pictures of this height and width where its file does not say, and needs no more of it.
@@ -103,6 +147,12 @@ impl OnPictures {
             }
         }
     }
+}
+
+fn alone(loaded: Loaded, catalog: &Catalog, device: &Device) -> Result<Known> {
+    let (info, border) = loaded.own_pictures(catalog)?;
+    let network = loaded.network.to_device(device)?;
+    Ok(Known { path: loaded.path, network, info, border, pictures: None })
 }
 
 /// A word as a shell reads it.

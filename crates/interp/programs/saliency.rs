@@ -9,16 +9,15 @@ use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 use clap::Args;
+use interp_audit::Memory;
 use interp_audit::saliency::{Attribution, CONTROLS, Method, Question, last_map, locate, logits, method};
-use interp_audit::{Memory, Pictures};
-use interp_data::{Augment, Batch, Info, Loader, Normalize, Split};
+use interp_data::Info;
 use interp_finding::{Built, Unfit};
-use interp_learn::to_tensor;
 use interp_net::{Network, aligned, files, sealed};
 use interp_report::html;
 use serde_json::json;
 
-use super::on_pictures::{OnPictures, Opened};
+use super::chosen::{Chosen, Shown, Subject, class};
 use super::{Ending, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
@@ -34,22 +33,16 @@ use found::{Found, best_control};
     `interp-train list saliency` tells the methods")]
 pub(super) struct Saliency {
     #[command(flatten)]
-    on: OnPictures,
+    from: Chosen,
     /// Methods, by name
     #[arg(long, value_delimiter = ',', default_value = "grad_cam,integrated_gradients,lrp", value_name = "NAME")]
     method: Vec<String>,
     /// A setting of a method
     #[arg(long, value_name = "NAME.KEY=VALUE")]
     set: Vec<String>,
-    /// Your own PNG or JPEG files, instead of pictures of a data set
-    #[arg(long, num_args = 1.., value_name = "PATH", conflicts_with_all = ["data", "split"])]
-    images: Vec<PathBuf>,
     /// N pictures of the data set, at even distances
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// These pictures of the data set, by position in the split
-    #[arg(long, value_delimiter = ',', value_name = "N", conflicts_with_all = ["images", "limit"])]
-    pictures: Vec<usize>,
     /// The output to explain: a class by its name or number, `predicted`, or `label`
     #[arg(long, default_value = "predicted", value_name = "CLASS")]
     target: String,
@@ -67,43 +60,10 @@ pub(super) struct Saliency {
     out: PathBuf,
 }
 
-/// Pictures with what is known of them.
-struct Shown {
-    pictures: Tensor,
-    labels: Option<Vec<usize>>,
-    indices: Vec<usize>,
-    /// The share of each pixel that is the object, picture by picture.
-    masks: Option<Vec<Vec<f32>>>,
-}
-
-impl Shown {
-    fn of(batches: &[Batch], info: &Info) -> Result<Self> {
-        let pictures = batches.iter().map(|batch| Ok(to_tensor(batch, info)?)).collect::<Result<Vec<_>>>()?;
-        let labels = batches.iter().flat_map(|batch| &batch.labels).map(|&label| label as usize).collect();
-        let indices = batches.iter().flat_map(|batch| &batch.indices).copied().collect();
-        let masks: Option<Vec<Vec<f32>>> = batches
-            .iter()
-            .map(|batch| {
-                Some(batch.masks.as_ref()?.chunks_exact(info.height * info.width).map(<[f32]>::to_vec).collect())
-            })
-            .collect::<Option<Vec<Vec<Vec<f32>>>>>()
-            .map(|parts| parts.concat());
-        Ok(Self { pictures: Tensor::cat(&pictures, 0)?, labels: Some(labels), indices, masks })
-    }
-}
-
-/// A network and the pictures it is asked about.
-struct Subject {
-    path: PathBuf,
-    network: Network,
-    info: Info,
-    shown: Shown,
-}
-
 impl Saliency {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let mut methods = self.methods()?;
-        let subject = self.open(catalog)?;
+        let subject = self.from.open(catalog, self.limit)?;
         for (name, method) in &methods {
             let refused = |unfit: Unfit| Error::Audit(unfit.within(name).into());
             method.object.check([subject.info.height, subject.info.width]).map_err(refused)?;
@@ -119,10 +79,7 @@ impl Saliency {
         let (network, pictures) = self.placed(&subject.network, &shown.pictures)?;
         let at_once = self.memory.pictures_of(&network.graph, pictures.dtype());
         let logits = logits(&network, &pictures, at_once)?;
-        if logits.iter().flatten().any(|logit| !logit.is_finite()) {
-            let problem = "its outputs are no finite numbers: its weights, or the pictures, are damaged".into();
-            return Err(Error::Folder { path: subject.path, problem });
-        }
+        subject.check(&logits)?;
         let targets = self.targets(&logits, shown, info)?;
         let layer = match &self.layer {
             Some(name) => network.graph.id(name)?,
@@ -141,7 +98,7 @@ impl Saliency {
             range: [&range[0], &range[1]],
             at_once,
         };
-        let bar = Screen::new(self.on.json).units("methods");
+        let bar = Screen::new(self.from.on.json).units("methods");
         let mut found = vec![];
         for (done, (name, Built { settings, object })) in methods.into_iter().enumerate() {
             let began = Instant::now();
@@ -180,37 +137,6 @@ impl Saliency {
         self.method.iter().map(named).collect()
     }
 
-    fn open(&self, catalog: &Catalog) -> Result<Subject> {
-        if self.images.is_empty() {
-            let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
-            let Pictures { data, split, workers, .. } = pictures;
-            if let Some(&beyond) = self.pictures.iter().find(|&&at| at >= data.len(split)) {
-                let problem =
-                    format!("--pictures {beyond}: {} has {} in this split, counted from 0", info.name, data.len(split));
-                return Err(Error::Usage(problem));
-            }
-            let has_masks = data.truth(split, 0)?.is_some_and(|truth| truth.object.is_some());
-            let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
-            let loader = if has_masks { loader.with_masks() } else { loader };
-            let batches = match self.pictures.is_empty() {
-                true => loader.in_order(Some(self.limit as usize)),
-                false => loader.of(self.pictures.clone()),
-            };
-            let batches = batches.collect::<interp_data::Result<Vec<_>>>()?;
-            let shown = Shown::of(&batches, &info)?;
-            return Ok(Subject { path, network, info, shown });
-        }
-        let (path, network, info, border) = self.on.open_alone(catalog)?;
-        let read = |(index, path): (usize, &PathBuf)| -> Result<Batch> {
-            let mut images = interp_data::read_picture(path, info.channels, [info.height, info.width], border)?;
-            Normalize::new(&info).apply(&mut images);
-            Ok(Batch { images, labels: vec![0], indices: vec![index], masks: None })
-        };
-        let batches = self.images.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
-        let shown = Shown { labels: None, ..Shown::of(&batches, &info)? };
-        Ok(Subject { path, network, info, shown })
-    }
-
     /// Network and pictures, of the type that is computed in and where.
     fn placed(&self, network: &Network, pictures: &Tensor) -> Result<(Network, Tensor)> {
         if !self.double {
@@ -225,18 +151,11 @@ impl Saliency {
     fn targets(&self, logits: &[Vec<f64>], shown: &Shown, info: &Info) -> Result<Vec<usize>> {
         let classes = logits.first().map_or(0, Vec::len);
         let largest = |row: &Vec<f64>| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
-        let number = || self.target.parse().ok().filter(|&class: &usize| class < classes);
         match (self.target.as_str(), &shown.labels) {
             ("predicted", _) => Ok(logits.iter().map(largest).collect()),
             ("label", Some(labels)) => Ok(labels.clone()),
             ("label", None) => Err(Error::Usage("--target label: files have none; name the class".into())),
-            (name, _) => {
-                let class = info.classes.iter().position(|class| class == name).or_else(number);
-                let near = interp_finding::nearest(name, info.classes.iter().map(String::as_str));
-                let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
-                let none = || Error::Usage(format!("--target {name}: no such class, of {classes}{hint}"));
-                Ok(vec![class.ok_or_else(none)?; logits.len()])
-            }
+            (name, _) => Ok(vec![class("--target", name, &info.classes, classes)?; logits.len()]),
         }
     }
 
@@ -282,20 +201,15 @@ impl Saliency {
             }))
         };
         Ok(json!({
-            "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": self.split(),
+            "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": self.from.split(),
             "classes": subject.info.classes,
             "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(),
             "best_control": control.map(|control| &control.name), "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
         }))
     }
 
-    /// Of pictures of a data set.
-    fn split(&self) -> Option<Split> {
-        self.images.is_empty().then_some(self.on.split)
-    }
-
     fn tell(&self, subject: &Subject, question: &Question<'_>, found: &[Found]) -> Result<Ending> {
-        if self.on.json {
+        if self.from.on.json {
             print(&self.summary(subject, question, found)?.to_string())?;
             return Ok(Ending::Fine);
         }

@@ -30,7 +30,7 @@ pub(super) struct Shrinkage {
 
 impl Shrinkage {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let Opened { path, network, objective, info, pictures } = self.on.open(catalog)?;
+        let Opened { path, network, objective, info, pictures, .. } = self.on.open(catalog)?;
         let Objective::Denoise(Denoise { noise }) = objective else {
             return Err(Error::Folder { path, problem: "its network was not trained to take noise away".into() });
         };

@@ -122,7 +122,7 @@ fn warnings(found: &[Found]) -> Vec<String> {
 
 fn picture(subject: &Subject, question: &Question<'_>, logits: &[f64], found: &[Found], at: usize) -> Result<Figure> {
     let info = &subject.info;
-    let name = |class: usize| info.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let name = |class: usize| subject.class(class);
     let own = subject.shown.pictures.get(at)?.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?; // (C, H, W) -> (H, W, C)
     let own = denormalized(&own, info);
     let mut pictures = vec![named("picture", bytes(own.chunks_exact(info.channels).map(color_of)), info)];
