@@ -431,3 +431,57 @@ fn building_blocks_add_up_and_are_shown() {
         assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
     }
 }
+
+/// A network trained for a moment: what is found of it is checked by hand elsewhere; here, that all of it is written.
+#[test]
+fn colors_and_concepts_are_told_with_what_they_are_held_against() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let (status, said) = audit(folder.path(), &["color", "run", "--out", "color", "--json", "--memory", "64MiB"]);
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    assert!(found["data"] == "concepts" && found["first_layer"]["filters"].as_array().is_some_and(|f| !f.is_empty()));
+    let layer = &found["layers"][0];
+    assert!(layer["median"].is_number() && layer["untrained_median"].is_number(), "{layer}");
+    let html = fs::read_to_string(folder.path().join("color/report.html")).unwrap();
+    assert!(html.contains("Beside human vision") && html.contains("Rayleigh"));
+
+    let dissect = ["dissect", "run", "--out", "dissect", "--json", "--quantile", "0.05"];
+    let (status, said) = audit(folder.path(), &dissect);
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let concepts = found["concepts"].as_array().unwrap();
+    let of = |name: &str| concepts.iter().find(|concept| concept["name"] == name).unwrap();
+    // Every picture has a background of one of three kinds.
+    let backgrounds: f64 = ["flat", "gradient", "textured"]
+        .iter()
+        .map(|kind| of(&format!("background/{kind}"))["density"].as_f64().unwrap())
+        .sum();
+    assert!((0.7..1.0).contains(&backgrounds), "{backgrounds}");
+    let rotated: Vec<bool> =
+        found["layers"].as_array().unwrap().iter().map(|layer| layer["rotated"].as_bool().unwrap()).collect();
+    assert!(rotated.contains(&true) && rotated.contains(&false));
+    for (arguments, expected) in [
+        (&["dissect", "run", "--layers", "featurs.2"][..], "features.2"),
+        (&["dissect", "run", "--quantile", "1.5"], "no number between 0 and 1"),
+        (&["color", "run", "--layers", "nowhere"], "nowhere"),
+    ] {
+        let (status, said) = audit(folder.path(), arguments);
+        assert!(status == 2 && said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn all_analyses_are_on_one_page() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let (status, said) = audit(folder.path(), &["all", "run", "--out", "audit", "--count", "10"]);
+    assert_eq!(status, 0, "{said}");
+    let html = fs::read_to_string(folder.path().join("audit/report.html")).unwrap();
+    let summary: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("audit/summary.json")).unwrap()).unwrap();
+    for name in ["weights", "fields", "neurons", "color", "dissect"] {
+        assert!(html.contains(&format!("id=\"{name}-")), "{name}");
+        let own = fs::read_to_string(folder.path().join("audit").join(name).join("summary.json")).unwrap();
+        assert_eq!(summary["analyses"][name], serde_json::from_str::<Value>(&own).unwrap(), "{name}");
+        assert!(folder.path().join("audit").join(name).join("data.safetensors").is_file());
+    }
+}

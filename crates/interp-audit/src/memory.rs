@@ -27,6 +27,11 @@ impl Default for Memory {
 const BESIDE: usize = 12;
 
 impl Memory {
+    /// A half of it, for a pass whose observers keep as much as its activations take.
+    pub fn half(self) -> Self {
+        Self { bytes: self.bytes / 2 }
+    }
+
     /// Pictures that may go through a network at a time, forward and back, in f32: at least one.
     pub fn pictures(self, graph: &Graph) -> usize {
         self.pictures_of(graph, DType::F32)

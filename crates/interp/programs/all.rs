@@ -96,20 +96,20 @@ impl All {
     /// The survey, and the dissection where the data know concepts: its first thresholds are found in the pass of the survey.
     fn observed(&self, opened: &Opened) -> Result<(Survey, Option<Dissection>)> {
         let Opened { network, pictures, .. } = opened;
-        let memory = self.surveyed.memory;
+        let (memory, half) = (self.surveyed.memory, self.surveyed.memory.half());
         let mut surveyor = self.surveyed.surveyor(network, pictures)?;
         let knows = pictures.data.truth(pictures.split, 0)?.is_some_and(|truth| !truth.concepts.is_empty());
         let mut parts = match knows {
-            true => self.dissection.parts(opened, &self.surveyed.nodes(&network.graph)?, memory)?,
+            true => self.dissection.parts(opened, &self.surveyed.nodes(&network.graph)?, half)?,
             false => vec![],
         };
         let mut observers: Vec<&mut dyn Observer> = vec![&mut surveyor];
         observers.extend(parts.first_mut().map(|first| first as &mut dyn Observer));
-        observe(network, pictures, &mut observers, memory)?;
+        observe(network, pictures, &mut observers, half)?;
         let mut found = Dissection { concepts: vec![], layers: vec![] };
         for (at, mut part) in parts.into_iter().enumerate() {
             if at > 0 {
-                observe(network, pictures, &mut [&mut part as &mut dyn Observer], memory)?;
+                observe(network, pictures, &mut [&mut part as &mut dyn Observer], half)?;
             }
             self.dissection.add(opened, part, memory, &mut found)?;
         }

@@ -60,8 +60,8 @@ impl Dissect {
         let opened = self.on.open(catalog)?;
         let nodes = activations(&opened.network.graph, &self.layers)?;
         let mut found = Dissection { concepts: vec![], layers: vec![] };
-        for mut thresholds in self.settings.parts(&opened, &nodes, self.memory)? {
-            observe(&opened.network, &opened.pictures, &mut [&mut thresholds], self.memory)?;
+        for mut thresholds in self.settings.parts(&opened, &nodes, self.memory.half())? {
+            observe(&opened.network, &opened.pictures, &mut [&mut thresholds], self.memory.half())?;
             self.settings.add(&opened, thresholds, self.memory, &mut found)?;
         }
         self.settings.outcome(&self.on, &opened, &found)?.write_and_tell(&self.out, self.on.json)
