@@ -130,7 +130,7 @@ fn statement(found: &Dissection, settings: &Settings) -> String {
         found.concepts.len(),
         unique.len()
     );
-    if let Some(last) = plain().last() {
+    if let Some(last) = plain().next_back() {
         let own = last.unique(settings).len();
         if let Some(mean) = turned(found, last, settings) {
             said += &format!(

@@ -164,7 +164,7 @@ fn figure(graph: &Graph, seen: &Seen, picture: &[[f32; 3]]) -> Figure {
         if let Some(area) = effective(seen, zoom) {
             frame(&mut large, size, area, |_| EFFECTIVE);
         }
-        frame(&mut large, size, theoretical(seen, zoom), |at| [f32::from(u8::from(at / DASH % 2 == 0)); 3]);
+        frame(&mut large, size, theoretical(seen, zoom), |at| [f32::from(u8::from((at / DASH).is_multiple_of(2))); 3]);
         Named { name: name.into(), width: size[1], height: size[0], rgb: bytes(large) }
     };
     let [row, column] = seen.cell;
