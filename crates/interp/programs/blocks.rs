@@ -110,10 +110,10 @@ impl Blocks {
         let (graph, shown) = (&subject.network.graph, &subject.shown);
         let layer = self.layer(graph)?;
         let pictures = shown.pictures.to_device(&subject.network.device())?;
-        let logits = logits(&subject.network, &pictures, self.memory.pictures(&subject.network.graph))?;
+        let at_once = self.memory.pictures(graph);
+        let logits = logits(&subject.network, &pictures, at_once)?;
         subject.check(&logits)?;
         let targets = self.targets(&logits, &subject)?;
-        let at_once = self.memory.pictures(graph);
         let evidence = evidence(&subject.network, &pictures, layer, &targets, at_once)?;
         let factors = self.factors(graph, layer, &evidence)?;
         let found = Found { layer, targets, evidence, factors, channels: BTreeMap::new(), groups: vec![] };

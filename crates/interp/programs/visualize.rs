@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use candle_core::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use interp_audit::Memory;
-use interp_audit::neurons::{Peak, survey};
+use interp_audit::neurons::{Peak, Unit, survey};
 use interp_audit::visualize::{Frame, Goal, Maximization, Range, Steps, Variants, maximize};
-use interp_net::{Graph, NodeId, Op};
+use interp_net::{Graph, NodeId};
 use serde_json::json;
 
 use super::Ending;
 use super::chosen::class;
+use super::layers::activations;
 use super::on_pictures::{Known, OnPictures};
 use super::outcome::Outcome;
 use crate::progress::Screen;
@@ -173,48 +174,44 @@ impl Visualize {
         }
     }
 
-    /// The layers asked about, and the neurons.
-    fn named(&self, graph: &Graph, classes: &[String]) -> Result<(Vec<NodeId>, Vec<(NodeId, usize)>)> {
-        let layers = match (self.layers.is_empty(), self.units.is_empty()) {
-            (false, _) => graph.select(&self.layers, "node", |node| !matches!(node.op, Op::Input { .. }))?,
-            (true, true) => vec![graph.output()],
-            (true, false) => vec![],
-        };
+    /// The layers asked about.
+    fn nodes(&self, graph: &Graph) -> Result<Vec<NodeId>> {
+        match (self.layers.is_empty(), self.units.is_empty()) {
+            (false, _) => activations(graph, &self.layers),
+            (true, true) => Ok(vec![graph.output()]),
+            (true, false) => Ok(vec![]),
+        }
+    }
+
+    /// The neurons asked about one by one.
+    fn named(&self, graph: &Graph, classes: &[String]) -> Result<Vec<(NodeId, usize)>> {
         let unit = |text: &String| {
             let wrong = || Error::Usage(format!("--units {text}: it is written NODE:CHANNEL"));
             let (name, channel) = text.rsplit_once(':').ok_or_else(wrong)?;
             let node = graph.id(name)?;
             Ok((node, one_channel(graph, node, text, channel, classes)?))
         };
-        Ok((layers, self.units.iter().map(unit).collect::<Result<_>>()?))
+        self.units.iter().map(unit).collect()
     }
 
-    /// The neurons asked about, by layer in the graph's order. Of layers those that answer to some picture, where that is known.
+    /// All neurons asked about, by layer in the graph's order, with what they answer to among pictures.
     fn asked(&self, known: &Known) -> Result<Vec<Asked>> {
         let graph = &known.network.graph;
-        let (layers, units) = self.named(graph, &known.info.classes)?;
-        let nodes: BTreeSet<NodeId> = layers.iter().copied().chain(units.iter().map(|&(node, _)| node)).collect();
+        let (layers, named) = (self.nodes(graph)?, self.named(graph, &known.info.classes)?);
+        let nodes: BTreeSet<NodeId> = layers.iter().copied().chain(named.iter().map(|&(node, _)| node)).collect();
         let nodes: Vec<NodeId> = nodes.into_iter().collect();
         let look = |pictures| survey(&known.network, pictures, &nodes, 1, self.memory);
         let found = known.pictures.as_ref().map(look).transpose()?;
         let asked = |(at, &node): (usize, &NodeId)| -> Result<Asked> {
-            let units_of = found.as_ref().map(|found| &found.layers[at].units);
-            let mut channels = vec![];
-            if layers.contains(&node) {
-                let all = 0..graph.shape(node)[0];
-                let alive = all.clone().filter(|&channel| units_of.is_none_or(|units| !units[channel].is_dead()));
-                channels = spread(alive.collect(), self.count.into());
-                if channels.is_empty() {
-                    channels = spread(all.collect(), self.count.into());
-                }
-            }
-            let named = units.iter().filter(|(of, _)| *of == node).map(|(_, channel)| *channel);
-            named.for_each(|channel| {
+            let seen = found.as_ref().map(|found| found.layers[at].units.as_slice());
+            let all = graph.shape(node)[0];
+            let mut channels = if layers.contains(&node) { spread(all, seen, self.count.into()) } else { vec![] };
+            for &(_, channel) in named.iter().filter(|(of, _)| *of == node) {
                 if !channels.contains(&channel) {
                     channels.push(channel);
                 }
-            });
-            let peak = |channel: usize| units_of.and_then(|units| units[channel].peaks.first().copied());
+            }
+            let peak = |channel: usize| seen.and_then(|units| units[channel].peaks.first().copied());
             let best = channels.iter().map(|&channel| read(known, peak(channel))).collect::<Result<_>>()?;
             Ok(Asked { node, channels, best })
         };
@@ -271,10 +268,12 @@ fn one_channel(graph: &Graph, node: NodeId, text: &str, channel: &str, classes: 
     channel.parse().ok().filter(|&channel: &usize| channel < count).ok_or_else(none)
 }
 
-/// `count` of these, at even distances.
-fn spread(all: Vec<usize>, count: usize) -> Vec<usize> {
-    let count = count.min(all.len());
-    (0..count).map(|at| all[at * all.len() / count]).collect()
+/// `count` of so many channels, at even distances among those that answer to some picture, where that is known and some do.
+fn spread(all: usize, seen: Option<&[Unit]>, count: usize) -> Vec<usize> {
+    let alive: Vec<usize> = (0..all).filter(|&channel| seen.is_none_or(|units| !units[channel].is_dead())).collect();
+    let from = if alive.is_empty() { (0..all).collect() } else { alive };
+    let count = count.min(from.len());
+    (0..count).map(|at| from[at * from.len() / count]).collect()
 }
 
 /// The picture of a peak.

@@ -35,7 +35,7 @@ impl<'a> Passed<'a> {
         let count = pictures.len();
         let pictures = like(net, pictures.concat(), count, net.graph.shape(0))?;
         let end = end_of(&net.graph, nodes);
-        let tape = net.run_to(&pictures, end, Mode::Eval, &Keep::Backward(nodes.to_vec()))?;
+        let tape = net.run_to(&pictures, end, Mode::Eval, &Keep::Gradients(nodes.to_vec()))?;
         Ok(Self { net, end, pictures, tape, count })
     }
 
@@ -58,7 +58,7 @@ impl<'a> Passed<'a> {
         };
         let seeds = seeds.into_iter().map(seed).collect::<Result<Vec<_>>>()?;
         let mut gradients = self.gradients(&self.tape, &seeds)?;
-        if gradients.iter().any(shut) {
+        if gradients.iter().any(|row| shut(row)) {
             let tape = self.net.run_to(&self.pictures, self.end, Mode::Eval, &Keep::All)?;
             let before = |(node, seed): &(NodeId, Tensor)| {
                 let node = graph
@@ -98,7 +98,7 @@ impl<'a> Passed<'a> {
 }
 
 /// Whether nothing came back.
-fn shut(row: &Vec<f64>) -> bool {
+fn shut(row: &[f64]) -> bool {
     row.iter().all(|value| *value == 0.0)
 }
 

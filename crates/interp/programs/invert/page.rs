@@ -65,9 +65,7 @@ pub(super) fn of(subject: &Subject, layers: &[Layer]) -> Result<Page> {
     let pictures = Finding {
         name: "pictures".into(),
         title: "Pictures".into(),
-        statement: "Left the picture; then, by layer, one whose activation there comes as near as was found, from noise and by that alone. What it has of the \
-                    picture the layer still knows. Where the error is small, the layer does not tell what is missing, or elsewhere."
-            .into(),
+        statement: String::new(),
         numbers: vec![],
         figures,
     };
@@ -77,8 +75,8 @@ pub(super) fn of(subject: &Subject, layers: &[Layer]) -> Result<Page> {
     }
     Ok(Page {
         title: "What layers still know".into(),
-        lead: "Pictures made from nothing but the activations of a layer. Where they differ from the picture and the layer answers alike, it does not tell both \
-               apart, and nothing behind it can."
+        lead: "Left the picture; then, by layer, one whose activation there comes as near as was found, from noise and by that alone. What it has of the picture \
+               the layer still knows. Where the error is small, the layer does not tell what is missing, or elsewhere, and nothing behind it can."
             .into(),
         warnings: warnings(layers),
         facts,
