@@ -136,7 +136,7 @@ fn figure(known: &Known, layer: &Layer) -> Figure {
         if variants > 1 { format!("{variants} pictures that were found") } else { "the picture that was found".into() };
     let caption = match known.pictures {
         Some(_) => format!(
-            "By column a neuron: {own}, and at the bottom the one of {} that it answers to most, where it answers to any. Times: how much more it answers.",
+            "By column a neuron: {own}, and at the bottom the one of {} that it answers to most, where it answers to any. Times: how often its answer to that goes into its answer to this; below 1 the search fell short.",
             info.name
         ),
         None => format!("By column a neuron: {own}."),
