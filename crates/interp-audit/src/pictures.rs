@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use interp_data::{Batch, Dataset, Noise, Split};
 use interp_net::finding::Quantity;
-use interp_net::{Network, NodeId};
+use interp_net::{Keep, Network, NodeId};
 
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
 use crate::contributions::Gap;
 use crate::evidence::Evidence;
-use crate::pass::{Observer, observe};
+use crate::pass::{Observer, Pass};
 use crate::shares::Deviation;
 use crate::zeros::Zeros;
-use crate::{Memory, Result};
+use crate::Result;
 
 /// The pictures that quantities are measured on.
 #[derive(Clone)]
@@ -76,11 +76,12 @@ pub(crate) fn values(
     wanted: &[(Quantity, Vec<NodeId>)],
 ) -> Result<Vec<Option<f64>>> {
     let mut gauges: Vec<_> = wanted.iter().map(|(quantity, nodes)| gauge(net, *quantity, nodes)).collect();
-    let mut observers: Vec<&mut dyn Observer> = vec![];
-    for gauge in gauges.iter_mut().flatten() {
-        observers.push(gauge.as_mut());
-    }
-    observe(net, pictures, &mut observers, Memory::default())?;
+    let taps: Vec<NodeId> = gauges.iter().flatten().flat_map(|gauge| gauge.taps()).collect();
+    let keep = Keep::nodes(taps.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
+    let masks = gauges.iter().flatten().any(|gauge| gauge.needs_masks());
+    // To the output, which some of them read.
+    Pass { masks, ..Pass::keeping(keep) }
+        .over(net, pictures, |sample| gauges.iter_mut().flatten().try_for_each(|gauge| gauge.observe(net, sample)))?;
     Ok(gauges.iter().map(|gauge| gauge.as_ref()?.value()).collect())
 }
 
