@@ -117,6 +117,9 @@ pub enum AuditError {
     /// A cell that no pixel moves.
     #[error("the cell of `{0}` that is asked about depends on no pixel")]
     SeesNothing(String),
+    /// A node that does not depend on pictures.
+    #[error("`{0}` does not depend on the picture")]
+    Blind(String),
     /// A claim about a node that cannot be measured there.
     #[error("the claim \"{claim}\" cannot be measured: {problem}")]
     Claim {

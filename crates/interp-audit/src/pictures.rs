@@ -6,6 +6,7 @@ use interp_data::{Batch, Dataset, Noise, Split};
 use interp_net::finding::Quantity;
 use interp_net::{Keep, Network, NodeId};
 
+use crate::Result;
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
 use crate::contributions::Gap;
@@ -13,7 +14,6 @@ use crate::evidence::Evidence;
 use crate::pass::{Observer, Pass};
 use crate::shares::Deviation;
 use crate::zeros::Zeros;
-use crate::Result;
 
 /// The pictures that quantities are measured on.
 #[derive(Clone)]

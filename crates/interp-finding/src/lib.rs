@@ -16,6 +16,7 @@ mod claim;
 mod entry;
 mod finding;
 mod indices;
+mod median;
 pub mod random;
 mod unfit;
 
@@ -26,4 +27,5 @@ pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
 pub use finding::{Better, Figure, Finding, Named, Number, Series};
 pub use indices::Indices;
+pub use median::median;
 pub use unfit::Unfit;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Command, FromArgMatches};
 use interp_audit::dissection::Dissection;
 use interp_audit::neurons::Survey;
-use interp_audit::{Observer, observe};
+use interp_audit::{Observer, Pictures, observe};
 use interp_learn::Objective;
 use interp_net::files;
 use interp_report::{Page, html};
@@ -22,8 +22,8 @@ use crate::{Catalog, Error, Result};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit all checkpoints/sparse_vgg --out audit\n\n\
     Writes DIR/weights, DIR/fields, DIR/neurons, and where pictures have colors, and concepts that the data know, DIR/color and DIR/dissect, each as the \
-    analysis of this name does; DIR/report.html has all of them, DIR/summary.json their summaries. One pass over the pictures serves all that \
-    ask for the same activations.")]
+    analysis of this name does; DIR/report.html has all of them, DIR/summary.json their summaries. The survey of neurons and the first \
+    thresholds of concepts share a pass over the pictures.")]
 pub(super) struct All {
     #[command(flatten)]
     on: OnPictures,
@@ -81,7 +81,7 @@ impl All {
             neurons.surveyed = self.surveyed.clone();
             outcomes.push(("neurons", neurons.outcome(&self.on, opened, &survey)?));
         }
-        if info.channels == 3 {
+        if info.channels == 3 && matches!(objective, Objective::Classify) {
             let mut color: color::Settings = defaults()?;
             color.surveyed = self.surveyed.clone();
             outcomes.push(("color", color.outcome(&self.on, opened, survey)?));
@@ -98,7 +98,7 @@ impl All {
         let Opened { network, pictures, .. } = opened;
         let (memory, half) = (self.surveyed.memory, self.surveyed.memory.half());
         let mut surveyor = self.surveyed.surveyor(network, pictures)?;
-        let knows = pictures.data.truth(pictures.split, 0)?.is_some_and(|truth| !truth.concepts.is_empty());
+        let knows = knows_concepts(pictures)?;
         let mut parts = match knows {
             true => self.dissection.parts(opened, &self.surveyed.nodes(&network.graph)?, half)?,
             false => vec![],
@@ -115,6 +115,16 @@ impl All {
         }
         Ok((surveyor.found, knows.then_some(found)))
     }
+}
+
+/// Whether the data know of concepts in some picture.
+fn knows_concepts(pictures: &Pictures) -> Result<bool> {
+    for at in 0..pictures.data.len(pictures.split) {
+        if pictures.data.truth(pictures.split, at)?.is_some_and(|truth| !truth.concepts.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// All findings on one page.

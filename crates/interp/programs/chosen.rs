@@ -87,13 +87,16 @@ impl Chosen {
                     format!("--pictures {beyond}: {} has {} in this split, counted from 0", info.name, data.len(split));
                 return Err(Error::Usage(problem));
             }
-            let has_masks = data.truth(split, 0)?.is_some_and(|truth| truth.object.is_some());
+            let (all, count) = (data.len(split), data.len(split).min(limit as usize));
+            let positions = match self.pictures.is_empty() {
+                true => (0..count).map(|at| at * all / count).collect(),
+                false => self.pictures.clone(),
+            };
+            let known = |&at: &usize| Ok(data.truth(split, at)?.is_some_and(|truth| truth.object.is_some()));
+            let has_masks = positions.iter().map(known).collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
             let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
             let loader = if has_masks { loader.with_masks() } else { loader };
-            let batches = match self.pictures.is_empty() {
-                true => loader.in_order(Some(limit as usize)),
-                false => loader.of(self.pictures.clone()),
-            };
+            let batches = loader.of(positions);
             let batches = batches.collect::<interp_data::Result<Vec<_>>>()?;
             let shown = Shown::of(&batches, &info)?;
             return Ok(Subject { path, network, info, border, shown });

@@ -68,7 +68,7 @@ struct Found {
 
 impl Color {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let opened = self.on.open(catalog)?;
+        let opened = self.on.open_classifier(catalog)?;
         // Gray pictures are refused before anything is run.
         data_colors(&opened.pictures)?;
         let survey = self.settings.surveyed.survey(&opened.network, &opened.pictures)?;
@@ -147,7 +147,7 @@ impl Settings {
         let first = found.first.as_ref().map(|first| {
             let filter = |f: &interp_audit::color::FilterAxis| json!({ "share": f.share, "chromatic": f.chromatic, "axis": f.axis });
             json!({
-                "node": graph.nodes()[first.node].name, "distance": first.distance, "null": first.null, "p": first.p,
+                "node": graph.nodes()[first.node].name, "distance": first.distance.map(|d| d.mean), "null": first.distance.map(|d| d.null), "p": first.distance.map(|d| d.p),
                 "filters": first.filters.iter().map(filter).collect::<Vec<_>>(),
             })
         });

@@ -68,9 +68,7 @@ struct Layer {
 
 impl Layer {
     fn median(&self, of: impl Fn(&Inverted) -> Option<f64>) -> Option<f64> {
-        let mut values: Vec<f64> = self.found.iter().filter_map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
+        interp_finding::median(self.found.iter().filter_map(of).collect())
     }
 }
 

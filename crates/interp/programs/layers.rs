@@ -2,7 +2,7 @@
 
 use interp_net::{Graph, NodeId, Op};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// The nodes that patterns name; without patterns all activations, or where there are none all convolutions.
 pub(super) fn activations(graph: &Graph, patterns: &[String]) -> Result<Vec<NodeId>> {
@@ -13,8 +13,14 @@ pub(super) fn activations(graph: &Graph, patterns: &[String]) -> Result<Vec<Node
         (1..graph.nodes().len()).filter(|&id| fits(&graph.nodes()[id].op)).collect()
     };
     let activations = of(Op::is_activation);
-    Ok(match activations.is_empty() {
-        true => of(|op| matches!(op, Op::Conv2d { .. } | Op::BCosConv2d { .. })),
-        false => activations,
-    })
+    if !activations.is_empty() {
+        return Ok(activations);
+    }
+    let convolutions = of(|op| matches!(op, Op::Conv2d { .. } | Op::BCosConv2d { .. }));
+    match convolutions.is_empty() {
+        true => {
+            Err(Error::Usage("the network has neither activations nor convolutions: name nodes by --layers".into()))
+        }
+        false => Ok(convolutions),
+    }
 }

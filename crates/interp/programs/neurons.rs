@@ -18,6 +18,7 @@ use interp_audit::neurons::{
     untrained,
 };
 use interp_data::Info;
+use interp_finding::median;
 use interp_net::{Graph, Network, NodeId};
 use serde_json::json;
 
@@ -137,11 +138,8 @@ impl Settings {
     fn untrained(&self, network: &Network, pictures: &Pictures) -> Result<Vec<Vec<Option<f64>>>> {
         let random = untrained(network)?;
         let found = self.surveyed.survey(&random, pictures)?;
-        let median = |layer: &Vec<Option<Selectivity>>| {
-            let mut all: Vec<f64> = layer.iter().flatten().map(|found| found.index).collect();
-            all.sort_by(f64::total_cmp);
-            all.get(all.len() / 2).copied()
-        };
+        let median =
+            |layer: &Vec<Option<Selectivity>>| median(layer.iter().flatten().map(|found| found.index).collect());
         let indexes = self.indexes(&random, pictures, &found)?;
         Ok(indexes.iter().map(|(_, layers)| layers.iter().map(median).collect()).collect())
     }

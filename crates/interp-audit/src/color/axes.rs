@@ -34,12 +34,18 @@ pub struct FirstAxes {
     pub node: NodeId,
     /// One for each filter that is not zero.
     pub filters: Vec<FilterAxis>,
-    /// How far the axes of chromatic filters, those with a chromatic share of a half or more, are from the nearest of [`NAMED_AXES`], in degrees: the
-    /// mean.
-    pub distance: Option<f64>,
-    /// The same of random directions in red, green and blue, and the share of 999 draws of as many, and of the filters themselves, that are at least as near.
+    /// How far chromatic filters, those with a chromatic share of a half or more, are from the named axes; `None` where there are none.
+    pub distance: Option<Distance>,
+}
+
+/// How far axes are from the nearest of [`NAMED_AXES`], in degrees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distance {
+    /// The mean.
+    pub mean: f64,
+    /// The mean of random directions in red, green and blue that are chromatic.
     pub null: f64,
-    /// See `null`.
+    /// The share of 999 draws of as many random ones, and of the filters themselves, that are at least as near.
     pub p: f64,
 }
 
@@ -77,12 +83,16 @@ pub fn first_axes(net: &Network, deviations: &[f32]) -> Result<Option<FirstAxes>
         (all > 0.0).then(|| FilterAxis { share: eigen.eigenvalues.max() / all, ..axis })
     };
     let filters: Vec<FilterAxis> = values.chunks_exact(3 * places).filter_map(filter).collect();
-    let found = distance(&filters);
+    let distance = distance(&filters).map(|mean| held_against_random(mean, &filters));
+    Ok(Some(FirstAxes { node, filters, distance }))
+}
+
+fn held_against_random(mean: f64, filters: &[FilterAxis]) -> Distance {
     let chromatic = filters.iter().filter(|filter| filter.chromatic >= CHROMATIC).count();
     let null: Vec<f64> = (0..DRAWS).filter_map(|draw| distance(&random(chromatic, draw))).collect();
-    let near = null.iter().filter(|&&other| found.is_some_and(|found| other <= found)).count();
-    let mean = null.iter().sum::<f64>() / null.len().max(1) as f64;
-    Ok(Some(FirstAxes { node, filters, distance: found, null: mean, p: (near + 1) as f64 / (DRAWS + 1) as f64 }))
+    let near = null.iter().filter(|&&other| other <= mean).count();
+    let p = (near + 1) as f64 / (DRAWS + 1) as f64;
+    Distance { mean, null: null.iter().sum::<f64>() / null.len().max(1) as f64, p }
 }
 
 /// The chromatic share from which on a filter is one of color.

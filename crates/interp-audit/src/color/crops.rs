@@ -195,6 +195,9 @@ fn hue(answers: &[(f64, &Seen)], pool: &[&Seen], part: Part, seed: u64) -> Hue {
         })
     };
     let hues = sum(&mut answers.iter().map(|(weight, seen)| (*weight, &seen[at])));
+    if hues.chroma <= 0.0 {
+        return Hue { hues, p: 1.0 }; // Gray has no hues to select.
+    }
     let own = far(&hues);
     let draw = |number: usize| {
         let mut rng: Stream = stream(seed, "color null", at as u64, number as u64);
@@ -214,6 +217,7 @@ fn kind(whole: &Hue) -> Kind {
         return Kind::Unselective;
     }
     match whole.hues.peaks()[..] {
+        [] => Kind::Unselective,
         [_] => Kind::Single,
         [a, b] if apart(a, b, 360.0) >= 180.0 - OPPOSITE => Kind::Opponent,
         _ => Kind::Several,

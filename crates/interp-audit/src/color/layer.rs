@@ -1,5 +1,7 @@
 //! What the channels of a layer have in common.
 
+use interp_net::finding::median;
+
 use super::crops::{CHANCE, Kind, Place, UnitHues};
 use super::data::DataColors;
 use super::hues::Hues;
@@ -75,11 +77,6 @@ pub fn layer_colors(
         divergence: (!hued.is_empty()).then(|| sum.divergence(&data.hues)),
         hues: sum,
     }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// The common axis of some.

@@ -17,7 +17,7 @@ mod layer;
 mod space;
 mod tuning;
 
-pub use axes::{FilterAxis, FirstAxes, NAMED_AXES, first_axes};
+pub use axes::{Distance, FilterAxis, FirstAxes, NAMED_AXES, first_axes};
 pub use crops::{CHANCE, Hue, Kind, Part, Place, UnitHues, unit_hues};
 pub use data::{DataColors, data_colors};
 pub use hues::{BINS, Hues};

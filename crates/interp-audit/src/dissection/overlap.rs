@@ -26,8 +26,9 @@ pub struct Concept {
     pub pictures: usize,
     /// Its share of the pixels of pictures where something of its category is known.
     pub density: f64,
-    /// The largest intersection over union that any channel can have which answers to a share q of all pixels: `min(q, p) / max(q, p)` of the density
-    /// p.
+    /// The largest intersection over union that a channel can have which answers to a share q of all pixels: `min(m, p) / max(m, p)` of the density p
+    /// and the answers' share m of those pixels, up to `q / f` where something of the category is known in a share f of the pictures only. (Cells are
+    /// counted for q, and pixels here: enlarged maps answer to somewhat other shares.)
     pub ceiling: f64,
 }
 
@@ -185,8 +186,22 @@ impl Known {
     fn told(&self, seen: &Seen, pixels: u64, quantile: f64) -> Concept {
         let all = self.categories.get(category(&seen.name)).map_or(0, |counts| counts.iter().sum()) * pixels;
         let density = seen.pixels.iter().sum::<u64>() as f64 / all.max(1) as f64;
-        let ceiling = quantile.min(density) / quantile.max(density);
+        // Answers may all lie where something is known, or as few of them as suit the concept.
+        let most = quantile * (self.pictures * pixels) as f64 / all.max(1) as f64;
+        let some_are_elsewhere = all < self.pictures * pixels;
+        let ceiling = match most >= density {
+            true if some_are_elsewhere => 1.0,
+            true => density / most,
+            false => most / density,
+        };
         Concept { name: seen.name.clone(), pictures: seen.pictures, density, ceiling }
+    }
+}
+
+impl Concept {
+    /// What stands before the stroke of its name.
+    pub fn category(&self) -> &str {
+        category(&self.name)
     }
 }
 

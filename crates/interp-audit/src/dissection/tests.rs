@@ -89,15 +89,15 @@ fn iou(found: &Dissection, name: &str) -> Overlap {
 }
 
 // A quarter of all pixels is red. At the quantile 1/4 the answers are these; at 1/8 they are a half of them, the ceiling. The upper half is
-// independent of the columns: with densities 1/4 and 1/2 the overlap is (1/8) / (3/4 - 1/8) = 1/5. The whole of every second picture is that of
-// which nothing else is known: 1/4 of it is red.
+// independent of the columns: with densities 1/4 and 1/2 the overlap is (1/8) / (3/4 - 1/8) = 1/5. The whole of every second picture is known in
+// these alone: 1/4 of it is red, and a channel that answered there alone would answer to a half of it.
 #[test]
 fn the_overlaps_of_a_red_unit_are_known_in_closed_form() {
     let found = &dissected(0.25, 0, 1 << 30)[0];
     let names: Vec<&str> = found.concepts.iter().map(|concept| concept.name.as_str()).collect();
     assert_eq!(names, ["half/top", "hue/red", "whole/all"]);
     assert_eq!(found.concepts.iter().map(|concept| concept.density).collect::<Vec<_>>(), [0.5, 0.25, 1.0]);
-    assert_eq!(found.concepts.iter().map(|concept| concept.ceiling).collect::<Vec<_>>(), [0.5, 1.0, 0.25]);
+    assert_eq!(found.concepts.iter().map(|concept| concept.ceiling).collect::<Vec<_>>(), [0.5, 1.0, 0.5]);
     let red = iou(found, "hue/red");
     assert_eq!((red.iou, red.interval), (1.0, [1.0, 1.0]));
     let top = iou(found, "half/top");

@@ -15,7 +15,8 @@ const SELECTIVE: f64 = 0.25;
 const CLASS: f64 = 0.5;
 /// How much of a feature's contrast must lie along one direction for it to be called an edge: the coherence of its structure tensor.
 const COHERENT: f64 = 0.5;
-/// Of the largest answer to pictures, that to a plain gray picture from which on a neuron is one of brightness.
+/// Of the largest answer to pictures, how much more a black or a white picture must be answered to than a middle gray one for a neuron to be one of
+/// brightness.
 const BRIGHTNESS: f64 = 0.5;
 
 /// Something that a neuron selects.
@@ -58,7 +59,7 @@ pub struct Measured<'a> {
     pub orientation: Option<Selectivity>,
     /// The hues that it sees.
     pub hues: Option<&'a UnitHues>,
-    /// Its answers to black and to white pictures.
+    /// Its answers to a black and to a white picture, less that to a middle gray one.
     pub plain: Option<[f32; 2]>,
 }
 

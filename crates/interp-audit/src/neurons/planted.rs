@@ -108,7 +108,7 @@ fn every_planted_neuron_is_called_what_it_is() {
     let [red_green, step, brightness, dead, checks] = [0, 1, 2, 3, 4].map(of);
     // Red less green is largest at the hue of 0 degrees: bins are of 10, the density is smoothed.
     assert!(
-        matches!(&red_green[..], [Character::Hues(hues)] if hues.len() == 1 && (hues[0] + 180.0).rem_euclid(360.0) - 180.0 < 25.0),
+        matches!(&red_green[..], [Character::Hues(hues)] if hues.len() == 1 && ((hues[0] + 180.0).rem_euclid(360.0) - 180.0).abs() < 25.0),
         "{red_green:?}"
     );
     assert!(matches!(step[..], [Character::Edge { degrees }] if (degrees - 45.0).abs() < 10.0), "{step:?}");

@@ -81,7 +81,10 @@ fn search(net: &Network, node: NodeId, canvas: &Canvas, wanted: &[Vec<f64>], how
         let seen: Vec<Vec<f64>> = drawn.par_iter().map(|drawn| canvas.seen(&drawn.pixels)).collect();
         let passed = Passed::through(net, &seen, &[node])?;
         let slope = |(values, wanted): (Vec<f64>, &Vec<f64>)| {
-            let whole = square(wanted.iter().copied()).max(f64::MIN_POSITIVE);
+            let whole = square(wanted.iter().copied());
+            if whole <= 0.0 {
+                return vec![0.0; wanted.len()]; // There is nothing to come near to in parts of.
+            }
             values.iter().zip(wanted).map(|(value, wanted)| 2.0 * (value - wanted) / whole).collect()
         };
         let slopes = passed.at(node)?.into_iter().zip(wanted).map(slope).collect();

@@ -78,7 +78,8 @@ impl<'a> Passed<'a> {
 
     fn gradients(&self, tape: &Tape, seeds: &[(NodeId, Tensor)]) -> Result<Vec<Vec<f64>>> {
         let grads = self.net.backward(tape, seeds, &Want { nodes: vec![0], params: vec![] })?;
-        let missing = || AuditError::Independent(self.net.graph.nodes()[0].name.clone());
+        let asked = seeds.first().map_or(0, |(node, _)| *node);
+        let missing = || AuditError::Blind(self.net.graph.nodes()[asked].name.clone());
         self.rows(grads.node(0).ok_or_else(missing)?)
     }
 

@@ -1,7 +1,7 @@
 //! The page of colors.
 
 use interp_audit::color::{Axis, LayerColors, hue_name};
-use interp_finding::{Figure, Finding, Named, Series};
+use interp_finding::{Figure, Finding, Named, Series, median};
 use interp_net::Graph;
 use interp_report::Page;
 
@@ -35,9 +35,7 @@ fn number(value: Option<f64>, digits: usize) -> String {
 
 /// The median selectivity of a layer with random weights.
 pub(super) fn untrained_median(found: &Found, at: usize) -> Option<f64> {
-    let mut all: Vec<f64> = found.untrained[at].iter().flatten().map(|found| found.index).collect();
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied()
+    median(found.untrained[at].iter().flatten().map(|found| found.index).collect())
 }
 
 /// The share of its neurons that are selective.
@@ -106,7 +104,7 @@ fn hues(graph: &Graph, found: &Found) -> Figure {
         caption: format!(
             "Of the neurons that select hues: how many see one, two that are opposite (within 45 degrees), or several, by the peaks of the hues that their \
              largest answers see. Axis: that along which their hues lie, the same for opposite ones, how much they agree on it (0 to 1), and how often \
-             axes that are drawn at random agree as much (Rayleigh). The data's: the axis along which the colors of the pictures differ most, {:.0} \
+             axes that are drawn evenly agree as much (Rayleigh; the pictures' own colors lie along their axis too). The data's: the axis along which the colors of the pictures differ most, {:.0} \
              degrees ({}), with {:.0} % of their variance. Bits: the divergence of these hues from those of the pictures.",
             found.data.axis,
             axis_name(found.data.axis),
@@ -144,8 +142,8 @@ fn places(graph: &Graph, found: &Found) -> Figure {
     Figure::Table {
         title: "Where, and to what".into(),
         caption: "Middle, around: neurons that select hues in the half of height and width in the middle of what they see, around it, in both, or in both but \
-                  other ones (objects, surrounds, objects beside surrounds). To plain colors: neurons that answer to pictures of one color (single-opponent). To \
-                  contrast: those that answer more than twice as much to a disk in a field of the opposite hue (double-opponent). Others answer to neither. \
+                  other ones (objects, surrounds, objects beside surrounds). To plain colors: neurons that answer to pictures of one color, as single-opponent cells do. To \
+                  contrast: those that answer more than twice as much to a disk in a field of the opposite hue, as double-opponent cells do. Others answer to neither. \
                   Tuning width: degrees of hue in which the answer to plain colors is more than a half of the largest, the median."
             .into(),
         columns: columns.map(str::to_owned).to_vec(),
@@ -168,12 +166,12 @@ pub(super) fn statements(graph: &Graph, found: &Found, selective: f64) -> Vec<St
             percent(untrained_selective(found, end, selective)),
         ));
     }
-    if let Some((first, distance)) = found.first.as_ref().and_then(|first| Some((first, first.distance?))) {
-        let keep = if first.p < CHANCE { "keep to" } else { "do not keep to" };
+    if let Some(distance) = found.first.as_ref().and_then(|first| first.distance) {
+        let keep = if distance.p < CHANCE { "keep to" } else { "do not keep to" };
         said.push(format!(
-            "The color filters of the first layer {keep} the axes red-cyan, yellow-blue and green-magenta: they are {distance:.1} degrees from the nearest, \
+            "The color filters of the first layer {keep} the axes red-cyan, yellow-blue and green-magenta: they are {:.1} degrees from the nearest, \
              random ones {:.1} (p = {:.3}).",
-            first.null, first.p
+            distance.mean, distance.null, distance.p
         ));
     }
     let narrow = |&(_, layer): &(usize, &LayerColors)| layer.axis.is_some_and(|axis| axis.p < CHANCE);
@@ -181,7 +179,7 @@ pub(super) fn statements(graph: &Graph, found: &Found, selective: f64) -> Vec<St
     let strongest = narrowed.iter().filter_map(|(at, layer)| Some((*at, layer.axis?)));
     match strongest.max_by(|a, b| a.1.agreement.total_cmp(&b.1.agreement)) {
         Some((at, axis)) => said.push(format!(
-            "In {} of {} layers the selected hues lie along one axis more than chance makes; most in {}, along {} ({:.0} degrees), {:.0} degrees from the \
+            "In {} of {} layers the selected hues lie along one axis more than axes drawn evenly would; most in {}, along {} ({:.0} degrees), {:.0} degrees from the \
              axis of the pictures' own colors.",
             narrowed.len(),
             found.layers.len(),
@@ -190,7 +188,7 @@ pub(super) fn statements(graph: &Graph, found: &Found, selective: f64) -> Vec<St
             axis.degrees,
             axis.from_data
         )),
-        None => said.push("In no layer do the selected hues lie along one axis more than chance makes.".into()),
+        None => said.push("In no layer do the selected hues lie along one axis more than axes drawn evenly would.".into()),
     }
     let sum = |of: fn(&LayerColors) -> usize| found.layers.iter().map(of).sum::<usize>();
     said.push(format!(

@@ -22,6 +22,12 @@ fn told(alike: Option<bool>) -> &'static str {
     alike.map_or(UNKNOWN, |alike| if alike { YES } else { NO })
 }
 
+/// Whether so many of all are more than tests that find nothing would make, by two standard errors.
+fn beyond_chance(count: usize, all: usize) -> bool {
+    let expected = CHANCE * all as f64;
+    count as f64 > expected + 2.0 * (expected * (1.0 - CHANCE)).sqrt()
+}
+
 /// A table of all points.
 pub(super) fn table(graph: &Graph, found: &Found, selective: f64) -> Figure {
     let points = [
@@ -46,13 +52,14 @@ fn axes(graph: &Graph, found: &Found) -> Point {
     let (here, alike) = match found.first.as_ref().and_then(|first| Some((first, first.distance?))) {
         Some((first, distance)) => (
             format!(
-                "The color filters of {} are {distance:.1} degrees from the nearest of the axes red-cyan, yellow-blue and green-magenta, random ones \
+                "The color filters of {} are {:.1} degrees from the nearest of the axes red-cyan, yellow-blue and green-magenta, random ones \
                  {:.1} (p = {:.3}).",
                 graph.nodes()[first.node].name,
-                first.null,
-                first.p
+                distance.mean,
+                distance.null,
+                distance.p
             ),
-            Some(first.p < CHANCE),
+            Some(distance.p < CHANCE),
         ),
         None => ("No filter of a first layer is one of color.".to_owned(), None),
     };
@@ -73,7 +80,8 @@ fn opponent_cells(graph: &Graph, found: &Found) -> Point {
                 format!(
                     "In {name} {plain} channels answer to plain colors, {contrast} to a hue beside its opposite much more than to plain ones."
                 ),
-                Some(plain > 0 && contrast > 0),
+                // Nothing says how many there would be without training.
+                (plain == 0 || contrast == 0).then_some(false),
             )
         }
         None => (String::new(), None),
@@ -109,15 +117,15 @@ fn deeper(graph: &Graph, found: &Found) -> Point {
     let sum = |of: fn(&LayerColors) -> usize| deep.iter().map(of).sum::<usize>();
     let (middle, around, contrast) = (sum(|l| l.places[0]), sum(|l| l.places[1]), sum(|l| l.places[3]));
     let from = found.survey.layers.get(half).map_or("", |layer| graph.nodes()[layer.node].name.as_str());
-    let whole = sum(|l| l.places[2]);
+    let (whole, alive) = (sum(|l| l.places[2]), sum(|l| l.alive));
     Point {
         published: "Deeper layers have neurons of colored objects, of colored surrounds, and of objects beside surrounds (Rafegas and Vanrell 2018); V4 has \
                     patches of cells tuned to hues (Conway, Moeller and Tsao 2007).",
         here: format!(
             "From {from} on {middle} channels select hues in the middle of what they see, {around} around it, {contrast} otherwise in the middle than around \
-             it, {whole} all over."
+             it, {whole} all over, of {alive}."
         ),
-        alike: told((middle + around + contrast + whole > 0).then_some(middle > 0 && around > 0)),
+        alike: told((alive > 0).then_some(beyond_chance(middle, alive) && beyond_chance(around, alive))),
     }
 }
 

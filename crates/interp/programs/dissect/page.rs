@@ -24,12 +24,12 @@ const NEAR: f64 = 3.0;
 
 /// A row for each layer.
 pub(super) fn layers(graph: &Graph, found: &Dissection, settings: &Settings) -> (Vec<String>, Vec<Vec<String>>) {
-    let categories: BTreeSet<&str> = found.concepts.iter().map(|concept| category(&concept.name)).collect();
+    let categories: BTreeSet<&str> = found.concepts.iter().map(|concept| concept.category()).collect();
     let head = ["layer", "channels", "detectors", "concepts", "turned"].into_iter().chain(categories.iter().copied());
     let row = |layer: &Layer| {
         let detectors = layer.detectors(settings);
         let of = |wanted: &str| {
-            detectors.iter().filter(|(_, overlap)| category(&found.concepts[overlap.concept].name) == wanted).count()
+            detectors.iter().filter(|(_, overlap)| found.concepts[overlap.concept].category() == wanted).count()
         };
         let mut row = vec![
             graph.nodes()[layer.node].name.clone(),
@@ -49,10 +49,6 @@ fn turned(found: &Dissection, layer: &Layer, settings: &Settings) -> Option<f64>
     let rotated = found.layers.iter().filter(|other| other.rotated && other.node == layer.node);
     let counts: Vec<f64> = rotated.map(|other| other.unique(settings).len() as f64).collect();
     (!counts.is_empty()).then(|| counts.iter().sum::<f64>() / counts.len() as f64)
-}
-
-fn category(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(category, _)| category)
 }
 
 pub(super) fn of(
@@ -113,11 +109,17 @@ fn hidden(found: &Dissection, settings: &Settings) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
             "At this quantile a channel would have to be nearly perfect to detect {}: they cover other shares of the pictures than it answers to (see the \
-             ceilings). Half of the concepts cover {:.1} % or less: --quantile {middle:.3} suits them.",
+             ceilings). Half of the concepts cover {} % or less: --quantile {} suits them.",
             names.join(", "),
-            100.0 * middle
+            two_digits(100.0 * middle),
+            two_digits(*middle)
         )
     })
+}
+
+/// A number with two significant digits.
+fn two_digits(value: f64) -> f64 {
+    format!("{value:.1e}").parse().unwrap_or(value)
 }
 
 fn statement(found: &Dissection, settings: &Settings) -> String {

@@ -45,7 +45,8 @@ pub(super) fn of(subject: &Subject, layers: &[Layer]) -> Result<Page> {
     };
     let curves = Figure::Curves {
         title: "What is lost".into(),
-        caption: "The same medians. Where the error of activations stays small and that of pixels grows, the layer no longer tells what is missing."
+        caption: "The same medians. Where the error of activations stays small and that of pixels grows, the layer no longer tells what is missing, \
+                  or what is missing costs more (--bound, --variation) than it would tell."
             .into(),
         x: "layer, in the order of the table".into(),
         y: "error".into(),
@@ -75,8 +76,9 @@ pub(super) fn of(subject: &Subject, layers: &[Layer]) -> Result<Page> {
     }
     Ok(Page {
         title: "What layers still know".into(),
-        lead: "Left the picture; then, by layer, one whose activation there comes as near as was found, from noise and by that alone. What it has of the picture \
-               the layer still knows. Where the error is small, the layer does not tell what is missing, or elsewhere, and nothing behind it can."
+        lead: "Left the picture; then, by layer, one whose activation there comes as near as was found, from noise, and smooth where the layer does not \
+               ask for more (--variation, --bound). What it has of the picture the layer still knows. Where the error is small, the layer hardly tells \
+               what is missing, or elsewhere."
             .into(),
         warnings: warnings(layers),
         facts,
@@ -91,7 +93,7 @@ fn statement(layers: &[Layer]) -> String {
     let pixel = |layer: &Layer| Some((layer.name.clone(), layer.median(|found| Some(found.pixel_error))?));
     match (layers.first().and_then(pixel), layers.last().and_then(pixel)) {
         (Some((first, near)), Some((last, far))) if layers.len() > 1 => {
-            format!("From {first} pixels are found up to {near:.3}, from {last} up to {far:.3}.")
+            format!("The median error of pixels is {near:.3} from {first}, and {far:.3} from {last}.")
         }
         _ => String::new(),
     }
@@ -103,7 +105,7 @@ const MET: f64 = 0.3;
 fn warnings(layers: &[Layer]) -> Vec<String> {
     let far = |layer: &&Layer| {
         let [own, other] = [layer.median(|found| found.error), layer.median(|found| found.other)];
-        own.zip(other).is_some_and(|(own, other)| own > MET * other)
+        own.is_some_and(|own| own > MET * other.unwrap_or(1.0))
     };
     let names: Vec<&str> = layers.iter().filter(far).map(|layer| layer.name.as_str()).collect();
     let said = format!(

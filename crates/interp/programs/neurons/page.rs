@@ -5,13 +5,12 @@ use std::path::Path;
 use interp_audit::neurons::Survey;
 use interp_audit::neurons::class::SHARE;
 use interp_data::Info;
-use interp_finding::{Figure, Finding};
+use interp_finding::{Figure, Finding, median};
 use interp_report::Page;
 
 use super::Rows;
 
-/// What is found by chance one time in so many.
-pub(super) const CHANCE: f64 = 0.05;
+pub(super) use interp_audit::color::CHANCE;
 
 /// The neurons of a layer by position, those first that select classes most; those that answer to nothing last.
 pub(super) fn ranked(rows: &Rows<'_>) -> Vec<usize> {
@@ -34,10 +33,7 @@ pub(super) fn layers(rows: &[Rows<'_>]) -> (Vec<String>, Vec<Vec<String>>) {
     let row = |rows: &Rows<'_>| {
         let dead = rows.neurons.iter().filter(|told| told.unit.is_dead()).count();
         let found: Vec<_> = rows.neurons.iter().filter_map(|told| told.selectivity.as_ref()).collect();
-        let median = |mut values: Vec<f64>| {
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).map_or("–".to_owned(), |value| format!("{value:.3}"))
-        };
+        let median = |values: Vec<f64>| median(values).map_or("–".to_owned(), |value| format!("{value:.3}"));
         let selective = found.iter().filter(|s| s.p < CHANCE).count();
         let count = rows.neurons.first().map_or(0, |told| told.indexes.len());
         let index = |at: usize| rows.neurons.iter().filter_map(|told| Some(told.indexes[at].1?.index)).collect();

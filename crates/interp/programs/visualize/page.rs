@@ -49,7 +49,7 @@ pub(super) fn of(asked: &Visualize, known: &Known, layers: &[Layer]) -> Page {
         name: "neurons".into(),
         title: "How much they answer".into(),
         statement: statement(&ratios),
-        numbers: median(&ratios)
+        numbers: interp_finding::median(ratios.to_vec())
             .map(|ratio| {
                 ("activation over the largest in data, median".into(), Number::new(ratio, "times", Better::Higher))
             })
@@ -86,14 +86,10 @@ pub(super) fn of(asked: &Visualize, known: &Known, layers: &[Layer]) -> Page {
     }
 }
 
-fn median(sorted: &[f64]) -> Option<f64> {
-    sorted.get(sorted.len() / 2).copied()
-}
-
 /// What follows from the numbers.
 fn statement(ratios: &[f64]) -> String {
     let more = ratios.iter().filter(|ratio| **ratio > 1.0).count();
-    match median(ratios) {
+    match interp_finding::median(ratios.to_vec()) {
         Some(median) => format!(
             "{more} of {} neurons answer more to their picture than to any of the data set; in the median {median:.2} times as much.",
             ratios.len()

@@ -28,6 +28,9 @@ pub(super) fn names(root: &Path) -> Result<Option<BTreeMap<u16, String>>> {
     let mut names = BTreeMap::new();
     for row in reader.deserialize() {
         let (value, concept): (u16, String) = row.map_err(wrong)?;
+        if names.values().any(|known| *known == concept) {
+            return Err(DataError::format(&path, format!("{concept:?} has two numbers: give it one")));
+        }
         if let Some(before) = names.insert(value, concept.clone()) {
             return Err(DataError::format(&path, format!("{value} is {before:?} and {concept:?}")));
         }

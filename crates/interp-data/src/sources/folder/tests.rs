@@ -330,4 +330,6 @@ fn label_maps_beside_pictures_are_concepts() {
     assert!(refused().contains("expected value,concept"), "{}", refused());
     fs::write(root.path().join("concepts.csv"), "value,concept\n3,a\n3,b\n").unwrap();
     assert!(refused().contains("3 is \"a\" and \"b\""), "{}", refused());
+    fs::write(root.path().join("concepts.csv"), "value,concept\n3,a\n4,a\n").unwrap();
+    assert!(refused().contains("\"a\" has two numbers"), "{}", refused());
 }
