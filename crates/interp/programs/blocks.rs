@@ -104,6 +104,19 @@ fn speaking(evidence: &Evidence) -> [Vec<(usize, f64)>; 2] {
     [some(&mut ranked.iter(), SPEAKING[0], 1.0), some(&mut ranked.iter().rev(), SPEAKING[1], -1.0)]
 }
 
+/// Channels of a dictionary that have pictures: each takes a search.
+const PICTURED: usize = 24;
+
+/// The channels that are strongest in most places, and above 0 there.
+fn most_places(evidence: &[Evidence]) -> Vec<usize> {
+    let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+    let strongest = evidence.iter().flat_map(Evidence::strongest).filter(|(_, value)| *value > 0.0);
+    strongest.for_each(|(channel, _)| *places.entry(channel).or_default() += 1);
+    let mut channels: Vec<(usize, usize)> = places.into_iter().collect();
+    channels.sort_by_key(|&(channel, places)| (std::cmp::Reverse(places), channel));
+    channels.into_iter().take(PICTURED).map(|(channel, _)| channel).collect()
+}
+
 impl Blocks {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let subject = self.from.open(catalog, self.limit)?;
@@ -190,11 +203,9 @@ impl Blocks {
         if self.steps == 0 {
             return Ok(found);
         }
-        let mut channels: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
-        for evidence in &found.evidence {
-            let strongest = evidence.strongest().into_iter().filter(|(_, value)| *value > 0.0);
-            channels.extend(strongest.chain(speaking(evidence).concat()).map(|(channel, _)| (channel, vec![])));
-        }
+        let speak = found.evidence.iter().flat_map(|evidence| speaking(evidence).concat()).map(|(channel, _)| channel);
+        let mut channels: BTreeMap<usize, Vec<f32>> =
+            speak.chain(most_places(&found.evidence)).map(|channel| (channel, vec![])).collect();
         let groups = found.factors.iter().flat_map(|factors| &factors.groups);
         let mut goals: Vec<Goal> = channels.keys().map(|&channel| Goal::Channel(channel)).collect();
         goals.extend(groups.map(|group| Goal::Direction(group.direction.clone())));

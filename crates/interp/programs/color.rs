@@ -105,7 +105,7 @@ impl Settings {
             .map(|at| layer_colors(&selectivity[at], &hues[at], &tuning[at], &data, self.selective))
             .collect();
         Ok(Found {
-            features: features(net, pictures, &survey)?,
+            features: features(net, pictures, &survey, |layer, channel| page::is_shown(&selectivity[layer], channel))?,
             first: first_axes(net, &pictures.data.info().std)?,
             survey,
             selectivity,

@@ -103,7 +103,7 @@ impl Settings {
     /// What follows from a survey.
     pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, found: &Survey) -> Result<Outcome> {
         let Opened { path, network, info, pictures, .. } = opened;
-        let features = features(network, pictures, found)?;
+        let features = features(network, pictures, found, |_, _| true)?;
         if info.channels != 3 && self.indexes.iter().any(|(index, _)| index.is_of_colors()) {
             tell("the pictures are gray: no index of colors is measured");
         }

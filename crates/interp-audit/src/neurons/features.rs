@@ -86,12 +86,17 @@ impl Sums {
     }
 }
 
-/// The features of all channels of a survey, layer by layer; `None` of channels that answer to nothing, and of nodes whose cells have no
-/// receptive field in common. Every picture is read once.
+/// The features of channels of a survey, of those that are `wanted` by layer and channel; `None` of others, of channels that answer to nothing, and of
+/// nodes whose cells have no receptive field in common. Every picture is read once.
 ///
 /// # Errors
 /// If a picture cannot be read.
-pub fn features(net: &Network, pictures: &Pictures, survey: &Survey) -> Result<Vec<Vec<Option<Feature>>>> {
+pub fn features(
+    net: &Network,
+    pictures: &Pictures,
+    survey: &Survey,
+    wanted: impl Fn(usize, usize) -> bool,
+) -> Result<Vec<Vec<Option<Feature>>>> {
     let info = pictures.data.info();
     let shape = [info.height, info.width, info.channels];
     let fields: Vec<Option<Field>> = survey.layers.iter().map(|layer| net.receptive_field(layer.node).ok()).collect();
@@ -99,7 +104,7 @@ pub fn features(net: &Network, pictures: &Pictures, survey: &Survey) -> Result<V
         survey.layers.iter().map(|layer| layer.units.iter().map(|_| None).collect()).collect();
     let mut by_picture: BTreeMap<usize, Vec<(usize, usize, Peak)>> = BTreeMap::new();
     for (at, layer) in survey.layers.iter().enumerate().filter(|(at, _)| fields[*at].is_some()) {
-        for (channel, unit) in layer.units.iter().enumerate() {
+        for (channel, unit) in layer.units.iter().enumerate().filter(|(channel, _)| wanted(at, *channel)) {
             unit.peaks.iter().for_each(|&peak| by_picture.entry(peak.picture).or_default().push((at, channel, peak)));
         }
     }

@@ -199,7 +199,8 @@ fn dictionary(subject: &Subject, found: &Found, evidence: &Evidence) -> Option<F
     (!found.channels.is_empty()).then(|| Figure::Picture {
         title: "What is seen where".into(),
         caption:
-            "At each place of the layer what its strongest channel answers to most, the paler the less it answers here."
+            "At each place of the layer what its strongest channel answers to most, the paler the less it answers here; white where the channel is the strongest in \
+             few places only."
                 .into(),
         width,
         height,

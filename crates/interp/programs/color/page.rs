@@ -1,6 +1,7 @@
 //! The page of colors.
 
 use interp_audit::color::{Axis, LayerColors, hue_name};
+use interp_audit::neurons::Selectivity;
 use interp_finding::{Figure, Finding, Named, Series, median};
 use interp_net::Graph;
 use interp_report::Page;
@@ -291,12 +292,24 @@ fn wheels(graph: &Graph, found: &Found) -> Figure {
     }
 }
 
+/// The channels of a layer, from that on which selects color most.
+fn ranked(selectivity: &[Option<Selectivity>]) -> Vec<usize> {
+    let index = |channel: usize| selectivity[channel].map_or(-1.0, |found| found.index);
+    let mut order: Vec<usize> = (0..selectivity.len()).collect();
+    order.sort_by(|&a, &b| index(b).total_cmp(&index(a)));
+    order
+}
+
+/// Whether a channel is among those of its layer whose features are shown.
+pub(super) fn is_shown(selectivity: &[Option<Selectivity>], channel: usize) -> bool {
+    ranked(selectivity).into_iter().take(SHOWN).any(|shown| shown == channel)
+}
+
 /// The neurons of a layer that select color most.
 fn neurons(opened: &Opened, found: &Found, at: usize) -> Option<Figure> {
     let channels = opened.info.channels;
+    let order = ranked(&found.selectivity[at]);
     let index = |channel: usize| found.selectivity[at][channel].map_or(-1.0, |found| found.index);
-    let mut order: Vec<usize> = (0..found.features[at].len()).collect();
-    order.sort_by(|&a, &b| index(b).total_cmp(&index(a)));
     let shown = |&channel: &usize| {
         let feature = found.features[at][channel].as_ref()?;
         let ([height, width], pixels) = thinned(feature, channels, 2 * SIDE);
