@@ -7,12 +7,15 @@ use crate::graph::Fused;
 use crate::tape::Saved;
 use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
 
-/// How batch norms behave.
+/// How batch norms behave, and how convolutions are computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
-    /// With running statistics.
+    /// Batch norms have their running statistics.
     Eval,
-    /// With the batch's statistics, except at the nodes for which `frozen` (one flag for each node, or
+    /// As [`Mode::Eval`], with convolutions as they are defined ([`ops::Conv2d::by_definition`]), for gradients that are looked at: cells that see the
+    /// same, as in areas of one color, are the same to the last bit, and which of them a maximum passes its gradient to is not up to rounding.
+    Precise,
+    /// Batch norms have the batch's statistics, except at the nodes for which `frozen` (one flag for each node, or
     /// empty for none) is true: these behave as in evaluation.
     Train {
         /// Nodes that training leaves alone.
@@ -23,9 +26,14 @@ pub enum Mode {
 impl Mode {
     fn uses_batch_statistics(&self, id: NodeId) -> bool {
         match self {
-            Self::Eval => false,
+            Self::Eval | Self::Precise => false,
             Self::Train { frozen } => !frozen.get(id).copied().unwrap_or(false),
         }
+    }
+
+    /// The convolution, computed in this way.
+    fn arithmetic(&self, conv: ops::Conv2d) -> ops::Conv2d {
+        ops::Conv2d { by_definition: *self == Self::Precise, ..conv }
     }
 }
 
@@ -64,7 +72,7 @@ impl Keep {
                 graph.select(patterns, "node", |_| true)?.into_iter().for_each(|id| keep[id] = true);
             }
             Self::Backward(taps) | Self::Gradients(taps) => {
-                let no_params = matches!((self, mode), (Self::Gradients(_), Mode::Eval));
+                let no_params = matches!(self, Self::Gradients(_)) && !matches!(mode, Mode::Train { .. });
                 keep = if no_params { graph.read_without_params() } else { graph.read_backward() };
                 taps.iter().for_each(|&id| keep[id] = true);
             }
@@ -210,7 +218,8 @@ impl Network {
         let runs = self.runs_as_one(fused.then) && fused.inner.iter().all(|&id| free(id));
         // Training keeps what is normalized.
         let within = |conv: NodeId| free(conv) && !mode.uses_batch_statistics(fused.norm);
-        fused.conv = self.graph.conv_before(fused.norm).filter(|&(conv, _)| within(conv));
+        let before = self.graph.conv_before(fused.norm).filter(|&(conv, _)| within(conv));
+        fused.conv = before.map(|(id, conv)| (id, mode.arithmetic(conv)));
         fused.inner.extend(fused.conv.map(|(conv, _)| conv));
         runs.then_some(fused)
     }
@@ -222,7 +231,7 @@ impl Network {
         let output = match self.graph.nodes()[id].op {
             Op::Input { .. } => Ok(x.clone()),
             Op::Conv2d { stride, padding, dilation, groups, .. } => {
-                let conv = Op::conv_geometry(stride, padding, dilation, groups);
+                let conv = mode.arithmetic(Op::conv_geometry(stride, padding, dilation, groups));
                 ops::conv2d(x, param(Role::Weight)?, self.params.find(id, Role::Bias), &conv)
             }
             Op::ConvTranspose2d { stride, padding, output_padding, dilation, groups, .. } => {
@@ -303,7 +312,7 @@ impl Network {
 
     /// Moves the running statistics towards those of the batch in `tape`, as PyTorch does: with the
     /// unbiased variance, `running = (1 - momentum) * running + momentum * batch`. A pass in
-    /// [`Mode::Eval`] changes nothing.
+    /// [`Mode::Eval`] or [`Mode::Precise`] changes nothing.
     ///
     /// # Errors
     /// Where tensors cannot be combined.

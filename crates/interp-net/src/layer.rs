@@ -24,7 +24,7 @@ impl<'a> Layer<'a> {
             None => param(Role::RunningMean)?.neg()?,
         };
         let bias = Some(((centered * &scale)? + param(Role::Shift)?)?);
-        let weight = weight.broadcast_mul(&scale.reshape((scale.elem_count(), 1, 1, 1))?)?; // (out, in / groups, kernel)
+        let weight = network.named(id, ops::scale_rows(&weight, &scale))?; // (out, in / groups, kernel)
         Ok(Self { network, id, weight, bias })
     }
 

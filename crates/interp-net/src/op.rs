@@ -362,7 +362,7 @@ impl Op {
         dilation: [usize; 2],
         groups: usize,
     ) -> Conv2d {
-        Conv2d { stride, padding, dilation, groups }
+        Conv2d { stride, padding, dilation, groups, ..Conv2d::default() }
     }
 
     /// The transposed convolution's geometry, for the operations crate.

@@ -271,6 +271,31 @@ fn taps_change_nothing_and_names_are_checked() {
     assert!(error.contains("input") && error.contains("(N, 2, 9, 8)") && error.contains("[1, 3, 9, 8]"), "{error}");
 }
 
+/// Of a picture of one color the cells that see no border are the same to the last bit, of convolutions alone and with a norm behind them; with fewer
+/// multiplications they are not. In f64 there is one way.
+#[test]
+fn in_a_precise_pass_equal_cells_are_equal() {
+    let mut graph = Graph::new(16, 14, 14).unwrap();
+    for name in ["conv1", "conv2"] {
+        graph.then(name, Op::conv3x3(16, 1)).unwrap();
+    }
+    graph.then("bn", Op::batch_norm()).unwrap();
+    let net = Network::new(graph, 3).unwrap();
+    let cells = |net: &Network, mode: Mode, name: &str| {
+        let dtype = net.params.list()[0].value.dtype();
+        let x = Tensor::full(0.7f32, (1, 16, 14, 14), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let tape = net.forward(&x, mode, &Keep::nodes([name])).unwrap();
+        let inner = tape.get(&net.graph, name).unwrap().narrow(2, 2, 10).unwrap().narrow(3, 2, 10).unwrap();
+        inner.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+    };
+    let equal = |cells: &[f64]| cells.chunks(100).all(|map| map.iter().all(|value| *value == map[0]));
+    for name in ["conv1", "bn"] {
+        assert!(equal(&cells(&net, Mode::Precise, name)) && !equal(&cells(&net, Mode::Eval, name)), "{name}");
+    }
+    let wide = net.to_dtype(DType::F64).unwrap();
+    assert_eq!(cells(&wide, Mode::Precise, "bn"), cells(&wide, Mode::Eval, "bn"));
+}
+
 #[test]
 fn statistics_move_as_pytorch_moves_them() {
     let mut graph = Graph::new(1, 2, 2).unwrap();

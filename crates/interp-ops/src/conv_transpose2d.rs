@@ -135,7 +135,7 @@ mod tests {
     use candle_core::DType;
 
     const ALL: Wanted = Wanted { input: true, weight: true, bias: true };
-    const PLAIN: Conv2d = Conv2d { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
+    const PLAIN: Conv2d = Conv2d { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1, by_definition: false };
 
     /// Shapes of x and weight, the convolution and the output padding, of every kind.
     fn cases() -> Vec<([usize; 4], [usize; 4], ConvTranspose2d)> {
@@ -212,7 +212,7 @@ mod tests {
     fn values_are_pytorchs() {
         let ramp = |count: u8, from: f64| (0..count).map(|v| f64::from(v) + from).collect::<Vec<_>>();
         let (x, weight) = (tensor64(&ramp(8, 0.0), &[1, 2, 2, 2]), tensor64(&ramp(24, -11.0), &[2, 1, 3, 4]));
-        let conv = Conv2d { stride: [2, 1], padding: [1, 1], dilation: [1, 2], groups: 2 };
+        let conv = Conv2d { stride: [2, 1], padding: [1, 1], dilation: [1, 2], groups: 2, ..PLAIN };
         let conv = ConvTranspose2d { conv, output_padding: [1, 0] };
         let y = conv_transpose2d(&x, &weight, Some(&tensor64(&[0.5, -1.0], &[2])), &conv).unwrap();
         assert_eq!(y.dims(), [1, 2, 4, 6]);

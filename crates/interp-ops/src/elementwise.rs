@@ -1,11 +1,12 @@
-//! ReLU, sum, and the change of layout: operations that look at one number at a time.
+//! ReLU, sum, scaled rows, and the change of layout: operations that look at one number at a time.
 #![allow(unsafe_code)]
 
 use crate::Result;
+use crate::channels::per_channel;
 use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, tensor};
 use crate::real::{Real, by_dtype, simd};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -44,6 +45,19 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     by_dtype!("add", a, add_of(a, b))
 }
 
+/// Every row of `x` (R, ...), as it lies in memory, times its number of `scale` (R): weights of convolutions with a norm behind them.
+///
+/// # Errors
+/// [`OpError::Shape`](crate::OpError::Shape) where there are not as many numbers as rows,
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+pub fn scale_rows(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    expect_shape("scale_rows", "scale", scale, &x.dims()[..x.rank().min(1)])?;
+    if !x.device().is_cpu() {
+        return Ok(x.broadcast_mul(&scale.reshape([x.dims()[..1].to_vec(), vec![1; x.rank() - 1]].concat())?)?);
+    }
+    by_dtype!("scale_rows", x, scale_rows_of(x, scale))
+}
+
 /// The same tensor of logical shape (N, C, H, W), channels-last in memory; a copy only where it is not so already.
 /// Tensors of other ranks come back row by row.
 ///
@@ -64,6 +78,18 @@ fn relu_backward_of<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 fn add_of<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     zip("add", a, b, |a: T, b: T| a + b)
+}
+
+fn scale_rows_of<T: Real>(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    let scale = per_channel::<T>("scale_rows", "scale", scale, scale.elem_count())?;
+    let rows = x.detach().contiguous()?;
+    let (storage, layout) = rows.storage_and_layout();
+    let mut values = numbers::<T>(&storage, layout)?.to_vec();
+    let width = (values.len() / scale.len().max(1)).max(1);
+    for (row, &scale) in values.chunks_mut(width).zip(&scale) {
+        row.iter_mut().for_each(|value| *value *= scale);
+    }
+    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
 }
 
 fn channels_last_of<T: Real>(x: &Tensor) -> Result<Tensor> {
@@ -155,6 +181,19 @@ mod tests {
             assert_eq!(list(&sum), sums);
             assert!(sum.permute((0, 2, 3, 1)).unwrap().is_contiguous());
         }
+    }
+
+    #[test]
+    fn rows_are_scaled() {
+        let x = tensor64(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2, 1, 1]);
+        let scale = tensor64(&[2.0, 0.0, -1.0], &[3]);
+        let scaled = scale_rows(&x, &scale).unwrap();
+        assert_eq!((list(&scaled), scaled.dims()), (vec![2.0, 4.0, 0.0, 0.0, -5.0, -6.0], x.dims()));
+        assert!(scaled.is_contiguous());
+        let turned = scale_rows(&x.transpose(0, 1).unwrap(), &tensor64(&[1.0, 10.0], &[2])).unwrap();
+        assert_eq!(list(&turned), [1.0, 3.0, 5.0, 20.0, 40.0, 60.0]);
+        assert!(scale_rows(&noise(&[0, 2], 1), &noise(&[0], 1)).unwrap().dims() == [0, 2]);
+        assert!(matches!(scale_rows(&x, &tensor64(&[1.0], &[1])), Err(OpError::Shape { .. })));
     }
 
     #[test]

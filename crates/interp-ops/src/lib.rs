@@ -67,7 +67,7 @@ pub use conv2d::{Conv2d, conv2d, conv2d_backward, conv2d_batch_norm_eval};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
 pub use descriptors::{Descriptor, describe, describe_backward};
 pub use device::{Arithmetic, device, is_out_of_memory};
-pub use elementwise::{add, channels_last, relu, relu_backward};
+pub use elementwise::{add, channels_last, relu, relu_backward, scale_rows};
 pub use error::{OpError, Result};
 pub use gated::{GatedGrads, gated, gated_backward};
 pub use k_winners::k_winners;

@@ -1,9 +1,12 @@
 //! The shortcut without parameters of residual networks.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
+use rayon::prelude::*;
 
 use crate::device::on_cuda;
-use crate::{OpError, Result, channels_last};
+use crate::memory::{Dense, expect_shape, four, numbers, tensor};
+use crate::real::{Real, by_dtype};
+use crate::{OpError, Result};
 
 /// Every `stride`-th pixel of `x` (N, C, H, W), with `before` zero channels before its own and `after` after them:
 /// (N, `before` + C + `after`, ceil(H / stride), ceil(W / stride)). Option A of He et al. 2016, arXiv 1512.03385,
@@ -12,48 +15,75 @@ use crate::{OpError, Result, channels_last};
 /// # Errors
 /// If `x` is no batch of maps, or the stride is 0.
 pub fn pad_shortcut(x: &Tensor, [before, after]: [usize; 2], stride: usize) -> Result<Tensor> {
-    let (_, _, h, w) = x.dims4()?;
-    if stride == 0 {
-        let (given, expected) = ("stride 0".into(), "a stride of 1 or more".into());
-        return Err(OpError::Value { op: "pad_shortcut", given, expected });
-    }
+    four("pad_shortcut", "x", x.dims())?;
+    check("pad_shortcut", stride)?;
     on_cuda!(x, crate::cuda::pad_shortcut(x, [before, after], stride));
-    let rows = x.permute((0, 2, 3, 1))?.contiguous()?; // (N, H, W, C), as it lies in memory
-    let taken = rows.index_select(&every(h, stride)?, 1)?.index_select(&every(w, stride)?, 2)?;
-    channels_last(&taken.pad_with_zeros(3, before, after)?.permute((0, 3, 1, 2))?)
+    by_dtype!("pad_shortcut", x, taken(x, [before, after], stride))
 }
 
 /// The gradient with respect to the input, of shape `input`, before whose channels `before` were added.
 ///
 /// # Errors
-/// If `grad` is not of the output's shape.
+/// If `grad` is not of the output's shape, or the stride is 0.
 pub fn pad_shortcut_backward(grad: &Tensor, input: &[usize], before: usize, stride: usize) -> Result<Tensor> {
-    let &[n, channels, h, w] = input else {
-        let given = format!("an input of shape {input:?}");
-        return Err(OpError::Shape { op: "pad_shortcut_backward", given, expected: "(N, C, H, W)".into() });
-    };
+    let [n, channels, h, w] = four("pad_shortcut_backward", "an input of shape", input)?;
+    check("pad_shortcut_backward", stride)?;
     if grad.dim(1)? < before.saturating_add(channels) {
         let (given, expected) = (format!("grad {:?}", grad.dims()), format!("{before} channels more than {channels}"));
         return Err(OpError::Shape { op: "pad_shortcut_backward", given, expected });
     }
     on_cuda!(grad, crate::cuda::pad_shortcut_backward(grad, [n, channels, h, w], before, stride));
-    let kept = grad.narrow(1, before, channels)?.permute((0, 2, 3, 1))?.contiguous()?; // (N, H', W', C)
-    let zeros = |h: usize, w: usize| Tensor::zeros((n, h, w, channels), grad.dtype(), &Device::Cpu);
-    let rows = zeros(h, kept.dim(2)?)?.index_add(&every(h, stride)?, &kept, 1)?;
-    let all = zeros(h, w)?.index_add(&every(w, stride)?, &rows, 2)?;
-    channels_last(&all.permute((0, 3, 1, 2))?)
+    by_dtype!("pad_shortcut_backward", grad, put_back(grad, [n, channels, h, w], before, stride))
 }
 
-/// The positions 0, stride, 2 stride, ... below `size`.
-fn every(size: usize, stride: usize) -> Result<Tensor> {
-    let positions: Vec<u32> = (0..size as u32).step_by(stride).collect();
-    let count = positions.len();
-    Ok(Tensor::from_vec(positions, count, &Device::Cpu)?)
+fn check(op: &'static str, stride: usize) -> Result<()> {
+    if stride > 0 {
+        return Ok(());
+    }
+    Err(OpError::Value { op, given: "stride 0".into(), expected: "a stride of 1 or more".into() })
+}
+
+fn taken<T: Real>(x: &Tensor, [before, after]: [usize; 2], stride: usize) -> Result<Tensor> {
+    const OP: &str = "pad_shortcut";
+    let [n, c, h, w] = four(OP, "x", x.dims())?;
+    let dense = Dense::new::<T>(OP, x)?;
+    let (storage, layout) = dense.storage();
+    let x = numbers::<T>(&storage, layout)?;
+    let (height, width, channels) = (h.div_ceil(stride), w.div_ceil(stride), before + c + after);
+    let mut out = vec![T::zero(); n * height * width * channels];
+    out.par_chunks_mut((width * channels).max(1)).enumerate().for_each(|(row, out)| {
+        let first = (row / height * h + row % height * stride) * w * c;
+        let pixels = x[first..first + w * c].chunks(c.max(1)).step_by(stride);
+        out.chunks_mut(channels.max(1))
+            .zip(pixels)
+            .for_each(|(out, pixel)| out[before..before + c].copy_from_slice(pixel));
+    });
+    tensor(out, &[n, channels, height, width])
+}
+
+fn put_back<T: Real>(grad: &Tensor, input: [usize; 4], before: usize, stride: usize) -> Result<Tensor> {
+    const OP: &str = "pad_shortcut_backward";
+    let [n, c, h, w] = input;
+    let (height, width, channels) = (h.div_ceil(stride), w.div_ceil(stride), grad.dim(1)?);
+    expect_shape(OP, "grad", grad, &[n, channels, height, width])?;
+    let dense = Dense::new::<T>(OP, grad)?;
+    let (storage, layout) = dense.storage();
+    let grads = numbers::<T>(&storage, layout)?;
+    let mut out = vec![T::zero(); n * h * w * c];
+    let rows = out.par_chunks_mut((w * c).max(1)).enumerate().filter(|(row, _)| (row % h).is_multiple_of(stride));
+    rows.for_each(|(row, out)| {
+        let first = (row / h * height + row % h / stride) * width * channels;
+        let pixels = grads[first..first + width * channels].chunks(channels.max(1));
+        let out = out.chunks_mut(c.max(1)).step_by(stride);
+        out.zip(pixels).for_each(|(out, pixel)| out.copy_from_slice(&pixel[before..before + c]));
+    });
+    tensor(out, &input)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     #[test]
     fn takes_every_second_pixel_between_zero_channels() {
@@ -85,5 +115,6 @@ mod tests {
     fn a_stride_of_zero_is_refused() {
         let x = Tensor::zeros((1, 2, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
         assert!(matches!(pad_shortcut(&x, [1, 1], 0), Err(OpError::Value { .. })));
+        assert!(matches!(pad_shortcut_backward(&x, &[1, 2, 4, 4], 0, 0), Err(OpError::Value { .. })));
     }
 }

@@ -65,7 +65,7 @@ impl Method for Weighed {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let (net, layer) = (question.net, question.layer);
         let maps = question.in_parts(1, |_, x, targets| {
-            let tape = net.forward(x, Mode::Eval, &Keep::Gradients(vec![layer]))?;
+            let tape = question.gradients_tape(x, &[layer])?;
             let gradients = question.gradient_at(&tape, targets, layer)?;
             let [maps, gradients] = [tape.at(&net.graph, layer)?, &gradients].map(channels_last);
             Ok((self.0)(&maps?, &gradients?)?)

@@ -58,7 +58,7 @@ impl Method for Guided {
     fn attribute(&self, question: &Question<'_>) -> Result<Attribution> {
         let net = question.net;
         let values = question.in_parts(1, |_, x, targets| {
-            let tape = net.forward(x, interp_net::Mode::Eval, &interp_net::Keep::Gradients(vec![]))?;
+            let tape = question.gradients_tape(x, &[])?;
             Ok(net.guided_gradient(&tape, &[(net.graph.output(), question.one_hot(targets)?)], 0)?)
         })?;
         Ok(Attribution::of(values, Channels::Largest))

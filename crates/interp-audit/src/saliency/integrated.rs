@@ -100,11 +100,15 @@ impl IntegratedGradients {
         steps: usize,
     ) -> Result<Tensor> {
         let rule = gauss_legendre(steps);
+        let (_, c, h, w) = baseline.dims4()?;
+        let row = |picture: &Tensor| picture.permute((0, 2, 3, 1))?.reshape((1, h * w * c)); // as pictures lie in memory
+        let ends = Tensor::cat(&[row(baseline)?, row(difference)?], 0)?;
         let mut sum = baseline.zeros_like()?;
         for part in question.parts(steps, 1).map(|part| &rule[part]) {
-            let (places, weights): (Vec<f64>, Vec<f64>) = part.iter().copied().unzip();
-            let places = question.like(Tensor::from_vec(places, (part.len(), 1, 1, 1), &Device::Cpu)?)?;
-            let x = difference.broadcast_mul(&places)?.broadcast_add(baseline)?;
+            let places: Vec<f64> = part.iter().flat_map(|&(place, _)| [1.0, place]).collect();
+            let places = question.like(Tensor::from_vec(places, (part.len(), 2), &Device::Cpu)?)?;
+            let x = places.matmul(&ends)?.reshape((part.len(), h, w, c))?.permute((0, 3, 1, 2))?;
+            let weights: Vec<f64> = part.iter().map(|&(_, weight)| weight).collect();
             sum = (sum + question.sum_of_gradients(&x, target, &weights)?)?;
         }
         Ok(sum)

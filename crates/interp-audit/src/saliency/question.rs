@@ -87,7 +87,12 @@ impl Question<'_> {
 
     /// A pass that keeps all.
     pub(crate) fn tape(&self, x: &Tensor) -> Result<Tape> {
-        Ok(self.net.forward(x, Mode::Eval, &Keep::All)?)
+        Ok(self.net.forward(x, Mode::Precise, &Keep::All)?)
+    }
+
+    /// A pass that keeps what gradients read, and the activations of these nodes.
+    pub(crate) fn gradients_tape(&self, x: &Tensor, nodes: &[NodeId]) -> Result<Tape> {
+        Ok(self.net.forward(x, Mode::Precise, &Keep::Gradients(nodes.to_vec()))?)
     }
 
     /// `count` pictures in parts that go through the network at a time, where the activations of so many passes are kept.
@@ -132,7 +137,7 @@ impl Question<'_> {
 
     /// The gradients of the outputs asked about at the pictures `x`, (N, C, H, W).
     pub(crate) fn gradient(&self, x: &Tensor, targets: &[usize]) -> Result<Tensor> {
-        let tape = self.net.forward(x, Mode::Eval, &Keep::Gradients(vec![]))?;
+        let tape = self.gradients_tape(x, &[])?;
         self.gradient_at(&tape, targets, 0)
     }
 
@@ -140,9 +145,8 @@ impl Question<'_> {
     /// linear before everything else the sum goes back, not each of them.
     pub(crate) fn sum_of_gradients(&self, x: &Tensor, target: usize, weights: &[f64]) -> Result<Tensor> {
         let graph = &self.net.graph;
-        let tape = self.net.forward(x, Mode::Eval, &Keep::Gradients(vec![]))?;
-        let weights = self.like(Tensor::from_slice(weights, (weights.len(), 1), &Device::Cpu)?)?;
-        let seed = self.one_hot(&vec![target; x.dim(0)?])?.broadcast_mul(&weights)?;
+        let tape = self.gradients_tape(x, &[])?;
+        let seed = self.one_hot(&vec![target; x.dim(0)?])?;
         let first = only_reader(graph).unwrap_or(0);
         let want = |node: NodeId| Want { nodes: vec![node], params: vec![] };
         let taken = |grads: Grads, node: NodeId| {
@@ -150,8 +154,11 @@ impl Question<'_> {
             grads.node(node).cloned().ok_or_else(missing)
         };
         let grads = taken(self.net.backward(&tape, &[(graph.output(), seed)], &want(first))?, first)?;
-        let channels_last = grads.permute((0, 2, 3, 1))?.contiguous()?; // as it lies in memory
-        let sum = channels_last.sum_keepdim(0)?.permute((0, 3, 1, 2))?;
+        let channels_last = grads.permute((0, 2, 3, 1))?; // as it lies in memory
+        let (n, h, w, c) = channels_last.dims4()?;
+        let weights = self.like(Tensor::from_slice(weights, (1, n), &Device::Cpu)?)?;
+        let sum =
+            weights.matmul(&channels_last.reshape((n, h * w * c))?)?.reshape((1, h, w, c))?.permute((0, 3, 1, 2))?;
         if first == 0 {
             return Ok(sum);
         }

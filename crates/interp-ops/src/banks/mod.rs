@@ -55,10 +55,7 @@ mod tests {
         let at = |cell: usize| cell as f64 - (side - 1) as f64 / 2.0;
         let plane: Vec<f64> = (0..side * side).map(|i| picture(at(i % side), at(i / side))).collect();
         let picture = tensor64(&plane.repeat(channels), &[1, channels, side, side]);
-        list(
-            &conv2d(&picture, bank, None, &Conv2d { stride: [1; 2], padding: [0; 2], dilation: [1; 2], groups: 1 })
-                .unwrap(),
-        )
+        list(&conv2d(&picture, bank, None, &Conv2d::default()).unwrap())
     }
 
     fn banks(channels: usize, side: usize) -> [Tensor; 2] {

@@ -75,7 +75,7 @@ mod tests {
     /// With stride 2, and so many zeros around that every coefficient that touches the picture is there.
     fn geometry(wavelet: Wavelet) -> Conv2d {
         let padding = wavelet.low().len() - 2;
-        Conv2d { stride: [2; 2], padding: [padding; 2], dilation: [1; 2], groups: 1 }
+        Conv2d { stride: [2; 2], padding: [padding; 2], ..Conv2d::default() }
     }
 
     // The filters and their shifts by 2 pixels: products are 1 with themselves and 0 with each other.

@@ -2,7 +2,8 @@
 //!
 //! Three ways: 3x3 of stride 1 with fewer multiplications ([`winograd`]); one channel per group as a loop of its own
 //! ([`depthwise`]); everything else as products of matrices, tile by tile, of patches that are multiplied where they lie
-//! ([`apply`], [`weight_gradient`]). In `f64` the first is not used, so that it has something to be held against.
+//! ([`apply`], [`weight_gradient`]). The first is not used in `f64`, so that it has something to be held against, and
+//! where [`Conv2d::by_definition`] asks for it.
 
 mod apply;
 mod depthwise;
@@ -36,12 +37,15 @@ pub struct Conv2d {
     pub dilation: [usize; 2],
     /// Number of groups of channels that do not see each other, a divisor of both numbers of channels.
     pub groups: usize,
+    /// Whether it is computed as it is defined even where fewer multiplications would do: then outputs that see the same are the same to the last
+    /// bit. cuDNN chooses by itself.
+    pub by_definition: bool,
 }
 
 impl Default for Conv2d {
-    /// Stride 1, no padding, no dilation, one group.
+    /// Stride 1, no padding, no dilation, one group, with as few multiplications as there is a way for.
     fn default() -> Self {
-        Self { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
+        Self { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1, by_definition: false }
     }
 }
 

@@ -20,7 +20,11 @@ fn cases() -> Vec<([usize; 4], [usize; 4], Conv2d)> {
         ([2, 3, 5, 5], [6, 1, 3, 3], Conv2d { groups: 3, ..padded }),
         ([2, 3, 5, 6], [3, 1, 3, 3], Conv2d { groups: 3, ..padded }),
         ([1, 83, 2, 2], [83, 1, 2, 1], Conv2d { groups: 83, ..plain }),
-        ([1, 18, 4, 4], [18, 1, 3, 2], Conv2d { groups: 18, stride: [2, 1], padding: [1, 1], dilation: [1, 2] }),
+        (
+            [1, 18, 4, 4],
+            [18, 1, 3, 2],
+            Conv2d { groups: 18, stride: [2, 1], padding: [1, 1], dilation: [1, 2], ..plain },
+        ),
         ([2, 3, 4, 5], [5, 3, 1, 1], plain),
         ([2, 4, 4, 5], [6, 2, 1, 1], Conv2d { groups: 2, ..plain }),
         ([2, 3, 5, 4], [2, 3, 1, 1], Conv2d { stride: [2, 2], ..plain }),

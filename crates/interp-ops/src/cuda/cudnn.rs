@@ -192,7 +192,7 @@ impl State {
 }
 
 fn key(shapes: &Shapes, direction: Direction, arithmetic: Arithmetic) -> Key {
-    let Conv2d { stride: [a, b], padding: [c, d], dilation: [e, f], groups } = shapes.conv;
+    let Conv2d { stride: [a, b], padding: [c, d], dilation: [e, f], groups, .. } = shapes.conv;
     let mut sizes = [0; 12];
     sizes.copy_from_slice([shapes.x, shapes.weight, shapes.y].as_flattened());
     (sizes, [a, b, c, d, e, f, groups], direction, [arithmetic.tf32, arithmetic.deterministic])
@@ -208,7 +208,7 @@ impl Plan {
         order: Order,
         arithmetic: Arithmetic,
     ) -> Result<Option<Self>> {
-        let Conv2d { stride, padding, dilation, groups } = shapes.conv;
+        let Conv2d { stride, padding, dilation, groups, .. } = shapes.conv;
         let (x, weight, y) =
             (ints(call, shapes, shapes.x)?, ints(call, shapes, shapes.weight)?, ints(call, shapes, shapes.y)?);
         let (stride, padding) = (ints(call, shapes, stride)?, ints(call, shapes, padding)?);

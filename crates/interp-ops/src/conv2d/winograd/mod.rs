@@ -54,7 +54,7 @@ pub(super) fn blocks<T: Real>(geometry: &Geometry) -> Option<Blocks> {
     let fits = channels.iter().all(|&channels| channels >= CHANNELS);
     let padded = conv.padding.iter().all(|&padding| padding <= 2);
     let empty = geometry.input.contains(&0);
-    if T::DTYPE != DType::F32 || !plain || !fits || !padded || empty {
+    if T::DTYPE != DType::F32 || conv.by_definition || !plain || !fits || !padded || empty {
         return None;
     }
     let small = geometry.output.iter().any(|&size| size <= 2);

@@ -94,6 +94,7 @@ fn other_convolutions_are_left_alone() {
         (image, [16, 8, 3, 3], Conv2d { groups: 2, ..plain }),
         (image, [16, 16, 3, 1], plain),
         (image, [16, 16, 3, 3], padded([3, 1])),
+        (image, [16, 16, 3, 3], Conv2d { by_definition: true, ..plain }),
         (image, [7, 16, 3, 3], plain),
         ([1, 3, 8, 8], [16, 3, 3, 3], plain),
     ] {
@@ -101,6 +102,20 @@ fn other_convolutions_are_left_alone() {
     }
     let geometry = geometry(&noise(&image, 1), &noise(&[16, 16, 3, 3], 2), &plain);
     assert_eq!(blocks::<f64>(&geometry), None);
+}
+
+// All windows within a picture of one color see the same. By the definition they are the same sums; the outputs of a block are different ones.
+#[test]
+fn equal_windows_have_equal_outputs_by_definition_alone() {
+    let plain = padded([0, 0]);
+    let color: Vec<f64> = list(&noise(&[16], 1)).into_iter().flat_map(|value| [value; 144]).collect();
+    let x = to_f32(&Tensor::from_vec(color, (1, 16, 12, 12), &candle_core::Device::Cpu).unwrap());
+    let weight = to_f32(&noise(&[16, 16, 3, 3], 2));
+    let equal = |conv: &Conv2d| {
+        let maps = list(&conv2d(&x, &weight, None, conv).unwrap());
+        maps.chunks(100).all(|map| map.iter().all(|value| value.to_bits() == map[0].to_bits()))
+    };
+    assert!(equal(&Conv2d { by_definition: true, ..plain }) && !equal(&plain));
 }
 
 #[test]
