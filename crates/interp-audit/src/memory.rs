@@ -1,5 +1,7 @@
 //! Bytes of memory in, pictures at a time out.
 
+use std::ops::Range;
+
 use candle_core::DType;
 use interp_net::Graph;
 
@@ -46,6 +48,23 @@ impl Memory {
         let fast = (WARM / (number * largest)).clamp(AT_BEST[0], AT_BEST[1]);
         (self.bytes / bytes as u64).clamp(1, fast as u64) as usize
     }
+
+    /// Neighbors together that take no more than it in sum, of things of these sizes in bytes, or alone.
+    pub(crate) fn ranges(self, sizes: &[u64]) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = vec![];
+        let mut sum = 0;
+        for (at, &size) in sizes.iter().enumerate() {
+            match found.last_mut() {
+                Some(last) if sum + size <= self.bytes => last.end = at + 1,
+                _ => {
+                    found.push(at..at + 1);
+                    sum = 0;
+                }
+            }
+            sum += size;
+        }
+        found
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +72,13 @@ mod tests {
     use interp_net::Op;
 
     use super::*;
+
+    #[test]
+    fn parts_are_as_large_as_memory_allows() {
+        let memory = Memory { bytes: 6 };
+        assert_eq!(memory.ranges(&[3, 3, 5, 1, 9, 1]), [0..2, 2..4, 4..5, 5..6]);
+        assert!(memory.ranges(&[]).is_empty());
+    }
 
     // Activations of 64 x 64 x 64 numbers in f32 are 1 MiB: two of them fill the cache, and 32 go through all the same; of 64 x 16 x 16, 64 KiB each, 32,
     // and of 64 x 8 x 8 128.

@@ -82,9 +82,7 @@ impl Settings {
 
     /// Adds the overlaps of a part whose thresholds are found, by another pass.
     pub(super) fn add(&self, opened: &Opened, part: Thresholds, memory: Memory, found: &mut Dissection) -> Result<()> {
-        let part = dissect(&opened.network, &opened.pictures, part, &self.detectors(), memory)?;
-        found.layers.extend(part.layers);
-        found.concepts = part.concepts;
+        found.extend(dissect(&opened.network, &opened.pictures, part, &self.detectors(), memory)?);
         Ok(())
     }
 

@@ -76,6 +76,8 @@ pub struct Layer {
     pub node: NodeId,
     /// Whether its channels were rotated.
     pub rotated: bool,
+    /// Which of its directions the first unit is: 0 but for probes that are cut ([`Thresholds::parts`]).
+    pub first: usize,
     /// One for each direction.
     pub units: Vec<Unit>,
 }
@@ -137,6 +139,17 @@ pub fn dissect(
 }
 
 impl Dissection {
+    /// Adds what was found of the part that comes next.
+    pub fn extend(&mut self, part: Self) {
+        for layer in part.layers {
+            match self.layers.last_mut().filter(|_| layer.first > 0) {
+                Some(last) => last.units.extend(layer.units),
+                None => self.layers.push(layer),
+            }
+        }
+        self.concepts = part.concepts;
+    }
+
     /// With concepts by name.
     fn in_order(mut self) -> Self {
         let mut order: Vec<usize> = (0..self.concepts.len()).collect();
@@ -325,7 +338,8 @@ impl Part {
     fn layer(self, known: &Known, pixels: u64) -> Layer {
         let unit = |(tally, threshold): (Tally, f32)| tally.unit(threshold, known, pixels);
         let units = self.tallies.into_iter().zip(self.thresholds).map(unit).collect();
-        Layer { node: self.probe.node, rotated: self.probe.rotation.is_some(), units }
+        let (rotated, first) = (self.probe.rotation.is_some(), self.probe.channels.start);
+        Layer { node: self.probe.node, rotated, first, units }
     }
 }
 

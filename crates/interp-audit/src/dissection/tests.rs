@@ -121,10 +121,15 @@ fn nothing_depends_on_memory() {
     let whole = dissected(0.1, 1, 1 << 30);
     assert_eq!(whole.len(), 1);
     assert_eq!(whole[0].layers.iter().map(|layer| layer.rotated).collect::<Vec<_>>(), [false, true]);
-    let parts = dissected(0.1, 1, 1);
-    assert_eq!(parts.len(), 2);
-    let layers: Vec<Layer> = parts.iter().flat_map(|part| part.layers.clone()).collect();
-    assert_eq!((&whole[0].layers, &whole[0].concepts), (&layers, &parts[0].concepts));
+    // Every channel by itself, and both of the first together.
+    let one = largest::Largest::bytes((0.1 * (SIDE * SIDE * COUNT) as f64) as usize + 1);
+    for (memory, count) in [(1, 4), (2 * one, 2), (3 * one, 2)] {
+        let parts = dissected(0.1, 1, memory);
+        assert_eq!(parts.len(), count);
+        let mut joined = Dissection { concepts: vec![], layers: vec![] };
+        parts.into_iter().for_each(|part| joined.extend(part));
+        assert_eq!(joined, whole[0]);
+    }
 }
 
 #[test]

@@ -22,20 +22,32 @@ pub struct Probe {
     /// The channels turned by a random rotation (C, C), the control for whether single channels matter more than other directions; else the channels
     /// themselves.
     pub rotation: Option<Tensor>,
+    /// Which of the channels, or of the directions that a rotation turns them to: all, or as many as fit into memory at a time.
+    pub channels: Range<usize>,
 }
 
 impl Probe {
     /// The activations of a batch along the probe's directions.
     pub(super) fn cells(&self, net: &Network, sample: &Sample<'_>) -> Result<Cells> {
         let cells = Cells::at(net, sample.tape, self.node)?;
-        let Some(rotation) = &self.rotation else { return Ok(cells) };
+        let (first, channels) = (self.channels.start, self.channels.len());
+        if self.rotation.is_none() && channels == cells.channels {
+            return Ok(cells);
+        }
         let count = cells.values.len() / cells.channels.max(1);
-        let turned = Tensor::from_vec(cells.values, (count, cells.channels), &Device::Cpu)?.matmul(rotation)?;
-        Ok(Cells { values: turned.flatten_all()?.to_vec1()?, ..cells })
+        let all = Tensor::from_vec(cells.values, (count, cells.channels), &Device::Cpu)?;
+        let some = match &self.rotation {
+            Some(rotation) => all.matmul(&rotation.narrow(1, first, channels)?.contiguous()?)?,
+            None => all.narrow(1, first, channels)?,
+        };
+        Ok(Cells { values: some.flatten_all()?.to_vec1()?, channels, ..cells })
     }
 
-    fn units(&self, net: &Network) -> usize {
-        net.graph.shape(self.node)[0]
+    /// In neighboring ranges of channels, of so many each at most.
+    fn cut(self, most: usize) -> impl Iterator<Item = Self> {
+        let Range { start, end } = self.channels;
+        let range = move |first: usize| first..(first + most).min(end);
+        (start..end).step_by(most.max(1)).map(move |first| Self { channels: range(first), ..self.clone() })
     }
 }
 
@@ -46,9 +58,10 @@ impl Probe {
 pub fn probes(net: &Network, nodes: &[NodeId], rotations: usize) -> Result<Vec<Probe>> {
     let mut probes = vec![];
     for &node in nodes {
-        probes.push(Probe { node, rotation: None });
+        let count = net.graph.shape(node)[0];
+        probes.push(Probe { node, rotation: None, channels: 0..count });
         for number in 0..rotations {
-            probes.push(Probe { node, rotation: Some(rotation(net.graph.shape(node)[0], node, number)?) });
+            probes.push(Probe { node, rotation: Some(rotation(count, node, number)?), channels: 0..count });
         }
     }
     Ok(probes)
@@ -78,21 +91,29 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// For so many of all probes as fit into memory, at least one: the probes are cut into parts, each for a pass of its own.
+    /// For so many channels of all probes as fit into memory, at least one: they are cut into parts, each for a pass of its own.
     pub fn parts(net: &Network, pictures: &Pictures, probes: Vec<Probe>, quantile: f64, memory: Memory) -> Vec<Self> {
         let count = |probe: &Probe| {
             let cells: usize = net.graph.shape(probe.node)[1..].iter().product();
             (quantile * (cells * pictures.data.len(pictures.split)) as f64).floor() as usize + 1
         };
-        let bytes = |probe: &Probe| probe.units(net) as u64 * Largest::bytes(count(probe));
+        let fitting = |probe: &Probe| (memory.bytes / Largest::bytes(count(probe))).max(1) as usize;
+        let probes: Vec<Probe> = probes
+            .into_iter()
+            .flat_map(|probe| {
+                let most = fitting(&probe);
+                probe.cut(most)
+            })
+            .collect();
+        let bytes = |probe: &Probe| probe.channels.len() as u64 * Largest::bytes(count(probe));
         let sizes: Vec<u64> = probes.iter().map(bytes).collect();
         let mut probes = probes.into_iter();
         let part = |range: Range<usize>| {
             let probes: Vec<Probe> = probes.by_ref().take(range.len()).collect();
-            let found = probes.iter().map(|probe| vec![Largest::new(count(probe)); probe.units(net)]).collect();
+            let found = probes.iter().map(|probe| vec![Largest::new(count(probe)); probe.channels.len()]).collect();
             Self { probes, quantile, found }
         };
-        ranges(&sizes, memory.bytes).into_iter().map(part).collect()
+        memory.ranges(&sizes).into_iter().map(part).collect()
     }
 
     /// What was found: the probes, each with the threshold of every direction.
@@ -120,32 +141,9 @@ impl Observer for Thresholds {
     }
 }
 
-/// Neighbors together of no more than `most` in sum, or alone.
-fn ranges(sizes: &[u64], most: u64) -> Vec<Range<usize>> {
-    let mut found: Vec<Range<usize>> = vec![];
-    let mut sum = 0;
-    for (at, &size) in sizes.iter().enumerate() {
-        match found.last_mut() {
-            Some(last) if sum + size <= most => last.end = at + 1,
-            _ => {
-                found.push(at..at + 1);
-                sum = 0;
-            }
-        }
-        sum += size;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parts_are_as_large_as_memory_allows() {
-        assert_eq!(ranges(&[3, 3, 5, 1, 9, 1], 6), [0..2, 2..4, 4..5, 5..6]);
-        assert!(ranges(&[], 6).is_empty());
-    }
 
     #[test]
     fn rotations_are_orthogonal_and_differ() {
