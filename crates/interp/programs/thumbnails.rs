@@ -23,7 +23,7 @@ mod tests {
     fn large_features_are_thinned() {
         let side = 101;
         let pixels: Vec<f32> = (0..side * 2).map(|at| at as f32).collect();
-        let (size, thin) = thinned(&Feature { size: [2, side], pixels }, 1, 100);
+        let (size, thin) = thinned(&Feature { size: [2, side], every: 1, pixels }, 1, 100);
         assert_eq!((size, thin.len()), ([1, 51], 51));
         assert_eq!(thin[..3], [0.0, 2.0, 4.0]);
     }

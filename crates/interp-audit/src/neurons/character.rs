@@ -148,6 +148,7 @@ mod tests {
     fn edges_have_the_direction_along_which_they_lie() {
         let feature = |pixel: fn(i32, i32) -> bool| Feature {
             size: [5, 5],
+            every: 1,
             pixels: (0..25).map(|at| f32::from(u8::from(pixel(at / 5, at % 5)))).collect(),
         };
         let rising = orientation(&feature(|row, column| row + column < 4)).unwrap();

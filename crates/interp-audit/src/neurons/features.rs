@@ -1,11 +1,12 @@
 //! Neuron Features: the mean of what a neuron answers to most.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use interp_net::{Field, Network};
 
 use super::{Peak, Survey};
-use crate::{Pictures, Result};
+use crate::{Memory, Pictures, Result};
 
 /// The part of a picture that a cell sees: (height, width, channels) of pixel values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -25,33 +26,45 @@ pub struct Crop {
 pub struct Feature {
     /// Rows and columns.
     pub size: [usize; 2],
+    /// Rows and columns of a crop that are one of it: 1 but for receptive fields of more than [`LARGEST`].
+    pub every: usize,
     /// Row by row, the channels of a pixel side by side, in [0, 1].
     pub pixels: Vec<f32>,
 }
 
+/// Rows and columns of a feature, at most: of larger receptive fields a pixel is the mean of a square.
+pub const LARGEST: usize = 128;
+
 /// Of all weights, what must be known of a pixel for it to be shown.
 const KNOWN: f64 = 0.1;
 
-/// What the cell of a peak sees of a picture (H, W, C) of pixel values, by the node's receptive field, not cut at the border.
-pub fn crop(picture: &[f32], [height, width, channels]: [usize; 3], field: &Field, cell: [usize; 2]) -> Crop {
-    let first = [0, 1].map(|axis| {
+/// The row and column of a picture that the first pixel lies on of what a cell sees; they may lie outside.
+fn first(field: &Field, cell: [usize; 2]) -> [i64; 2] {
+    [0, 1].map(|axis| {
         let center = field.start[axis] + (cell[axis] * field.jump[axis]) as f64;
         (center - field.size[axis] as f64 / 2.0).round() as i64
-    });
+    })
+}
+
+/// Of so many rows or columns from `first` on those that lie in a picture that has `side` of them.
+fn inside(first: i64, count: usize, side: usize) -> Range<usize> {
+    let end = (side as i64 - first).clamp(0, count as i64) as usize;
+    ((-first).clamp(0, end as i64) as usize)..end
+}
+
+/// What the cell of a peak sees of a picture (H, W, C) of pixel values, by the node's receptive field, not cut at the border.
+pub fn crop(picture: &[f32], [height, width, channels]: [usize; 3], field: &Field, cell: [usize; 2]) -> Crop {
+    let [top, left] = first(field, cell);
     let [rows, columns] = field.size;
     let mut crop =
         Crop { size: field.size, pixels: vec![0.0; rows * columns * channels], inside: vec![false; rows * columns] };
-    for row in 0..rows {
-        for column in 0..columns {
-            let at = [first[0] + row as i64, first[1] + column as i64];
-            let known = (0..height as i64).contains(&at[0]) && (0..width as i64).contains(&at[1]);
-            if known {
-                let from = (at[0] as usize * width + at[1] as usize) * channels;
-                let to = row * columns + column;
-                crop.inside[to] = true;
-                crop.pixels[to * channels..(to + 1) * channels].copy_from_slice(&picture[from..from + channels]);
-            }
-        }
+    let known = inside(left, columns, width);
+    for row in inside(top, rows, height) {
+        let from = ((top + row as i64) as usize * width + (left + known.start as i64) as usize) * channels;
+        let to = row * columns + known.start;
+        crop.inside[to..to + known.len()].fill(true);
+        let line = &picture[from..from + known.len() * channels];
+        crop.pixels[to * channels..(to + known.len()) * channels].copy_from_slice(line);
     }
     crop
 }
@@ -59,35 +72,64 @@ pub fn crop(picture: &[f32], [height, width, channels]: [usize; 3], field: &Fiel
 /// Sums of a feature.
 struct Sums {
     size: [usize; 2],
+    every: usize,
     pixels: Vec<f64>,
     weights: Vec<f64>,
     all: f64,
 }
 
+/// How many pixels of a field are one of its feature along each axis, and how many that has.
+fn thinned(field: &Field) -> (usize, [usize; 2]) {
+    let every = field.size[0].max(field.size[1]).div_ceil(LARGEST).max(1);
+    (every, field.size.map(|side| side.div_ceil(every)))
+}
+
 impl Sums {
-    fn add(&mut self, crop: &Crop, weight: f64) {
-        let channels = self.pixels.len() / self.weights.len().max(1);
+    fn new(field: &Field, channels: usize) -> Self {
+        let (every, size) = thinned(field);
+        let count = size[0] * size[1];
+        Self { size, every, pixels: vec![0.0; count * channels], weights: vec![0.0; count], all: 0.0 }
+    }
+
+    /// Bytes that one takes.
+    fn bytes(field: &Field, channels: usize) -> u64 {
+        let (_, size) = thinned(field);
+        (size[0] * size[1] * (channels + 1) * size_of::<f64>()) as u64
+    }
+
+    fn add(&mut self, picture: &[f32], [height, width, channels]: [usize; 3], field: &Field, peak: &Peak) {
+        let ([top, left], weight) = (first(field, peak.cell), f64::from(peak.activation));
         self.all += weight;
-        for (at, _) in crop.inside.iter().enumerate().filter(|(_, inside)| **inside) {
-            self.weights[at] += weight;
-            let pixels = at * channels..(at + 1) * channels;
-            let sums = self.pixels[pixels.clone()].iter_mut();
-            sums.zip(&crop.pixels[pixels]).for_each(|(sum, &value)| *sum += weight * f64::from(value));
+        let columns = inside(left, field.size[1], width);
+        for row in inside(top, field.size[0], height) {
+            let from = ((top + row as i64) as usize * width + (left + columns.start as i64) as usize) * channels;
+            let line = picture[from..from + columns.len() * channels].chunks_exact(channels.max(1));
+            for (column, pixel) in columns.clone().zip(line) {
+                let at = row / self.every * self.size[1] + column / self.every;
+                self.weights[at] += weight;
+                let sums = self.pixels[at * channels..(at + 1) * channels].iter_mut();
+                sums.zip(pixel).for_each(|(sum, &value)| *sum += weight * f64::from(value));
+            }
         }
     }
 
-    fn feature(self) -> Feature {
+    fn feature(self, field: &Field) -> Feature {
         let channels = self.pixels.len() / self.weights.len().max(1);
+        // Those of the last row and column may be of fewer pixels.
+        let side = |at: usize, axis: usize| (field.size[axis] - at * self.every).min(self.every);
         let mean = |(at, sum): (usize, f64)| {
-            let weight = self.weights[at / channels.max(1)];
-            if weight <= KNOWN * self.all { 0.5 } else { (sum / weight) as f32 }
+            let at = at / channels.max(1);
+            let count = side(at / self.size[1], 0) * side(at % self.size[1], 1);
+            let weight = self.weights[at];
+            if weight <= KNOWN * self.all * count as f64 { 0.5 } else { (sum / weight) as f32 }
         };
-        Feature { size: self.size, pixels: self.pixels.iter().copied().enumerate().map(mean).collect() }
+        let pixels = self.pixels.iter().copied().enumerate().map(mean).collect();
+        Feature { size: self.size, every: self.every, pixels }
     }
 }
 
 /// The features of channels of a survey, of those that are `wanted` by layer and channel; `None` of others, of channels that answer to nothing, and of
-/// nodes whose cells have no receptive field in common. Every picture is read once.
+/// nodes whose cells have no receptive field in common. Pictures are read once for as many features as `memory` has room for the sums of.
 ///
 /// # Errors
 /// If a picture cannot be read.
@@ -95,34 +137,83 @@ pub fn features(
     net: &Network,
     pictures: &Pictures,
     survey: &Survey,
+    memory: Memory,
     wanted: impl Fn(usize, usize) -> bool,
 ) -> Result<Vec<Vec<Option<Feature>>>> {
+    let channels = pictures.data.info().channels;
+    let mut found: Vec<Vec<Option<Feature>>> =
+        survey.layers.iter().map(|layer| vec![None; layer.units.len()]).collect();
+    let mut asked = vec![];
+    for (at, layer) in survey.layers.iter().enumerate() {
+        let Ok(field) = net.receptive_field(layer.node) else { continue };
+        let alive = layer.units.iter().enumerate().filter(|(channel, unit)| !unit.is_dead() && wanted(at, *channel));
+        asked.extend(alive.map(|(channel, unit)| Asked {
+            at: (at, channel),
+            field: field.clone(),
+            peaks: &unit.peaks,
+        }));
+    }
+    let sizes: Vec<u64> = asked.iter().map(|asked| Sums::bytes(&asked.field, channels)).collect();
+    for part in memory.ranges(&sizes) {
+        for (asked, feature) in asked[part.clone()].iter().zip(of_some(pictures, &asked[part])?) {
+            found[asked.at.0][asked.at.1] = Some(feature);
+        }
+    }
+    Ok(found)
+}
+
+/// A channel of a layer, with what is known of it.
+struct Asked<'a> {
+    at: (usize, usize),
+    field: Field,
+    peaks: &'a [Peak],
+}
+
+/// Every picture is read once.
+fn of_some(pictures: &Pictures, asked: &[Asked<'_>]) -> Result<Vec<Feature>> {
     let info = pictures.data.info();
     let shape = [info.height, info.width, info.channels];
-    let fields: Vec<Option<Field>> = survey.layers.iter().map(|layer| net.receptive_field(layer.node).ok()).collect();
-    let mut sums: Vec<Vec<Option<Sums>>> =
-        survey.layers.iter().map(|layer| layer.units.iter().map(|_| None).collect()).collect();
-    let mut by_picture: BTreeMap<usize, Vec<(usize, usize, Peak)>> = BTreeMap::new();
-    for (at, layer) in survey.layers.iter().enumerate().filter(|(at, _)| fields[*at].is_some()) {
-        for (channel, unit) in layer.units.iter().enumerate().filter(|(channel, _)| wanted(at, *channel)) {
-            unit.peaks.iter().for_each(|&peak| by_picture.entry(peak.picture).or_default().push((at, channel, peak)));
-        }
+    let mut by_picture: BTreeMap<usize, Vec<(usize, &Peak)>> = BTreeMap::new();
+    for (at, asked) in asked.iter().enumerate() {
+        asked.peaks.iter().for_each(|peak| by_picture.entry(peak.picture).or_default().push((at, peak)));
     }
+    let mut sums: Vec<Sums> = asked.iter().map(|asked| Sums::new(&asked.field, info.channels)).collect();
     let mut picture = vec![0.0; info.pixels()];
-    for (index, places) in by_picture {
+    for (index, peaks) in by_picture {
         pictures.data.image(pictures.split, index, &mut picture)?;
-        for (layer, channel, peak) in places {
-            let Some(field) = &fields[layer] else { continue };
-            let count = field.size[0] * field.size[1];
-            let empty = || Sums {
-                size: field.size,
-                pixels: vec![0.0; count * info.channels],
-                weights: vec![0.0; count],
-                all: 0.0,
-            };
-            let sums = sums[layer][channel].get_or_insert_with(empty);
-            sums.add(&crop(&picture, shape, field, peak.cell), f64::from(peak.activation));
+        for (at, peak) in peaks {
+            sums[at].add(&picture, shape, &asked[at].field, peak);
         }
     }
-    Ok(sums.into_iter().map(|layer| layer.into_iter().map(|sums| sums.map(Sums::feature)).collect()).collect())
+    Ok(sums.into_iter().zip(asked).map(|(sums, asked)| sums.feature(&asked.field)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Pixels are numbered by rows of three; a field of 256 rows and three columns around the middle, and one two rows lower, of which two rows lie
+    // outside. Squares of two rows and two columns, and what is left of the columns: the mean of 0, 1, 3 and 4 is 2.
+    #[test]
+    fn of_large_fields_a_pixel_is_the_mean_of_a_square() {
+        let picture: Vec<f32> = (0..256 * 3).map(|at| at as f32 / 1024.0).collect();
+        let field = Field { size: [256, 3], jump: [1, 1], start: [128.0, 1.5] };
+        let peak = |row: usize| Peak { activation: 1.0, picture: 0, label: 0, cell: [row, 0] };
+        let mut sums = Sums::new(&field, 1);
+        sums.add(&picture, [256, 3, 1], &field, &peak(0));
+        sums.add(&picture, [256, 3, 1], &field, &peak(2));
+        let found = sums.feature(&field);
+        assert_eq!((found.size, found.every, found.pixels.len()), ([128, 2], 2, 256));
+        let lower = 6.0; // how much larger the numbers are two rows below
+        let means = [2.0, 3.5, 8.0, 9.5].map(|mean| (mean + lower / 2.0) / 1024.0);
+        assert_eq!(found.pixels[..4], means);
+        // In the last square lies the first field alone.
+        assert_eq!(found.pixels[254], 764.0 / 1024.0);
+    }
+
+    // Counted from one to the left of the picture: a cell of the picture, and both of the next row.
+    #[test]
+    fn lines_inside_are_those_of_the_picture() {
+        assert_eq!([inside(-1, 3, 4), inside(2, 3, 4), inside(-5, 3, 4), inside(7, 3, 4)], [1..3, 0..2, 3..3, 0..0]);
+    }
 }

@@ -87,7 +87,7 @@ fn network() -> Network {
 fn every_planted_neuron_is_called_what_it_is() {
     let (net, pictures, memory) = (network(), quarters(), Memory::default());
     let found = survey(&net, &pictures, &[2], 40, memory).unwrap();
-    let features = features(&net, &pictures, &found, |_, _| true).unwrap();
+    let features = features(&net, &pictures, &found, crate::Memory::default(), |_, _| true).unwrap();
     let [color, orientation] =
         [Index::Color, Index::Orientation].map(|index| index.of(&net, &pictures, &found, 64).unwrap().remove(0));
     let hues = unit_hues(&net, &pictures, &found).unwrap().remove(0);

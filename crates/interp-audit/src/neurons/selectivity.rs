@@ -23,14 +23,19 @@ pub enum Index {
 }
 
 impl Index {
-    /// All of them, with the names they go by.
-    pub const ALL: [(Self, &'static str); 5] = [
-        (Self::Color, "color"),
-        (Self::Luminance, "luminance"),
-        (Self::Orientation, "orientation"),
-        (Self::Symmetry, "symmetry"),
-        (Self::Shape, "shape"),
-    ];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Color, Self::Luminance, Self::Orientation, Self::Symmetry, Self::Shape];
+
+    /// The name it goes by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Color => "color",
+            Self::Luminance => "luminance",
+            Self::Orientation => "orientation",
+            Self::Symmetry => "symmetry",
+            Self::Shape => "shape",
+        }
+    }
 
     /// What is seen instead, by the number of the change.
     fn change(self, number: usize, view: &View<'_>) -> Vec<f32> {

@@ -93,14 +93,16 @@ fn what_is_not_a_number_is_told_and_not_taken_for_dead() {
 fn features_are_means_of_crops_over_what_lies_in_the_picture() {
     let (net, pictures) = (network(), dots());
     let found = survey(&net, &pictures, &[2], 2, at_a_time(&net, 8)).unwrap();
-    let features = features(&net, &pictures, &found, |_, _| true).unwrap();
+    let memory = Memory::default();
+    let features = features(&net, &pictures, &found, memory, |_, _| true).unwrap();
+    assert_eq!(features, super::features(&net, &pictures, &found, Memory { bytes: 1 }, |_, _| true).unwrap());
     let feature = features[0][0].as_ref().unwrap();
     assert_eq!((feature.size, features[0][1].clone()), ([3, 3], None));
     let (a, b) = (2.0, 1.875);
     let middle = (a * (0.5 + 0.25 * a) + b * (0.5 + 0.25 * b)) / (a + b);
     assert!((feature.pixels[4] - middle).abs() < 1e-6);
     assert!(feature.pixels.iter().enumerate().all(|(at, &value)| at == 4 || value == 0.5));
-    assert_eq!(super::features(&net, &pictures, &found, |_, channel| channel > 0).unwrap(), [[None, None]]);
+    assert_eq!(super::features(&net, &pictures, &found, memory, |_, channel| channel > 0).unwrap(), [[None, None]]);
 }
 
 #[test]

@@ -229,7 +229,7 @@ mod tests {
     // Two features of two by three: the second row is gray in both, and the first column.
     #[test]
     fn what_is_gray_in_all_features_is_cut_off() {
-        let feature = |pixels: [f32; 6]| Feature { size: [2, 3], pixels: pixels.into() };
+        let feature = |pixels: [f32; 6]| Feature { size: [2, 3], every: 1, pixels: pixels.into() };
         let features = [feature([0.5, 0.5, 1.0, 0.5, 0.5, 0.5]), feature([0.5, 0.2, 0.5, 0.5, 0.5, 0.5])];
         let unit = unit(vec![]);
         let neurons = features.iter().map(|feature| told(&unit, Some(feature))).collect();
