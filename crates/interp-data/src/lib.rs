@@ -15,7 +15,7 @@ mod memory;
 mod noise;
 mod own_picture;
 mod padded;
-mod renormalized;
+mod seen_as;
 #[cfg(test)]
 #[path = "../../../tests/shared.rs"]
 mod shared;
@@ -30,7 +30,7 @@ pub use error::{DataError, Result};
 pub use loader::{Batch, Batches, Loader};
 pub use noise::Noise;
 pub use own_picture::read_picture;
-pub use renormalized::renormalized;
+pub use seen_as::{relabeled, renormalized};
 pub use sheet::contact_sheet;
 pub use sources::{Cifar10, Cifar10Jpeg, FashionMnist, Folder, Mnist, build_at, from_spec, sources, split_spec};
 pub use weights::class_weights;

@@ -22,6 +22,9 @@ pub fn read_picture(path: &Path, channels: usize, size: [usize; 2], border: usiz
         );
         return Err(wrong(problem));
     }
+    if path.exists() && !path.is_file() {
+        return Err(wrong("it is no file".into()));
+    }
     let bytes = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     let decoded = picture::decode(&bytes).map_err(wrong)?;
     let kind = Kind { color: channels == 3, deep: picture::kind(&bytes).map_err(wrong)?.deep };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use interp_audit::Pictures;
-use interp_data::{DataError, Dataset, Divided, Info, Source, Split, renormalized, split_spec};
+use interp_data::{DataError, Dataset, Divided, Info, Source, Split, relabeled, renormalized, split_spec};
 use interp_finding::Measured;
 use interp_learn::Objective;
 use interp_net::{Checkpoint, Network, Normalization};
@@ -144,13 +144,19 @@ pub(super) fn own_border(file: &Checkpoint, catalog: &Catalog) -> Result<usize> 
 
 /// The data that a network is to be measured on, as the network's own recipe treats it where it names the
 /// same data set: with its settings and its split. `spec` may replace the path, or name other data,
-/// which is then taken as it is, with no validation cut from train.
+/// which is then taken as it is, with no validation cut from train. Classes have the numbers that the network's of
+/// their names have.
 pub(super) fn open_for(
     file: &Checkpoint,
     spec: Option<&str>,
     catalog: &Catalog,
     screen: &Screen,
 ) -> Result<Arc<dyn Dataset>> {
+    let data = open_as_is(file, spec, catalog, screen)?;
+    Ok(file.meta.as_ref().map_or_else(|| Arc::clone(&data), |meta| relabeled(Arc::clone(&data), &meta.classes)))
+}
+
+fn open_as_is(file: &Checkpoint, spec: Option<&str>, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
     let recipe = own_recipe(file, catalog);
     let (name, path) = spec.map(split_spec).map_or((None, None), |(name, path)| (Some(name), path));
     // A recipe that cannot be read any more is in the way only where it would be used.

@@ -23,11 +23,17 @@ pub(super) fn names(root: &Path) -> Result<Option<BTreeMap<u16, String>>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(&path).map_err(wrong)?;
     let header = reader.headers().map_err(wrong)?;
     if header != vec!["value", "concept"] {
-        return Err(DataError::format(&path, format!("the first line is {header:?}: expected value,concept")));
+        return Err(DataError::format(
+            &path,
+            format!("the first line is {}: expected value,concept", header.iter().collect::<Vec<_>>().join(",")),
+        ));
     }
     let mut names = BTreeMap::new();
     for row in reader.deserialize() {
-        let (value, concept): (u16, String) = row.map_err(wrong)?;
+        let (value, concept): (u16, String) = row.map_err(|error| {
+            let line = error.position().map_or(0, csv::Position::line);
+            DataError::format(&path, format!("line {line} is no number up to {} and a concept", u16::MAX))
+        })?;
         if names.values().any(|known| *known == concept) {
             return Err(DataError::format(&path, format!("{concept:?} has two numbers: give it one")));
         }
