@@ -478,7 +478,7 @@ fn all_analyses_are_on_one_page() {
     let html = fs::read_to_string(folder.path().join("audit/report.html")).unwrap();
     let summary: Value =
         serde_json::from_str(&fs::read_to_string(folder.path().join("audit/summary.json")).unwrap()).unwrap();
-    for name in ["weights", "fields", "neurons", "color", "dissect"] {
+    for name in ["weights", "fields", "saliency", "neurons", "color", "dissect"] {
         assert!(html.contains(&format!("id=\"{name}-")), "{name}");
         let own = fs::read_to_string(folder.path().join("audit").join(name).join("summary.json")).unwrap();
         assert_eq!(summary["analyses"][name], serde_json::from_str::<Value>(&own).unwrap(), "{name}");

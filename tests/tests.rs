@@ -30,6 +30,8 @@ mod parity;
 mod plan;
 /// Every recipe that is shipped, and every line of the tables.
 mod recipes;
+/// What every analysis says of networks, pictures and places to write that it cannot use.
+mod refused;
 /// Where the evidence lies, by every method.
 mod saliency;
 /// Where the shared data is.

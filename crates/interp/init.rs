@@ -93,7 +93,7 @@ pub(crate) fn misfit(network: &Network, meta: Option<&Meta>, objective: Objectiv
         None
     } else if network.graph.outputs() != info.classes.len() {
         let (outputs, name, count) = (network.graph.outputs(), &info.name, info.classes.len());
-        Some(format!("the network has {outputs} outputs; {name} has {count} classes"))
+        Some(format!("the network has {outputs} outputs, and the classes of {name} are {count}"))
     } else if let Some(classes) = classes.filter(|classes| **classes != info.classes) {
         let (own, theirs) = (classes.join(", "), info.classes.join(", "));
         Some(format!("the network's classes are {own}; those of {} are {theirs}", info.name))

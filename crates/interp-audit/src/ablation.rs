@@ -1,10 +1,10 @@
 //! What a network can do without a part of it.
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::{Keep, Network, NodeId};
+use interp_net::{Keep, Network, NodeId, Tape};
 
-use crate::contributions::largest;
-use crate::pass::{Pass, Sample, rows};
+use crate::contributions::{finite_rows, largest};
+use crate::pass::{Pass, Sample};
 use crate::{Pictures, Result};
 
 /// How often a network is right, as it is and without what a node tells.
@@ -31,8 +31,12 @@ pub fn ablate(net: &Network, pictures: &Pictures, at: NodeId) -> Result<Ablation
     pass(Keep::All).over(net, pictures, |&Sample { tape, batch }| {
         let (activation, labels) = (tape.at(&net.graph, at)?, &batch.labels);
         let again = net.rerun(tape, at, &filled(&means, activation)?)?;
-        right += hits(tape.output(&net.graph)?, labels)?;
-        without += hits(again.output(&net.graph)?, labels)?;
+        let hits = |tape: &Tape| -> Result<usize> {
+            let rows = finite_rows(net, net.graph.output(), tape.output(&net.graph)?)?;
+            Ok(rows.iter().zip(labels).filter(|(row, label)| largest(row) == **label as usize).count())
+        };
+        right += hits(tape)?;
+        without += hits(&again)?;
         count += labels.len();
         Ok(())
     })?;
@@ -65,10 +69,6 @@ fn filled(means: &[f64], activation: &Tensor) -> Result<Tensor> {
     shape[1] = means.len();
     let means = Tensor::from_slice(means, shape, &Device::Cpu)?.to_dtype(activation.dtype())?;
     Ok(means.to_device(activation.device())?.broadcast_as(activation.dims())?.contiguous()?)
-}
-
-fn hits(logits: &Tensor, labels: &[u32]) -> Result<usize> {
-    Ok(rows(logits)?.iter().zip(labels).filter(|(row, label)| largest(row) == **label as usize).count())
 }
 
 #[cfg(test)]

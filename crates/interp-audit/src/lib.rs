@@ -89,7 +89,8 @@ pub enum AuditError {
     Gray(String),
     /// Data that knows of no concepts.
     #[error(
-        "`{0}` does not know where concepts are in its pictures. `concepts` does, and a folder with a label map beside each picture (docs/data.md)"
+        "`{0}` does not know where concepts are in its pictures. `concepts` does, and a folder with label maps beside its pictures (a.labels.png beside \
+         a.png) and a file concepts.csv that names the numbers in them (docs/data.md)"
     )]
     NoConcepts(String),
     /// A setting that cannot be used.
@@ -99,7 +100,7 @@ pub enum AuditError {
     #[error("`{0}` has no maps")]
     NoCells(String),
     /// What a network with damaged weights computes.
-    #[error("`{0}` is not a number for some picture: the file's weights are damaged, or its pictures are")]
+    #[error("`{0}` holds what is no finite number: the file's weights are damaged, or the pictures are")]
     NotANumber(String),
     /// A node that outputs do not depend on.
     #[error("the output does not depend on `{0}`")]

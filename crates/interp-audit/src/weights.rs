@@ -118,7 +118,7 @@ pub struct Composed {
 /// lies outside of the picture for that cell is left out.
 ///
 /// # Errors
-/// If the node has no maps, or lies behind what is no convolution, norm, activation, pooling, sum or the like.
+/// If the node has no maps, or lies behind what is no convolution, norm, activation, pooling, sum or the like, or weights that are no finite numbers.
 pub fn composed(net: &Network, node: NodeId, channels: &[usize], batch: usize) -> Result<Vec<Composed>> {
     let &[_, rows, columns] = net.graph.shape(node) else { return Err(AuditError::NoCells(name(net, node))) };
     let cell = [rows / 2, columns / 2];
@@ -130,7 +130,10 @@ pub fn composed(net: &Network, node: NodeId, channels: &[usize], batch: usize) -
         let seen = gradient.narrow(2, region.rows[0], size[0])?.narrow(3, region.columns[0], size[1])?;
         for (at, &channel) in part.iter().enumerate() {
             let weights = seen.get(at)?.permute((1, 2, 0))?.flatten_all()?; // (C, h, w) -> (h, w, C)
-            let weights = weights.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1()?;
+            let weights: Vec<f32> = weights.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1()?;
+            if weights.iter().any(|weight| !weight.is_finite()) {
+                return Err(AuditError::NotANumber(name(net, node)));
+            }
             found.push(Composed { channel, size, weights });
         }
     }

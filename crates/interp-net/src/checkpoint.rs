@@ -135,12 +135,21 @@ impl Checkpoint {
         let graph = match (architecture, &self.meta) {
             (None, Some(meta)) => meta.graph.clone(),
             (None, None) => {
-                let problem = "the file does not say what network it is: name it with --arch";
-                return Err(wrong(path, format!("{problem}{}", fitting())));
+                let fitting = fitting();
+                let problem = match fitting.is_empty() {
+                    true => {
+                        "the file does not say what network it is, and its tensors are those of none that --arch knows"
+                    }
+                    false => "the file does not say what network it is: name it with --arch",
+                };
+                return Err(wrong(path, format!("{problem}{fitting}")));
             }
             (Some(name), _) => self.graph_of(&*zoo::by_name(name)?, size)?,
         };
-        let params = load(&graph, &self.tensors).map_err(|problem| wrong(path, format!("{problem}{}", fitting())))?;
+        let said = self.meta.as_ref().filter(|_| architecture.is_some());
+        let itself = said.map_or("", |_| "; the file says itself what network it is: leave out --arch");
+        let params = load(&graph, &self.tensors);
+        let params = params.map_err(|problem| wrong(path, format!("{problem}{}{itself}", fitting())))?;
         Ok(Network { graph, params })
     }
 

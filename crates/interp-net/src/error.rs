@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use interp_finding::nearest;
 use interp_ops::{OpError, is_out_of_memory};
 
 /// Why a network could not be built, run, loaded or saved.
@@ -9,22 +10,22 @@ use interp_ops::{OpError, is_out_of_memory};
 #[non_exhaustive]
 pub enum NetError {
     /// No node has this name.
-    #[error("no node is called `{name}`{}", hint(.nearest))]
+    #[error("no node is called `{name}`{hint}")]
     UnknownNode {
         /// The name asked for.
         name: String,
-        /// The nearest name of the network.
-        nearest: Option<String>,
+        /// The nearest name of the network, or where none is near, some.
+        hint: String,
     },
     /// A pattern selects nothing.
-    #[error("`{pattern}` matches no {what} of the network{}", hint(.nearest))]
+    #[error("`{pattern}` matches no {what} of the network{hint}")]
     NoMatch {
         /// The pattern as written.
         pattern: String,
         /// What it should have matched.
         what: &'static str,
-        /// A name that it may have meant.
-        nearest: Option<String>,
+        /// A name that it may have meant, or where none is near, some that there are.
+        hint: String,
     },
     /// Two nodes have one name, a node comes before its inputs, or the like.
     #[error("node `{node}`: {problem}")]
@@ -101,8 +102,17 @@ impl NetError {
     }
 }
 
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+/// The name that is nearest to what was asked for, or where none is near, the first few.
+pub(crate) fn hint<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+    const FEW: usize = 6;
+    if let Some(name) = nearest(asked, names.clone()) {
+        return format!("; did you mean `{name}`?");
+    }
+    let first: Vec<String> = names.clone().take(FEW).map(|name| format!("`{name}`")).collect();
+    match names.count() > FEW {
+        true => format!("; there are {}, ...", first.join(", ")),
+        false => format!("; there are {}", first.join(", ")),
+    }
 }
 
 /// Result with a [`NetError`].

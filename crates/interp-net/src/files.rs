@@ -52,6 +52,20 @@ fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
+/// Whether files can be written into the folder, once those of its folders are made that are not there: nothing is left behind.
+///
+/// # Errors
+/// With the path, where it, or a folder above it, is no folder, or the system refuses.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    let existing = folder.ancestors().find(|above| above.as_os_str().is_empty() || above.exists());
+    let existing = existing.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| NetError::Io { path: existing.to_owned(), source };
+    if !existing.is_dir() {
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is a file, and no folder")));
+    }
+    temporary(existing).map(|_| ()).map_err(failed)
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use globset::GlobBuilder;
-use interp_finding::nearest;
 use interp_ops::{Conv2d, Then};
 use serde::{Deserialize, Serialize};
 
+use crate::error::hint;
 use crate::{NetError, Op, Result};
 
 /// Position of a node in its graph; inputs have smaller ones than their users.
@@ -167,10 +167,10 @@ impl Graph {
     /// # Errors
     /// If there is none; the nearest name is offered.
     pub fn id(&self, name: &str) -> Result<NodeId> {
-        self.ids.get(name).copied().ok_or_else(|| NetError::UnknownNode {
-            name: name.into(),
-            nearest: nearest(name, self.names()).map(str::to_owned),
-        })
+        self.ids
+            .get(name)
+            .copied()
+            .ok_or_else(|| NetError::UnknownNode { name: name.into(), hint: hint(name, self.names()) })
     }
 
     /// Ids of the nodes whose names match one of the glob patterns (`features.*`, `layer?.0.conv1`)
@@ -182,9 +182,15 @@ impl Graph {
         let mut chosen = vec![false; self.nodes.len()];
         for pattern in patterns {
             let none = || {
-                let usable: Vec<String> = self.nodes.iter().filter(|&node| fits(node)).flat_map(patterns_of).collect();
-                let nearest = nearest(pattern, usable.iter().map(String::as_str)).map(str::to_owned);
-                NetError::NoMatch { pattern: pattern.clone(), what, nearest }
+                let usable: Vec<&Node> = self.nodes.iter().filter(|&node| fits(node)).collect();
+                // Names alone are told where none is near.
+                let wide = usable.iter().flat_map(|node| wide_of(node));
+                let all: Vec<String> = usable.iter().map(|node| node.name.clone()).chain(wide).collect();
+                NetError::NoMatch {
+                    pattern: pattern.clone(),
+                    what,
+                    hint: hint(pattern, all.iter().map(String::as_str)),
+                }
             };
             let glob = GlobBuilder::new(pattern).build().map_err(|_| none())?.compile_matcher();
             let matches = |node: &Node| glob.is_match(&node.name) && fits(node);
@@ -322,15 +328,14 @@ impl Graph {
         Op::sides(out_channels, before, self.shapes[self.nodes[id].inputs[0]][0])
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.nodes.iter().map(|node| node.name.as_str())
     }
 }
 
-/// The node's name, and the patterns for all that begins as it does up to a dot: `features.0`, `features.*`.
-fn patterns_of(node: &Node) -> Vec<String> {
-    let wide = node.name.match_indices('.').map(|(dot, _)| format!("{}.*", &node.name[..dot]));
-    std::iter::once(node.name.clone()).chain(wide).collect()
+/// The patterns for all that begins as a node's name does up to a dot: `features.*` of `features.0`.
+fn wide_of(node: &Node) -> impl Iterator<Item = String> {
+    node.name.match_indices('.').map(|(dot, _)| format!("{}.*", &node.name[..dot]))
 }
 
 impl TryFrom<Vec<Node>> for Graph {

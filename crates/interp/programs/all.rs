@@ -11,18 +11,19 @@ use interp_net::files;
 use interp_report::{Page, html};
 use serde_json::{Value, json};
 
+use super::chosen::Subject;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::surveyed::Surveyed;
-use super::{Ending, color, dissect, fields, neurons, print, weights};
-use crate::progress::tell;
+use super::surveyed::{Neurons, Surveyed};
+use super::{Ending, color, dissect, fields, neurons, print, saliency, weights};
+use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result};
 
 /// Every analysis that the network and its data allow, each with its defaults, on one page
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit all checkpoints/sparse_vgg --out audit\n\n\
-    Writes DIR/weights, DIR/fields, DIR/neurons, and where pictures have colors, and concepts that the data know, DIR/color and DIR/dissect, each as the \
-    analysis of this name does; DIR/report.html has all of them, DIR/summary.json their summaries. The survey of neurons and the first \
+    Writes DIR/weights, DIR/fields, DIR/neurons, DIR/saliency, and where pictures have colors, and concepts that the data know, DIR/color and DIR/dissect, \
+    each as the analysis of this name does; DIR/report.html has all of them, DIR/summary.json their summaries. The survey of neurons and the first \
     thresholds of concepts share a pass over the pictures.")]
 pub(super) struct All {
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub(super) struct All {
     #[command(flatten)]
     dissection: dissect::Settings,
     /// The folder to write
-    #[arg(long, default_value = "audit", value_name = "DIR")]
+    #[arg(long, default_value = "audit", value_name = "DIR", value_parser = super::folder)]
     out: PathBuf,
 }
 
@@ -46,10 +47,8 @@ fn defaults<T: Args + FromArgMatches>() -> Result<T> {
 impl All {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let opened = self.on.open(catalog)?;
+        self.surveyed.nodes(&opened.network.graph)?; // names are checked before anything is run
         let outcomes = self.outcomes(&opened)?;
-        for (name, outcome) in &outcomes {
-            outcome.write(&self.out.join(name))?;
-        }
         let summaries: serde_json::Map<String, Value> =
             outcomes.iter().map(|(name, outcome)| ((*name).to_owned(), outcome.summary.clone())).collect();
         let summary = json!({ "version": 1, "checkpoint": opened.path.display().to_string(), "analyses": summaries });
@@ -69,28 +68,42 @@ impl All {
         Ok(Ending::Fine)
     }
 
+    /// What each analysis found, which is written as soon as it is.
     fn outcomes(&self, opened: &Opened) -> Result<Vec<(&'static str, Outcome)>> {
         let Opened { path, network, info, objective, .. } = opened;
-        let mut outcomes = vec![("weights", defaults::<weights::Settings>()?.outcome(path, network)?)];
+        let mut outcomes = vec![];
+        let mut add = |name: &'static str, outcome: Outcome| -> Result<()> {
+            outcome.write(&self.out.join(name))?;
+            outcomes.push((name, outcome));
+            Ok(())
+        };
+        add("weights", defaults::<weights::Settings>()?.outcome(path, network)?)?;
         let mut fields: fields::Asked = defaults()?;
         fields.memory = self.surveyed.memory;
-        outcomes.push(("fields", fields.outcome(&self.on, opened)?));
-        let (survey, dissection) = self.observed(opened)?;
+        add("fields", fields.outcome(&self.on, opened)?)?;
         if matches!(objective, Objective::Classify) {
-            let mut neurons: neurons::Settings = defaults()?;
-            neurons.surveyed = self.surveyed.clone();
-            outcomes.push(("neurons", neurons.outcome(&self.on, opened, &survey)?));
+            add("saliency", self.saliency(opened)?)?;
+        }
+        let (survey, dissection) = self.observed(opened)?;
+        let measured = Neurons::new(&self.surveyed, opened, survey);
+        if matches!(objective, Objective::Classify) {
+            add("neurons", defaults::<neurons::Settings>()?.outcome(&self.on, opened, &measured)?)?;
         }
         if info.channels == 3 && matches!(objective, Objective::Classify) {
-            let mut color: color::Settings = defaults()?;
-            color.surveyed = self.surveyed.clone();
-            outcomes.push(("color", color.outcome(&self.on, opened, survey)?));
+            add("color", defaults::<color::Settings>()?.outcome(&self.on, opened, &measured)?)?;
         }
         match dissection {
-            Some(found) => outcomes.push(("dissect", self.dissection.outcome(&self.on, opened, &found)?)),
+            Some(found) => add("dissect", self.dissection.outcome(&self.on, opened, &found)?)?,
             None => tell("the data do not know where concepts are: nothing is dissected"),
         }
         Ok(outcomes)
+    }
+
+    fn saliency(&self, opened: &Opened) -> Result<Outcome> {
+        let settings: saliency::Settings = defaults()?;
+        let subject = Subject::spread(opened, settings.limit)?;
+        let (methods, split, screen) = (settings.methods()?, Some(self.on.split), Screen::new(self.on.json));
+        settings.outcome(methods, &subject, split, self.surveyed.memory, &screen)
     }
 
     /// The survey, and the dissection where the data know concepts: its first thresholds are found in the pass of the survey.
@@ -131,7 +144,7 @@ fn knows_concepts(pictures: &Pictures) -> Result<bool> {
 fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {
     let mut page = Page {
         title: format!("Audit on {}", opened.info.name),
-        lead: "What the network's filters are, what its cells see, what its neurons select, how it represents color, and which concepts its channels detect."
+        lead: "What the network's filters are, what its cells see, what its neurons select, how it represents color, where the evidence for its decisions lies, and which concepts its channels detect."
             .into(),
         warnings: vec![],
         facts: vec![
@@ -150,7 +163,7 @@ fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {
             if at == 0 {
                 finding.title = prefix.clone();
                 finding.statement = format!("{} {}", part.lead, finding.statement).trim().to_owned();
-            } else {
+            } else if finding.title != capital(name) {
                 finding.title = format!("{}: {}", capital(name), finding.title);
             }
             finding

@@ -55,7 +55,7 @@ pub(super) struct Blocks {
     #[arg(long, default_value = "1GiB", value_parser = super::memory)]
     memory: Memory,
     /// The folder to write
-    #[arg(long, default_value = "blocks", value_name = "DIR")]
+    #[arg(long, default_value = "blocks", value_name = "DIR", value_parser = super::folder)]
     out: PathBuf,
 }
 
@@ -165,6 +165,11 @@ impl Blocks {
                 Some("second") => Some(largest(row, Some(explained))),
                 Some(name) => Some(class("--against", name, classes, count)?),
             };
+            if against == Some(explained) {
+                let problem = format!("it is what is explained of picture {}", subject.shown.indices[at]);
+                let name = subject.class(explained);
+                return Err(Error::Usage(format!("--against {name}: {problem}; take `second`, or another class")));
+            }
             Ok(Target { class: explained, against })
         };
         logits.iter().enumerate().map(one).collect()

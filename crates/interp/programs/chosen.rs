@@ -1,6 +1,7 @@
 //! A few pictures that a network is asked about: some of a data set, or a person's own.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use clap::Args;
@@ -61,6 +62,26 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// Pictures of a data set, by position in the split.
+    fn of(opened: &Opened, positions: Vec<usize>) -> Result<Self> {
+        let Opened { path, network, info, pictures, border, .. } = opened;
+        let Pictures { data, split, workers, .. } = pictures;
+        let known = |&at: &usize| Ok(data.truth(*split, at)?.is_some_and(|truth| truth.object.is_some()));
+        let has_masks = positions.iter().map(known).collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
+        let loader = Loader::new(Arc::clone(data), *split, 256, *workers, Augment::default(), 0)?;
+        let loader = if has_masks { loader.with_masks() } else { loader };
+        let batches = loader.of(positions).collect::<interp_data::Result<Vec<_>>>()?;
+        let shown = Shown::of(&batches, info)?;
+        Ok(Self { path: path.clone(), network: network.clone(), info: info.clone(), border: *border, shown })
+    }
+
+    /// `limit` pictures of a data set, at even distances.
+    pub(super) fn spread(opened: &Opened, limit: u32) -> Result<Self> {
+        let all = opened.pictures.data.len(opened.pictures.split);
+        let count = all.min(limit as usize);
+        Self::of(opened, (0..count).map(|at| at * all / count).collect())
+    }
+
     /// Refuses a network whose outputs are no numbers.
     pub(super) fn check(&self, logits: &[Vec<f64>]) -> Result<()> {
         if logits.iter().flatten().all(|logit| logit.is_finite()) {
@@ -80,26 +101,17 @@ impl Chosen {
     /// Reads them: `limit` pictures of a data set, at even distances, or those that are named, or all files.
     pub(super) fn open(&self, catalog: &Catalog, limit: u32) -> Result<Subject> {
         if self.images.is_empty() {
-            let Opened { path, network, info, pictures, border, .. } = self.on.open_classifier(catalog)?;
-            let Pictures { data, split, workers, .. } = pictures;
-            if let Some(&beyond) = self.pictures.iter().find(|&&at| at >= data.len(split)) {
+            let opened = self.on.open_classifier(catalog)?;
+            let all = opened.pictures.data.len(opened.pictures.split);
+            if let Some(&beyond) = self.pictures.iter().find(|&&at| at >= all) {
                 let problem =
-                    format!("--pictures {beyond}: {} has {} in this split, counted from 0", info.name, data.len(split));
+                    format!("--pictures {beyond}: {} has {all} in this split, counted from 0", opened.info.name);
                 return Err(Error::Usage(problem));
             }
-            let (all, count) = (data.len(split), data.len(split).min(limit as usize));
-            let positions = match self.pictures.is_empty() {
-                true => (0..count).map(|at| at * all / count).collect(),
-                false => self.pictures.clone(),
+            return match self.pictures.is_empty() {
+                true => Subject::spread(&opened, limit),
+                false => Subject::of(&opened, self.pictures.clone()),
             };
-            let known = |&at: &usize| Ok(data.truth(split, at)?.is_some_and(|truth| truth.object.is_some()));
-            let has_masks = positions.iter().map(known).collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
-            let loader = Loader::new(data, split, 256, workers, Augment::default(), 0)?;
-            let loader = if has_masks { loader.with_masks() } else { loader };
-            let batches = loader.of(positions);
-            let batches = batches.collect::<interp_data::Result<Vec<_>>>()?;
-            let shown = Shown::of(&batches, &info)?;
-            return Ok(Subject { path, network, info, border, shown });
         }
         let Known { path, network, info, border, .. } = self.on.open_alone(catalog)?;
         let read = |(index, path): (usize, &PathBuf)| -> Result<Batch> {

@@ -6,22 +6,23 @@ mod wheel;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
 use interp_audit::Pictures;
 use interp_audit::color::{
     BINS, DataColors, Fields, FirstAxes, Hue, Kind, LayerColors, Place, Tuning, UnitHues, data_colors, first_axes,
-    layer_colors, tuning, unit_hues,
+    layer_colors, tuning,
 };
-use interp_audit::neurons::{Feature, Index, Selectivity, Survey, Unit, features, untrained};
+use interp_audit::neurons::{Feature, Index, Selectivity, Survey, Unit, features};
 use interp_net::{Graph, Network, NodeId};
 use serde_json::{Value, json};
 
 use super::Ending;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::surveyed::Surveyed;
+use super::surveyed::{Hues, Neurons, Selectivities, Surveyed};
 use crate::{Catalog, Result};
 
 /// How a network represents color: which neurons select it, which hues, along which axes, beside the data and an untrained network
@@ -33,33 +34,30 @@ pub(super) struct Color {
     #[command(flatten)]
     on: OnPictures,
     #[command(flatten)]
+    surveyed: Surveyed,
+    #[command(flatten)]
     settings: Settings,
     /// The folder to write
-    #[arg(long, default_value = "color", value_name = "DIR")]
+    #[arg(long, default_value = "color", value_name = "DIR", value_parser = super::folder)]
     out: PathBuf,
 }
 
 /// What is looked for.
 #[derive(Args, Debug)]
 pub(super) struct Settings {
-    #[command(flatten)]
-    pub(super) surveyed: Surveyed,
     /// The color selectivity from which on a neuron is called selective
     #[arg(long, default_value_t = 0.25, value_name = "SHARE", value_parser = super::share)]
     selective: f64,
 }
 
-/// Selectivities by layer and channel.
-type Selectivities = Vec<Vec<Option<Selectivity>>>;
-
 /// All that was measured.
-struct Found {
-    survey: Survey,
+struct Found<'a> {
+    survey: &'a Survey,
     features: Vec<Vec<Option<Feature>>>,
-    selectivity: Selectivities,
+    selectivity: Rc<Selectivities>,
     /// Of the same network with random weights.
-    untrained: Selectivities,
-    hues: Vec<Vec<Option<UnitHues>>>,
+    untrained: Rc<Selectivities>,
+    hues: Rc<Hues>,
     tuning: Vec<Vec<Tuning>>,
     layers: Vec<LayerColors>,
     first: Option<FirstAxes>,
@@ -71,15 +69,16 @@ impl Color {
         let opened = self.on.open_classifier(catalog)?;
         // Gray pictures are refused before anything is run.
         data_colors(&opened.pictures)?;
-        let survey = self.settings.surveyed.survey(&opened.network, &opened.pictures)?;
-        self.settings.outcome(&self.on, &opened, survey)?.write_and_tell(&self.out, self.on.json)
+        let survey = self.surveyed.survey(&opened.network, &opened.pictures)?;
+        let measured = Neurons::new(&self.surveyed, &opened, survey);
+        self.settings.outcome(&self.on, &opened, &measured)?.write_and_tell(&self.out, self.on.json)
     }
 }
 
 impl Settings {
-    /// What follows from a survey.
-    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, survey: Survey) -> Result<Outcome> {
-        let found = self.measured(&opened.network, &opened.pictures, survey)?;
+    /// What follows from what is measured.
+    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, measured: &Neurons<'_>) -> Result<Outcome> {
+        let found = self.found(&opened.network, &opened.pictures, measured)?;
         Ok(Outcome {
             tensors: tensors(&opened.network.graph, &found)?,
             summary: self.summary(on, opened, &found),
@@ -88,24 +87,22 @@ impl Settings {
         })
     }
 
-    fn measured(&self, net: &Network, pictures: &Pictures, survey: Survey) -> Result<Found> {
-        let data = data_colors(pictures)?;
-        let memory = self.surveyed.memory;
-        let color = |net: &Network, found: &Survey| Index::Color.of(net, pictures, found, memory.pictures(&net.graph));
-        let selectivity = color(net, &survey)?;
-        let random = untrained(net)?;
-        let untrained = color(&random, &self.surveyed.survey(&random, pictures)?)?;
-        let hues = unit_hues(net, pictures, &survey)?;
+    fn found<'a>(&self, net: &Network, pictures: &Pictures, measured: &'a Neurons<'_>) -> Result<Found<'a>> {
+        let (data, survey) = (data_colors(pictures)?, measured.survey());
+        let (selectivity, untrained) = (measured.index(Index::Color)?, measured.random_index(Index::Color)?);
+        let hues = measured.hues()?;
         let largest = |unit: &Unit| unit.peaks.first().map_or(0.0, |peak| peak.activation);
         let largest: Vec<Vec<f32>> =
             survey.layers.iter().map(|layer| layer.units.iter().map(largest).collect()).collect();
         let nodes: Vec<NodeId> = survey.layers.iter().map(|layer| layer.node).collect();
-        let tuning = tuning(net, pictures.data.info(), &nodes, &largest, memory)?;
+        let tuning = tuning(net, pictures.data.info(), &nodes, &largest, measured.memory())?;
         let layers = (0..nodes.len())
             .map(|at| layer_colors(&selectivity[at], &hues[at], &tuning[at], &data, self.selective))
             .collect();
         Ok(Found {
-            features: features(net, pictures, &survey, |layer, channel| page::is_shown(&selectivity[layer], channel))?,
+            features: features(net, pictures, survey, measured.memory(), |layer, channel| {
+                page::is_shown(&selectivity[layer], channel)
+            })?,
             first: first_axes(net, &pictures.data.info().std)?,
             survey,
             selectivity,
@@ -117,7 +114,7 @@ impl Settings {
         })
     }
 
-    fn summary(&self, on: &OnPictures, opened: &Opened, found: &Found) -> Value {
+    fn summary(&self, on: &OnPictures, opened: &Opened, found: &Found<'_>) -> Value {
         let graph = &opened.network.graph;
         let neuron = |at: usize, channel: usize| {
             let tuning = &found.tuning[at][channel];
@@ -196,7 +193,7 @@ fn fields(fields: Fields) -> &'static str {
     }
 }
 
-fn tensors(graph: &Graph, found: &Found) -> Result<BTreeMap<String, Tensor>> {
+fn tensors(graph: &Graph, found: &Found<'_>) -> Result<BTreeMap<String, Tensor>> {
     let circle = |bins: &[f64; BINS]| bins.map(|bin| bin as f32);
     let data = Tensor::from_slice(&circle(&found.data.hues.bins), BINS, &Device::Cpu)?;
     let mut tensors = BTreeMap::from([("data.hues".to_owned(), data)]);

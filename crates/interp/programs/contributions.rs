@@ -28,7 +28,7 @@ pub(super) struct Contributions {
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
     /// Write a page with the contributions as pictures
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::file)]
     page: Option<PathBuf>,
 }
 

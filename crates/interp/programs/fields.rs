@@ -32,7 +32,7 @@ pub(super) struct Fields {
     #[command(flatten)]
     settings: Asked,
     /// The folder to write
-    #[arg(long, default_value = "fields", value_name = "DIR")]
+    #[arg(long, default_value = "fields", value_name = "DIR", value_parser = super::folder)]
     out: PathBuf,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Asked {
     pub(super) memory: Memory,
 }
 
-/// Numbers that noise has at most.
+/// Numbers that noise, and the activations of one picture, have at most.
 const MOST: usize = 1 << 30;
 
 /// Two numbers with `between` between them.
@@ -90,6 +90,7 @@ impl Fields {
             Some(size) => {
                 let (path, network) = self.on.open_bare(size)?;
                 check_size(&path, &network, size)?;
+                self.settings.check_memory(&network.graph)?;
                 let pictures = noise(network.graph.shape(0), self.settings.limit as usize)?;
                 let pictures = pictures.to_device(&network.device())?;
                 self.settings.of(&self.on, &Subject { path: &path, network: &network, pictures, info: None })?
@@ -124,6 +125,18 @@ impl Asked {
             told: page::table(&network.graph, &found),
             page: page::of(subject, &found, self.by_channel)?,
         })
+    }
+
+    /// Refuses pictures so large that the activations of one take more than there may be: in f32, up to the last node asked about.
+    fn check_memory(&self, graph: &Graph) -> Result<()> {
+        let last = self.nodes(graph)?.into_iter().max().unwrap_or(0);
+        let numbers: usize = (0..=last).map(|id| graph.shape(id).iter().product::<usize>()).sum();
+        match numbers <= MOST {
+            true => Ok(()),
+            false => Err(Error::Usage(
+                "--size: the activations of one picture take more than 4 GiB; name fewer layers by --layers".into(),
+            )),
+        }
     }
 
     /// The nodes asked about.

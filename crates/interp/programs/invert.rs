@@ -53,7 +53,7 @@ pub(super) struct Invert {
     #[arg(long, default_value = "1GiB", value_parser = super::memory)]
     memory: Memory,
     /// The folder to write
-    #[arg(long, default_value = "invert", value_name = "DIR")]
+    #[arg(long, default_value = "invert", value_name = "DIR", value_parser = super::folder)]
     out: PathBuf,
 }
 

@@ -34,11 +34,13 @@ mod train;
 mod visualize;
 mod weights;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use candle_core::Device;
 use clap::Args;
 use interp_audit::Memory;
+use interp_net::files;
 use interp_ops::Arithmetic;
 use miette::MietteHandlerOpts;
 
@@ -116,6 +118,23 @@ fn memory(text: &str) -> std::result::Result<Memory, String> {
     let bytes =
         number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0);
     bytes.map(|bytes| Memory { bytes }).ok_or_else(|| format!("`{text}` is no number of bytes, such as 512MiB"))
+}
+
+/// A folder that can be written to, which is better known before an analysis than after it.
+fn folder(text: &str) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    files::check_folder(&path).map_err(|error| error.to_string()).map(|()| path)
+}
+
+/// A file that can be written, in a folder that is there.
+fn file(text: &str) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match parent {
+        _ if path.is_dir() => Err("it is a folder".into()),
+        Some(parent) if !parent.exists() => Err(format!("there is no folder {}", parent.display())),
+        _ => files::check_folder(parent.unwrap_or(Path::new("."))).map_err(|error| error.to_string()).map(|()| path),
+    }
 }
 
 /// A number between 0 and 1.

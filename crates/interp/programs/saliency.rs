@@ -9,17 +9,17 @@ use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 use clap::Args;
-use interp_audit::Memory;
 use interp_audit::saliency::{Attribution, CONTROLS, Method, Question, last_map, locate, logits, method};
-use interp_data::Info;
+use interp_audit::{AuditError, Memory};
+use interp_data::{Info, Split};
 use interp_finding::{Built, Unfit};
-use interp_net::{Network, aligned, files, sealed};
-use interp_report::html;
+use interp_net::{Graph, NetError, Network, NodeId};
 use serde_json::json;
 
+use super::Ending;
 use super::chosen::{Chosen, Shown, Subject, class};
-use super::{Ending, print};
-use crate::progress::Screen;
+use super::outcome::Outcome;
+use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result};
 use found::{Found, best_control};
 
@@ -34,89 +34,112 @@ use found::{Found, best_control};
 pub(super) struct Saliency {
     #[command(flatten)]
     from: Chosen,
-    /// Methods, by name
-    #[arg(long, value_delimiter = ',', default_value = "grad_cam,integrated_gradients,lrp", value_name = "NAME")]
+    #[command(flatten)]
+    settings: Settings,
+    /// Memory that activations may take, such as 512MiB; results do not depend on it
+    #[arg(long, default_value = "1GiB", value_parser = super::memory)]
+    memory: Memory,
+    /// The folder to write
+    #[arg(long, default_value = "saliency", value_name = "DIR", value_parser = super::folder)]
+    out: PathBuf,
+}
+
+/// What is explained, and how.
+#[derive(Args, Debug)]
+pub(super) struct Settings {
+    /// Methods, by name; by default grad_cam, integrated_gradients and, where its rules suffice, lrp
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
     method: Vec<String>,
     /// A setting of a method
     #[arg(long, value_name = "NAME.KEY=VALUE")]
     set: Vec<String>,
     /// N pictures of the data set, at even distances
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
+    pub(super) limit: u32,
     /// The output to explain: a class by its name or number, `predicted`, or `label`
     #[arg(long, default_value = "predicted", value_name = "CLASS")]
     target: String,
     /// The node whose maps class activation maps weigh; by default the last with 16 cells or more
     #[arg(long, value_name = "NODE")]
     layer: Option<String>,
-    /// Memory that activations may take, such as 512MiB; results do not depend on it
-    #[arg(long, default_value = "1GiB", value_parser = super::memory)]
-    memory: Memory,
     /// Compute in f64, on the CPU
     #[arg(long)]
     double: bool,
-    /// The folder to write
-    #[arg(long, default_value = "saliency", value_name = "DIR")]
-    out: PathBuf,
 }
 
 impl Saliency {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let mut methods = self.methods()?;
-        let subject = self.from.open(catalog, self.limit)?;
+        let methods = self.settings.methods()?;
+        let subject = self.from.open(catalog, self.settings.limit)?;
+        let screen = Screen::new(self.from.on.json);
+        let outcome = self.settings.outcome(methods, &subject, self.from.split(), self.memory, &screen)?;
+        outcome.write_and_tell(&self.out, self.from.on.json)
+    }
+}
+
+/// What is asked where nobody names methods; the last has no rule for some operations, and is left out then.
+const DEFAULT: [&str; 3] = ["grad_cam", "integrated_gradients", "lrp"];
+
+/// Methods by their names.
+type Methods = Vec<(String, Built<dyn Method>)>;
+
+impl Settings {
+    /// What the methods say of the pictures, which are of `split` where they are of a data set.
+    pub(super) fn outcome(
+        &self,
+        mut methods: Methods,
+        subject: &Subject,
+        split: Option<Split>,
+        memory: Memory,
+        screen: &Screen,
+    ) -> Result<Outcome> {
         for (name, method) in &methods {
             let refused = |unfit: Unfit| Error::Audit(unfit.within(name).into());
             method.object.check([subject.info.height, subject.info.width]).map_err(refused)?;
         }
         if subject.shown.masks.is_some() {
-            let missing = CONTROLS.into_iter().filter(|name| !self.method.iter().any(|method| method == name));
-            for name in missing {
-                methods.push((name.to_owned(), method(name, &toml::Table::new())?));
+            for name in CONTROLS {
+                if !methods.iter().any(|(asked, _)| asked == name) {
+                    methods.push((name.to_owned(), method(name, &toml::Table::new())?));
+                }
             }
         }
-        let count = methods.len() as u64;
         let (info, shown) = (&subject.info, &subject.shown);
         let (network, pictures) = self.placed(&subject.network, &shown.pictures)?;
-        let at_once = self.memory.pictures_of(&network.graph, pictures.dtype());
+        let at_once = memory.pictures_of(&network.graph, pictures.dtype());
         let logits = logits(&network, &pictures, at_once)?;
         subject.check(&logits)?;
         let targets = self.targets(&logits, shown, info)?;
-        let layer = match &self.layer {
-            Some(name) => network.graph.id(name)?,
-            None => last_map(&network.graph),
-        };
-        if network.graph.shape(layer).len() != 3 {
-            return Err(Error::Usage(format!("--layer {}: it has no maps", network.graph.nodes()[layer].name)));
-        }
         let range = [0.0, 1.0].map(|end| black_or_white(info, end));
         let question = Question {
             net: &network,
             pictures: &pictures,
             targets: &targets,
             indices: &shown.indices,
-            layer,
+            layer: self.layer(&network.graph)?,
             range: [&range[0], &range[1]],
             at_once,
         };
-        let bar = Screen::new(self.from.on.json).units("methods");
-        let mut found = vec![];
-        for (done, (name, Built { settings, object })) in methods.into_iter().enumerate() {
-            let began = Instant::now();
-            let attribution = object.attribute(&question)?;
-            let seconds = began.elapsed().as_secs_f64();
-            let maps = maps(&attribution, [info.height, info.width])?;
-            let located = shown.masks.as_ref().map(|masks| maps.iter().zip(masks).map(|(map, mask)| locate(map, mask)));
-            let located = located.map(Iterator::collect);
-            found.push(Found { name, settings, attribution, maps, located, seconds });
-            bar.set(done as u64 + 1, count);
+        let found = asked(&question, methods, subject, self.method.is_empty(), screen)?;
+        Ok(Outcome {
+            tensors: tensors(subject, &question, &logits, &found)?,
+            summary: summary(subject, split, &question, &found)?,
+            told: page::methods(&found)?,
+            page: page::of(subject, &question, &logits, &found)?,
+        })
+    }
+
+    /// The node whose maps are weighed.
+    fn layer(&self, graph: &Graph) -> Result<NodeId> {
+        let layer = self.layer.as_ref().map_or_else(|| Ok(last_map(graph)), |name| graph.id(name))?;
+        if graph.shape(layer).len() != 3 {
+            return Err(Error::Usage(format!("--layer {}: it has no maps", graph.nodes()[layer].name)));
         }
-        drop(bar);
-        self.write(&subject, &question, &logits, &found)?;
-        self.tell(&subject, &question, &found)
+        Ok(layer)
     }
 
     /// The methods asked for, with their settings.
-    fn methods(&self) -> Result<Vec<(String, Built<dyn Method>)>> {
+    pub(super) fn methods(&self) -> Result<Methods> {
         let mut settings: BTreeMap<&str, toml::Table> = BTreeMap::new();
         for text in &self.set {
             let split = || {
@@ -133,8 +156,12 @@ impl Saliency {
             settings.entry(name).or_default().insert(key.into(), value);
         }
         let none = toml::Table::new();
-        let named = |name: &String| Ok((name.clone(), method(name, settings.get(name.as_str()).unwrap_or(&none))?));
-        self.method.iter().map(named).collect()
+        let named = |name: &str| Ok((name.to_owned(), method(name, settings.get(name).unwrap_or(&none))?));
+        let asked: Vec<&str> = self.method.iter().map(String::as_str).collect();
+        if let Some(at) = (1..asked.len()).find(|&at| asked[..at].contains(&asked[at])) {
+            return Err(Error::Usage(format!("--method names {} twice", asked[at])));
+        }
+        if asked.is_empty() { &DEFAULT[..] } else { &asked }.iter().copied().map(named).collect()
     }
 
     /// Network and pictures, of the type that is computed in and where.
@@ -158,66 +185,90 @@ impl Saliency {
             (name, _) => Ok(vec![class("--target", name, &info.classes, classes)?; logits.len()]),
         }
     }
+}
 
-    fn write(&self, subject: &Subject, question: &Question<'_>, logits: &[Vec<f64>], found: &[Found]) -> Result<()> {
-        let (cpu, shown) = (candle_core::Device::Cpu, &subject.shown);
-        let whole = |numbers: &[usize]| -> Result<Tensor> {
-            Ok(Tensor::from_vec(numbers.iter().map(|&n| n as i64).collect::<Vec<_>>(), numbers.len(), &cpu)?)
-        };
-        let flat = Tensor::from_vec(logits.concat(), (logits.len(), logits.first().map_or(0, Vec::len)), &cpu)?;
-        let mut tensors = BTreeMap::from([
-            ("input".to_owned(), question.pictures.to_device(&cpu)?.contiguous()?),
-            ("target".to_owned(), whole(question.targets)?),
-            ("index".to_owned(), whole(&shown.indices)?),
-            ("logits".to_owned(), flat.to_dtype(question.pictures.dtype())?),
-        ]);
-        if let Some(labels) = &shown.labels {
-            tensors.insert("label".into(), whole(labels)?);
-        }
-        for Found { name, attribution, .. } in found {
-            tensors.insert(name.clone(), attribution.values.to_device(&cpu)?.contiguous()?);
-            for (what, values) in &attribution.more {
-                tensors.insert(format!("{name}.{what}"), values.to_device(&cpu)?.contiguous()?);
+/// Asks every method; where those without rules for the network are to be left out, the others.
+fn asked(
+    question: &Question<'_>,
+    methods: Methods,
+    subject: &Subject,
+    leave_out: bool,
+    screen: &Screen,
+) -> Result<Vec<Found>> {
+    let size = [subject.info.height, subject.info.width];
+    let (bar, count) = (screen.units("methods"), methods.len() as u64);
+    let mut found = vec![];
+    for (done, (name, Built { settings, object })) in methods.into_iter().enumerate() {
+        let began = Instant::now();
+        let attribution = match object.attribute(question) {
+            Ok(attribution) => attribution,
+            Err(AuditError::Net(error @ NetError::NoRule { .. })) if leave_out => {
+                tell(&format!("{name} is left out: {error}"));
+                continue;
             }
-        }
-        std::fs::create_dir_all(&self.out).map_err(|source| Error::Io { path: self.out.clone(), source })?;
-        let summary = self.summary(subject, question, found)?;
-        sealed::write(&self.out.join("data.safetensors"), &tensors, &summary)?;
-        let text = serde_json::to_string_pretty(&summary)?;
-        files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
-        let page = page::of(subject, question, logits, found)?;
-        Ok(files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?)
-    }
-
-    fn summary(&self, subject: &Subject, question: &Question<'_>, found: &[Found]) -> Result<serde_json::Value> {
-        let control = best_control(found);
-        let of = |found: &Found| -> Result<serde_json::Value> {
-            let speaks = found.attribution.speaks()?;
-            Ok(json!({
-                "name": found.name, "settings": found.settings, "seconds": found.seconds,
-                "channels": found.attribution.channels, "without_evidence": speaks.iter().filter(|speaks| !**speaks).count(),
-                "hits": found.hits(), "mass_in_object": found.mass(),
-                "hits_beyond_control": control.and_then(|control| found.beyond(control)),
-            }))
+            Err(error) => return Err(error.into()),
         };
-        Ok(json!({
-            "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": self.from.split(),
-            "classes": subject.info.classes,
-            "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(),
-            "best_control": control.map(|control| &control.name), "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
-        }))
+        let seconds = began.elapsed().as_secs_f64();
+        let maps = maps(&attribution, size)?;
+        let masks = subject.shown.masks.as_ref();
+        let located = masks.map(|masks| maps.iter().zip(masks).map(|(map, mask)| locate(map, mask)).collect());
+        found.push(Found { name, settings, attribution, maps, located, seconds });
+        bar.set(done as u64 + 1, count);
     }
+    Ok(found)
+}
 
-    fn tell(&self, subject: &Subject, question: &Question<'_>, found: &[Found]) -> Result<Ending> {
-        if self.from.on.json {
-            print(&self.summary(subject, question, found)?.to_string())?;
-            return Ok(Ending::Fine);
-        }
-        let (columns, rows) = page::methods(found)?;
-        print(&aligned(&std::iter::once(columns).chain(rows).collect::<Vec<_>>(), 1))?;
-        print(&format!("written: {}", self.out.join("report.html").display()))?;
-        Ok(Ending::Fine)
+fn tensors(
+    subject: &Subject,
+    question: &Question<'_>,
+    logits: &[Vec<f64>],
+    found: &[Found],
+) -> Result<BTreeMap<String, Tensor>> {
+    let (cpu, shown) = (candle_core::Device::Cpu, &subject.shown);
+    let whole = |numbers: &[usize]| -> Result<Tensor> {
+        Ok(Tensor::from_vec(numbers.iter().map(|&n| n as i64).collect::<Vec<_>>(), numbers.len(), &cpu)?)
+    };
+    let flat = Tensor::from_vec(logits.concat(), (logits.len(), logits.first().map_or(0, Vec::len)), &cpu)?;
+    let mut tensors = BTreeMap::from([
+        ("input".to_owned(), question.pictures.to_device(&cpu)?.contiguous()?),
+        ("target".to_owned(), whole(question.targets)?),
+        ("index".to_owned(), whole(&shown.indices)?),
+        ("logits".to_owned(), flat.to_dtype(question.pictures.dtype())?),
+    ]);
+    if let Some(labels) = &shown.labels {
+        tensors.insert("label".into(), whole(labels)?);
     }
+    for Found { name, attribution, .. } in found {
+        tensors.insert(name.clone(), attribution.values.to_device(&cpu)?.contiguous()?);
+        for (what, values) in &attribution.more {
+            tensors.insert(format!("{name}.{what}"), values.to_device(&cpu)?.contiguous()?);
+        }
+    }
+    Ok(tensors)
+}
+
+fn summary(
+    subject: &Subject,
+    split: Option<Split>,
+    question: &Question<'_>,
+    found: &[Found],
+) -> Result<serde_json::Value> {
+    let control = best_control(found);
+    let of = |found: &Found| -> Result<serde_json::Value> {
+        let speaks = found.attribution.speaks()?;
+        Ok(json!({
+            "name": found.name, "settings": found.settings, "seconds": found.seconds,
+            "channels": found.attribution.channels, "without_evidence": speaks.iter().filter(|speaks| !**speaks).count(),
+            "hits": found.hits(), "mass_in_object": found.mass(),
+            "hits_beyond_control": control.and_then(|control| found.beyond(control)),
+        }))
+    };
+    Ok(json!({
+        "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": split,
+        "classes": subject.info.classes,
+        "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(),
+        "best_control": control.map(|control| &control.name), "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
+    }))
 }
 
 /// The maps of an attribution, picture by picture, row by row.

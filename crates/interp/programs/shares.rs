@@ -24,7 +24,7 @@ pub(super) struct SharesOf {
     #[arg(long, default_value_t = 12, value_name = "N")]
     count: u16,
     /// Write a page
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::file)]
     page: Option<PathBuf>,
 }
 

@@ -69,7 +69,7 @@ pub(super) struct Visualize {
     #[arg(long, default_value = "1GiB", value_parser = super::memory)]
     memory: Memory,
     /// The folder to write
-    #[arg(long, default_value = "visualize", value_name = "DIR")]
+    #[arg(long, default_value = "visualize", value_name = "DIR", value_parser = super::folder)]
     out: PathBuf,
 }
 

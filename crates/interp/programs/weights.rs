@@ -28,7 +28,7 @@ pub(super) struct Weights {
     #[command(flatten)]
     settings: Settings,
     /// The folder to write
-    #[arg(long, default_value = "weights", value_name = "DIR")]
+    #[arg(long, default_value = "weights", value_name = "DIR", value_parser = super::folder)]
     out: PathBuf,
     /// Print one JSON object
     #[arg(long)]

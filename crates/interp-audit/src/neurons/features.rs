@@ -147,11 +147,7 @@ pub fn features(
     for (at, layer) in survey.layers.iter().enumerate() {
         let Ok(field) = net.receptive_field(layer.node) else { continue };
         let alive = layer.units.iter().enumerate().filter(|(channel, unit)| !unit.is_dead() && wanted(at, *channel));
-        asked.extend(alive.map(|(channel, unit)| Asked {
-            at: (at, channel),
-            field: field.clone(),
-            peaks: &unit.peaks,
-        }));
+        asked.extend(alive.map(|(channel, unit)| Asked { at: (at, channel), field, peaks: &unit.peaks }));
     }
     let sizes: Vec<u64> = asked.iter().map(|asked| Sums::bytes(&asked.field, channels)).collect();
     for part in memory.ranges(&sizes) {

@@ -71,12 +71,18 @@ pub(super) fn of(subject: &Subject, found: &Found) -> Result<Page> {
         lead: "What a layer sees of pictures, and what of it speaks for an output: gradient times activation, added up by place, by channel, and by groups of \
                channels that answer together. Beside a number stands a picture of what the channel or group answers to most, made by ascending its gradient."
             .into(),
-        warnings: vec![],
+        warnings: silent(found).into_iter().collect(),
         facts,
         claims: vec![],
         findings: std::iter::once(first).chain(pictures).collect(),
         source: None,
     })
+}
+
+/// Says where there is nothing to explain.
+pub(super) fn silent(found: &Found) -> Option<String> {
+    let nothing = found.evidence.iter().all(|evidence| evidence.activation.iter().all(|value| *value == 0.0));
+    nothing.then(|| "The layer answers to none of these pictures: nothing of it speaks for an output.".to_owned())
 }
 
 /// What follows from the numbers.

@@ -35,12 +35,12 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 /// The median selectivity of a layer with random weights.
-pub(super) fn untrained_median(found: &Found, at: usize) -> Option<f64> {
+pub(super) fn untrained_median(found: &Found<'_>, at: usize) -> Option<f64> {
     median(found.untrained[at].iter().flatten().map(|found| found.index).collect())
 }
 
 /// The share of its neurons that are selective.
-pub(super) fn untrained_selective(found: &Found, at: usize, selective: f64) -> f64 {
+pub(super) fn untrained_selective(found: &Found<'_>, at: usize, selective: f64) -> f64 {
     let all = found.untrained[at].iter().flatten();
     let (count, some) =
         all.fold((0usize, 0usize), |(count, some), s| (count + 1, some + usize::from(s.index >= selective)));
@@ -51,12 +51,12 @@ fn share(layer: &LayerColors) -> f64 {
     layer.selective as f64 / layer.alive.max(1) as f64
 }
 
-fn name<'a>(graph: &'a Graph, found: &Found, at: usize) -> &'a str {
+fn name<'a>(graph: &'a Graph, found: &Found<'_>, at: usize) -> &'a str {
     &graph.nodes()[found.survey.layers[at].node].name
 }
 
 /// How much color each layer selects.
-pub(super) fn selectivity(graph: &Graph, found: &Found, selective: f64) -> Rows {
+pub(super) fn selectivity(graph: &Graph, found: &Found<'_>, selective: f64) -> Rows {
     let columns = ["layer", "neurons", "selectivity", "untrained", "selective", "untrained", "select hues"];
     let row = |(at, layer): (usize, &LayerColors)| {
         vec![
@@ -73,7 +73,7 @@ pub(super) fn selectivity(graph: &Graph, found: &Found, selective: f64) -> Rows 
 }
 
 /// Which hues, along which axis.
-fn hues(graph: &Graph, found: &Found) -> Figure {
+fn hues(graph: &Graph, found: &Found<'_>) -> Figure {
     let columns = [
         "layer",
         "one hue",
@@ -122,7 +122,7 @@ fn axis_name(degrees: f64) -> String {
 }
 
 /// Where in what they see, and to what fields.
-fn places(graph: &Graph, found: &Found) -> Figure {
+fn places(graph: &Graph, found: &Found<'_>) -> Figure {
     let columns = [
         "layer",
         "middle",
@@ -153,7 +153,7 @@ fn places(graph: &Graph, found: &Found) -> Figure {
 }
 
 /// What follows from the numbers, in sentences.
-pub(super) fn statements(graph: &Graph, found: &Found, selective: f64) -> Vec<String> {
+pub(super) fn statements(graph: &Graph, found: &Found<'_>, selective: f64) -> Vec<String> {
     let mut said = vec![];
     if let (Some(first), Some(last)) = (found.layers.first(), found.layers.last()) {
         let end = found.layers.len() - 1;
@@ -203,7 +203,7 @@ pub(super) fn statements(graph: &Graph, found: &Found, selective: f64) -> Vec<St
     said
 }
 
-pub(super) fn of(opened: &Opened, found: &Found, selective: f64) -> Page {
+pub(super) fn of(opened: &Opened, found: &Found<'_>, selective: f64) -> Page {
     let graph = &opened.network.graph;
     let finding = |name: &str, title: &str, statement: String, figures: Vec<Figure>| Finding {
         name: name.into(),
@@ -257,7 +257,7 @@ fn table((columns, rows): Rows, selective: f64) -> Figure {
     }
 }
 
-fn curves(graph: &Graph, found: &Found, selective: f64) -> Figure {
+fn curves(graph: &Graph, found: &Found<'_>, selective: f64) -> Figure {
     let points = |of: &dyn Fn(usize) -> f64| (0..found.layers.len()).map(|at| [(at + 1) as f64, of(at)]).collect();
     let series = |name: &str, points| Series { name: name.into(), points };
     let last = found.layers.len().saturating_sub(1);
@@ -278,7 +278,7 @@ fn curves(graph: &Graph, found: &Found, selective: f64) -> Figure {
     }
 }
 
-fn wheels(graph: &Graph, found: &Found) -> Figure {
+fn wheels(graph: &Graph, found: &Found<'_>) -> Figure {
     let mut pictures = vec![wheel("the pictures".into(), &found.data.hues.bins)];
     let layers = found.layers.iter().enumerate().filter(|(_, layer)| layer.hued > 0);
     pictures.extend(layers.map(|(at, layer)| wheel(name(graph, found, at).to_owned(), &layer.hues.bins)));
@@ -306,7 +306,7 @@ pub(super) fn is_shown(selectivity: &[Option<Selectivity>], channel: usize) -> b
 }
 
 /// The neurons of a layer that select color most.
-fn neurons(opened: &Opened, found: &Found, at: usize) -> Option<Figure> {
+fn neurons(opened: &Opened, found: &Found<'_>, at: usize) -> Option<Figure> {
     let channels = opened.info.channels;
     let order = ranked(&found.selectivity[at]);
     let index = |channel: usize| found.selectivity[at][channel].map_or(-1.0, |found| found.index);

@@ -29,7 +29,7 @@ fn beyond_chance(count: usize, all: usize) -> bool {
 }
 
 /// A table of all points.
-pub(super) fn table(graph: &Graph, found: &Found, selective: f64) -> Figure {
+pub(super) fn table(graph: &Graph, found: &Found<'_>, selective: f64) -> Figure {
     let points = [
         axes(graph, found),
         opponent_cells(graph, found),
@@ -48,7 +48,7 @@ pub(super) fn table(graph: &Graph, found: &Found, selective: f64) -> Figure {
     }
 }
 
-fn axes(graph: &Graph, found: &Found) -> Point {
+fn axes(graph: &Graph, found: &Found<'_>) -> Point {
     let (here, alike) = match found.first.as_ref().and_then(|first| Some((first, first.distance?))) {
         Some((first, distance)) => (
             format!(
@@ -71,7 +71,7 @@ fn axes(graph: &Graph, found: &Found) -> Point {
     }
 }
 
-fn opponent_cells(graph: &Graph, found: &Found) -> Point {
+fn opponent_cells(graph: &Graph, found: &Found<'_>) -> Point {
     let (here, alike) = match found.layers.first() {
         Some(layer) => {
             let [plain, contrast] = layer.fields;
@@ -93,7 +93,7 @@ fn opponent_cells(graph: &Graph, found: &Found) -> Point {
     }
 }
 
-fn narrowing(found: &Found) -> Point {
+fn narrowing(found: &Found<'_>) -> Point {
     let second = found.layers.get(1);
     let axis = second.and_then(|layer| layer.axis);
     let here = match axis {
@@ -111,7 +111,7 @@ fn narrowing(found: &Found) -> Point {
     }
 }
 
-fn deeper(graph: &Graph, found: &Found) -> Point {
+fn deeper(graph: &Graph, found: &Found<'_>) -> Point {
     let half = found.layers.len() / 2;
     let deep = &found.layers[half..];
     let sum = |of: fn(&LayerColors) -> usize| deep.iter().map(of).sum::<usize>();
@@ -129,7 +129,7 @@ fn deeper(graph: &Graph, found: &Found) -> Point {
     }
 }
 
-fn all_layers(found: &Found, selective: f64) -> Point {
+fn all_layers(found: &Found<'_>, selective: f64) -> Point {
     let shares: Vec<f64> = found.layers.iter().map(|l| l.selective as f64 / l.alive.max(1) as f64).collect();
     let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
     Point {
