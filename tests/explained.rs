@@ -485,3 +485,20 @@ fn all_analyses_are_on_one_page() {
         assert!(folder.path().join("audit").join(name).join("data.safetensors").is_file());
     }
 }
+
+/// Relevance has no rule for what `additive` describes pictures by, and has one for B-cos convolutions.
+#[test]
+fn audits_of_other_networks_leave_out_what_does_not_apply() {
+    for (model, left_out) in
+        [("kind = \"additive\"\nwidth = 0.25", true), ("kind = \"bcos_resnet\"\nwidth = 0.25", false)]
+    {
+        let folder = trained(model);
+        let all = ["all", "run", "--out", "audit", "--count", "3"];
+        let (status, _, said) = run(program("interp-audit", folder.path()).args(all));
+        assert!(status == 0 && said.contains("lrp is left out") == left_out, "{model}: {said}");
+        let summary: Value =
+            serde_json::from_str(&fs::read_to_string(folder.path().join("audit/summary.json")).unwrap()).unwrap();
+        let methods = summary["analyses"]["saliency"]["methods"].as_array().unwrap();
+        assert!(methods.iter().any(|method| method["name"] == "integrated_gradients"), "{summary}");
+    }
+}

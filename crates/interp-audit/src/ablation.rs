@@ -3,8 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Network, NodeId, Tape};
 
-use crate::contributions::{finite_rows, largest};
-use crate::pass::{Pass, Sample};
+use crate::contributions::largest;
+use crate::pass::{Pass, Sample, finite_rows};
 use crate::{Pictures, Result};
 
 /// How often a network is right, as it is and without what a node tells.

@@ -3,9 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Mode, Network, NodeId, Op};
 
-use crate::pass::{Observer, Sample, rows};
+use crate::Result;
+use crate::pass::{Observer, Sample, finite_rows};
 use crate::pictures::Gauge;
-use crate::{AuditError, Result};
 
 /// A decision with what each pixel contributed to it.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Explained {
 /// If the pictures do not fit the network, or `at` does not depend on them, is no vector or holds what is no finite number.
 pub fn explain(net: &Network, x: &Tensor, at: NodeId) -> Result<Vec<Explained>> {
     let start = start(net);
-    let tape = net.forward(x, Mode::Eval, &Keep::Backward(vec![start, at]))?;
+    let tape = net.forward(x, Mode::Precise, &Keep::Backward(vec![start, at]))?;
     let (outputs, seen) = (tape.at(&net.graph, at)?, tape.at(&net.graph, start)?);
     let logits = finite_rows(net, at, outputs)?;
     let classes: Vec<usize> = logits.iter().map(|row| largest(row)).collect();
@@ -55,18 +55,6 @@ pub fn explain(net: &Network, x: &Tensor, at: NodeId) -> Result<Vec<Explained>> 
         Ok(Explained { class, logit: logits[row][class], seen: seen.get(row)?, weights: weights.get(row)? })
     };
     classes.into_iter().enumerate().map(one).collect()
-}
-
-/// The rows of the activation of a node, (N, classes).
-///
-/// # Errors
-/// [`AuditError::NotANumber`] where a number is none, or not finite.
-pub(crate) fn finite_rows(net: &Network, node: NodeId, activation: &Tensor) -> Result<Vec<Vec<f64>>> {
-    let rows = rows(activation)?;
-    match rows.iter().flatten().all(|value| value.is_finite()) {
-        true => Ok(rows),
-        false => Err(AuditError::NotANumber(net.graph.nodes()[node].name.clone())),
-    }
 }
 
 /// Where the network's linear part begins: at what adds to a picture what is missing to 1, or else at the picture.

@@ -76,7 +76,7 @@ pub fn fields(net: &Network, pictures: &Tensor, nodes: &[NodeId], settings: &Set
     let end = end_of(&net.graph, nodes);
     for first in (0..count).step_by(settings.at_once.max(1)) {
         let part = pictures.narrow(0, first, settings.at_once.max(1).min(count - first))?;
-        let tape = net.run_to(&part, end, Mode::Eval, &Keep::All)?;
+        let tape = net.run_to(&part, end, Mode::Precise, &Keep::All)?;
         for seen in &mut seen {
             add(net, &tape, part.dim(0)?, settings.by_channel, seen)?;
         }

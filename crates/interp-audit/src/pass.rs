@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_data::{Augment, Batch, Loader};
 use interp_net::{Graph, Keep, Mode, Network, NodeId, Tape};
 
-use crate::{Memory, Pictures, Result};
+use crate::{AuditError, Memory, Pictures, Result};
 
 /// Pictures that go through the network at a time.
 pub(crate) const BATCH: usize = 256;
@@ -112,6 +112,18 @@ pub(crate) fn images(net: &Network, batch: &Batch) -> Result<Tensor> {
     let shape = net.graph.shape(0); // (C, H, W)
     let shape = (batch.labels.len(), shape[1], shape[2], shape[0]);
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?) // (N, H, W, C) -> (N, C, H, W)
+}
+
+/// The rows of the activation of a node, (N, classes).
+///
+/// # Errors
+/// [`AuditError::NotANumber`] where a number is none, or not finite.
+pub(crate) fn finite_rows(net: &Network, node: NodeId, activation: &Tensor) -> Result<Vec<Vec<f64>>> {
+    let rows = rows(activation)?;
+    match rows.iter().flatten().all(|value| value.is_finite()) {
+        true => Ok(rows),
+        false => Err(AuditError::NotANumber(net.graph.nodes()[node].name.clone())),
+    }
 }
 
 /// The numbers of a tensor, in f64.

@@ -3,7 +3,7 @@
 use interp_net::{Keep, Network, NodeId, Op, Tape};
 
 use crate::contributions::largest;
-use crate::pass::{Observer, Pass, Sample, numbers};
+use crate::pass::{Observer, Pass, Sample, finite_rows, numbers};
 use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
 
@@ -71,7 +71,7 @@ pub fn shares(net: &Network, pictures: &Pictures, decisions: usize) -> Result<Sh
         table.labels.extend(batch.labels.iter().map(|&label| label as usize));
         table.indices.extend(&batch.indices);
         for (part, &id) in table.parts.iter_mut().zip(&last.inputs) {
-            part.extend(numbers(tape.at(&net.graph, id)?)?);
+            part.extend(finite_rows(net, id, tape.at(&net.graph, id)?)?.into_iter().flatten());
         }
         Ok(())
     })?;

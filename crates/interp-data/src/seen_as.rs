@@ -17,12 +17,17 @@ pub fn relabeled(data: Arc<dyn Dataset>, classes: &[String]) -> Arc<dyn Dataset>
     let own = &data.info().classes;
     let place = |name: &String| Some(classes.iter().position(|class| class == name)? as u32);
     match own.iter().map(place).collect::<Option<Vec<u32>>>() {
-        Some(labels) if own.len() == classes.len() && own != classes => {
+        Some(labels) if is_order(&labels, classes.len()) && own != classes => {
             let info = Info { classes: classes.to_vec(), ..data.info().clone() };
             Arc::new(SeenAs { data, info, labels })
         }
         _ => data,
     }
+}
+
+/// Whether each of `count` numbers is there once.
+fn is_order(numbers: &[u32], count: usize) -> bool {
+    numbers.len() == count && (0..count as u32).all(|number| numbers.contains(&number))
 }
 
 struct SeenAs {
@@ -106,6 +111,8 @@ mod tests {
             (labels(found.as_ref()), &found.info().classes, &found.info().mean),
             (vec![1, 2, 0], &order, &vec![0.0])
         );
+        let twice = relabeled(each(&["ant", "ant", "cat"]), &classes(&["ant", "cat", "cat"]));
+        assert_eq!(labels(twice.as_ref()), [0, 1, 2]);
         let other = relabeled(each(&["ant", "cat", "eel"]), &order);
         assert_eq!((labels(other.as_ref()), &other.info().classes), (vec![0, 1, 2], &classes(&["ant", "cat", "eel"])));
     }

@@ -108,10 +108,13 @@ pub(crate) fn hint<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone
     if let Some(name) = nearest(asked, names.clone()) {
         return format!("; did you mean `{name}`?");
     }
-    let first: Vec<String> = names.clone().take(FEW).map(|name| format!("`{name}`")).collect();
-    match names.count() > FEW {
-        true => format!("; there are {}, ...", first.join(", ")),
-        false => format!("; there are {}", first.join(", ")),
+    // Patterns for several nodes are there beside names.
+    let names: Vec<&str> = names.filter(|name| !name.ends_with('*')).collect();
+    let some = names.iter().take(FEW).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => String::new(),
+        1..=FEW => format!("; there are {some}"),
+        _ => format!("; there are {some}, ..."),
     }
 }
 

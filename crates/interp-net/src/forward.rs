@@ -12,8 +12,9 @@ use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
 pub enum Mode {
     /// Batch norms have their running statistics.
     Eval,
-    /// As [`Mode::Eval`], with convolutions as they are defined ([`ops::Conv2d::by_definition`]), for gradients that are looked at: cells that see the
-    /// same, as in areas of one color, are the same to the last bit, and which of them a maximum passes its gradient to is not up to rounding.
+    /// As [`Mode::Eval`], with convolutions as they are defined ([`ops::Conv2d::by_definition`]), for gradients that are looked at: on a CPU, cells that
+    /// see the same, as in areas of one color, are the same to the last bit, and which of them a maximum passes its gradient to is not up to rounding. Sweeps back
+    /// through such a pass have no such choices, and are as fast as others.
     Precise,
     /// Batch norms have the batch's statistics, except at the nodes for which `frozen` (one flag for each node, or
     /// empty for none) is true: these behave as in evaluation.

@@ -183,7 +183,6 @@ impl Graph {
         for pattern in patterns {
             let none = || {
                 let usable: Vec<&Node> = self.nodes.iter().filter(|&node| fits(node)).collect();
-                // Names alone are told where none is near.
                 let wide = usable.iter().flat_map(|node| wide_of(node));
                 let all: Vec<String> = usable.iter().map(|node| node.name.clone()).chain(wide).collect();
                 NetError::NoMatch {

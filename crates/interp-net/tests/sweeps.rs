@@ -296,6 +296,33 @@ fn in_a_precise_pass_equal_cells_are_equal() {
     assert_eq!(cells(&wide, Mode::Precise, "bn"), cells(&wide, Mode::Eval, "bn"));
 }
 
+/// Which of equal cells is the maximum: of a picture of one color f32 tells the same as f64 in a precise pass, and another one in an ordinary pass.
+#[test]
+fn in_a_precise_pass_gradients_take_the_ways_of_f64() {
+    let mut graph = Graph::new(16, 14, 14).unwrap();
+    graph.then("conv", Op::conv3x3(16, 1)).unwrap();
+    graph.then("pool", Op::max_pool(2)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    let net = Network::new(graph, 3).unwrap();
+    let gradient = |net: &Network, mode: Mode| {
+        let dtype = net.params.list()[0].value.dtype();
+        let x = Tensor::full(0.7f32, (1, 16, 14, 14), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let tape = net.forward(&x, mode, &Keep::All).unwrap();
+        let seed = Tensor::ones((1, 16), dtype, &Device::Cpu).unwrap();
+        let grads =
+            net.backward(&tape, &[(net.graph.output(), seed)], &Want { nodes: vec![0], params: vec![] }).unwrap();
+        grads.node(0).unwrap().to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+    };
+    let exact = gradient(&net.to_dtype(DType::F64).unwrap(), Mode::Eval);
+    let largest = exact.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let apart = |mode: Mode| {
+        let found = gradient(&net, mode);
+        found.iter().zip(&exact).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f64::max)
+    };
+    let [precise, ordinary] = [Mode::Precise, Mode::Eval].map(apart);
+    assert!(precise < 1e-5 && ordinary > 0.01, "{precise} {ordinary}");
+}
+
 #[test]
 fn statistics_move_as_pytorch_moves_them() {
     let mut graph = Graph::new(1, 2, 2).unwrap();

@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::channels::per_channel;
 use crate::device::on_cuda;
-use crate::memory::{Dense, expect_shape, numbers, tensor};
+use crate::memory::{Dense, expect_shape, numbers, tensor, wrong_shape};
 use crate::real::{Real, by_dtype, simd};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -51,9 +51,10 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// [`OpError::Shape`](crate::OpError::Shape) where there are not as many numbers as rows,
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn scale_rows(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
-    expect_shape("scale_rows", "scale", scale, &x.dims()[..x.rank().min(1)])?;
+    let rows = x.dims().first().copied().ok_or_else(|| wrong_shape("scale_rows", "x []".into(), "rows"))?;
+    expect_shape("scale_rows", "scale", scale, &[rows])?;
     if !x.device().is_cpu() {
-        return Ok(x.broadcast_mul(&scale.reshape([x.dims()[..1].to_vec(), vec![1; x.rank() - 1]].concat())?)?);
+        return Ok(x.broadcast_mul(&scale.reshape([vec![rows], vec![1; x.rank() - 1]].concat())?)?);
     }
     by_dtype!("scale_rows", x, scale_rows_of(x, scale))
 }

@@ -83,6 +83,7 @@ fn put_back<T: Real>(grad: &Tensor, input: [usize; 4], before: usize, stride: us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{layouts, list, noise, to_f32};
     use candle_core::Device;
 
     #[test]
@@ -109,6 +110,43 @@ mod tests {
         let back = pad_shortcut_backward(&g, &[2, 2, 5, 4], 1, 2).unwrap();
         let dot = |a: &Tensor, b: &Tensor| (a * b).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
         assert!((dot(&y, &g) - dot(&x, &back)).abs() < 1e-12);
+    }
+
+    // Pixel by pixel, of any stride, type and layout, without channels or pictures too; and back.
+    #[test]
+    fn is_what_it_is_defined_as() {
+        for ([n, c, h, w], [before, after], stride) in [
+            ([2, 3, 5, 4], [0, 0], 1),
+            ([1, 2, 7, 5], [1, 0], 3),
+            ([2, 1, 4, 4], [0, 2], 2),
+            ([0, 2, 4, 4], [1, 1], 2),
+            ([1, 0, 3, 3], [1, 1], 2),
+        ] {
+            let x = noise(&[n, c, h, w], 1);
+            let (rows, columns, channels) = (h.div_ceil(stride), w.div_ceil(stride), before + c + after);
+            let values = list(&x);
+            let mut expected = vec![0.0; n * channels * rows * columns];
+            let mut back = vec![0.0; values.len()];
+            let grad = noise(&[n, channels, rows, columns], 2);
+            let grads = list(&grad);
+            for at in 0..n * c * rows * columns {
+                let [picture, channel, row, column] =
+                    [at / (c * rows * columns), at / (rows * columns) % c, at / columns % rows, at % columns];
+                let to = ((picture * channels + before + channel) * rows + row) * columns + column;
+                let from = ((picture * c + channel) * h + row * stride) * w + column * stride;
+                expected[to] = values[from];
+                back[from] = grads[to];
+            }
+            for (x, grad) in layouts(&x).iter().zip(&layouts(&grad)) {
+                assert_eq!(list(&pad_shortcut(x, [before, after], stride).unwrap()), expected);
+                assert_eq!(list(&pad_shortcut_backward(grad, &[n, c, h, w], before, stride).unwrap()), back);
+            }
+            let single = pad_shortcut(&to_f32(&x), [before, after], stride).unwrap();
+            assert!(list(&single).iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6));
+        }
+        let grad = noise(&[1, 4, 3, 2], 1);
+        let wrong = pad_shortcut_backward(&grad, &[1, 2, 5, 5], 1, 2);
+        assert!(matches!(wrong, Err(OpError::Shape { .. })));
     }
 
     #[test]

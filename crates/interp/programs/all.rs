@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::chosen::Subject;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::surveyed::{Neurons, Surveyed};
+use super::surveyed::{Atlas, Surveyed};
 use super::{Ending, color, dissect, fields, neurons, print, saliency, weights};
 use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result};
@@ -85,12 +85,12 @@ impl All {
             add("saliency", self.saliency(opened)?)?;
         }
         let (survey, dissection) = self.observed(opened)?;
-        let measured = Neurons::new(&self.surveyed, opened, survey);
         if matches!(objective, Objective::Classify) {
-            add("neurons", defaults::<neurons::Settings>()?.outcome(&self.on, opened, &measured)?)?;
-        }
-        if info.channels == 3 && matches!(objective, Objective::Classify) {
-            add("color", defaults::<color::Settings>()?.outcome(&self.on, opened, &measured)?)?;
+            let atlas = Atlas::new(&self.surveyed, opened, survey);
+            add("neurons", defaults::<neurons::Settings>()?.outcome(&self.on, opened, &atlas)?)?;
+            if info.channels == 3 {
+                add("color", defaults::<color::Settings>()?.outcome(&self.on, opened, &atlas)?)?;
+            }
         }
         match dissection {
             Some(found) => add("dissect", self.dissection.outcome(&self.on, opened, &found)?)?,

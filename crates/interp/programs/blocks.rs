@@ -39,7 +39,7 @@ pub(super) struct Blocks {
     /// The output to explain: a class by its name or number, `predicted`, or `label`
     #[arg(long, default_value = "predicted", value_name = "CLASS")]
     target: String,
-    /// The output to compare it with: a class, or `second`, the largest other one
+    /// The output to compare it with: a class, or `second`, the largest other one, as for pictures that this class itself is explained of
     #[arg(long, value_name = "CLASS")]
     against: Option<String>,
     /// Groups of channels; by default 6, or none where activations are negative
@@ -163,13 +163,12 @@ impl Blocks {
             let against = match self.against.as_deref() {
                 None => None,
                 Some("second") => Some(largest(row, Some(explained))),
-                Some(name) => Some(class("--against", name, classes, count)?),
+                Some(name) => match class("--against", name, classes, count)? {
+                    other if other != explained => Some(other),
+                    _ if matches!(self.target.as_str(), "predicted" | "label") => Some(largest(row, Some(explained))),
+                    _ => return Err(Error::Usage(format!("--against {name}: it is what is explained"))),
+                },
             };
-            if against == Some(explained) {
-                let problem = format!("it is what is explained of picture {}", subject.shown.indices[at]);
-                let name = subject.class(explained);
-                return Err(Error::Usage(format!("--against {name}: {problem}; take `second`, or another class")));
-            }
             Ok(Target { class: explained, against })
         };
         logits.iter().enumerate().map(one).collect()

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::Ending;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::surveyed::{Hues, Neurons, Selectivities, Surveyed};
+use super::surveyed::{Atlas, Hues, Selectivities, Surveyed};
 use crate::{Catalog, Result};
 
 /// How a network represents color: which neurons select it, which hues, along which axes, beside the data and an untrained network
@@ -70,14 +70,14 @@ impl Color {
         // Gray pictures are refused before anything is run.
         data_colors(&opened.pictures)?;
         let survey = self.surveyed.survey(&opened.network, &opened.pictures)?;
-        let measured = Neurons::new(&self.surveyed, &opened, survey);
+        let measured = Atlas::new(&self.surveyed, &opened, survey);
         self.settings.outcome(&self.on, &opened, &measured)?.write_and_tell(&self.out, self.on.json)
     }
 }
 
 impl Settings {
     /// What follows from what is measured.
-    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, measured: &Neurons<'_>) -> Result<Outcome> {
+    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, measured: &Atlas<'_>) -> Result<Outcome> {
         let found = self.found(&opened.network, &opened.pictures, measured)?;
         Ok(Outcome {
             tensors: tensors(&opened.network.graph, &found)?,
@@ -87,7 +87,7 @@ impl Settings {
         })
     }
 
-    fn found<'a>(&self, net: &Network, pictures: &Pictures, measured: &'a Neurons<'_>) -> Result<Found<'a>> {
+    fn found<'a>(&self, net: &Network, pictures: &Pictures, measured: &'a Atlas<'_>) -> Result<Found<'a>> {
         let (data, survey) = (data_colors(pictures)?, measured.survey());
         let (selectivity, untrained) = (measured.index(Index::Color)?, measured.random_index(Index::Color)?);
         let hues = measured.hues()?;

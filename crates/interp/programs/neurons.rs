@@ -22,7 +22,7 @@ use serde_json::json;
 use super::Ending;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
-use super::surveyed::{self, Hues, Selectivities, Surveyed};
+use super::surveyed::{Atlas, Hues, Selectivities, Surveyed};
 use crate::progress::tell;
 use crate::{Catalog, Result};
 
@@ -99,7 +99,7 @@ impl Neurons {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let opened = self.on.open_classifier(catalog)?;
         let survey = self.surveyed.survey(&opened.network, &opened.pictures)?;
-        let measured = surveyed::Neurons::new(&self.surveyed, &opened, survey);
+        let measured = Atlas::new(&self.surveyed, &opened, survey);
         let outcome = self.settings.outcome(&self.on, &opened, &measured)?;
         outcome.write_and_tell(&self.out, self.on.json)
     }
@@ -107,12 +107,7 @@ impl Neurons {
 
 impl Settings {
     /// What follows from what is measured.
-    pub(super) fn outcome(
-        &self,
-        on: &OnPictures,
-        opened: &Opened,
-        measured: &surveyed::Neurons<'_>,
-    ) -> Result<Outcome> {
+    pub(super) fn outcome(&self, on: &OnPictures, opened: &Opened, measured: &Atlas<'_>) -> Result<Outcome> {
         let Opened { path, network, info, pictures, .. } = opened;
         let found = measured.survey();
         let features = features(network, pictures, found, measured.memory(), |_, _| true)?;
@@ -141,7 +136,7 @@ impl Settings {
     }
 
     /// An index, beside the same network with random weights.
-    fn indexed(&self, index: Index, measured: &surveyed::Neurons<'_>) -> Result<Indexed> {
+    fn indexed(&self, index: Index, measured: &Atlas<'_>) -> Result<Indexed> {
         let median =
             |layer: &Vec<Option<Selectivity>>| median(layer.iter().flatten().map(|found| found.index).collect());
         let random = if self.no_untrained { None } else { Some(measured.random_index(index)?) };
@@ -153,7 +148,7 @@ impl Settings {
     }
 }
 
-fn summary(on: &OnPictures, opened: &Opened, measured: &surveyed::Neurons<'_>, rows: &[Rows<'_>]) -> serde_json::Value {
+fn summary(on: &OnPictures, opened: &Opened, measured: &Atlas<'_>, rows: &[Rows<'_>]) -> serde_json::Value {
     let info = &opened.info;
     let neuron = |told: &Told<'_>| {
         let class = told.selectivity.as_ref().map(|s| {
@@ -176,7 +171,8 @@ fn summary(on: &OnPictures, opened: &Opened, measured: &surveyed::Neurons<'_>, r
     };
     let layer = |rows: &Rows<'_>| {
         let dead = rows.neurons.iter().filter(|told| told.unit.is_dead()).count();
-        json!({ "node": rows.name, "dead": dead, "neurons": rows.neurons.iter().map(neuron).collect::<Vec<_>>() })
+        let every = rows.neurons.iter().find_map(|told| told.feature).map(|feature| feature.every);
+        json!({ "node": rows.name, "dead": dead, "feature_every": every, "neurons": rows.neurons.iter().map(neuron).collect::<Vec<_>>() })
     };
     json!({
         "version": 1, "checkpoint": opened.path.display().to_string(), "data": info.name, "split": on.split,
@@ -185,11 +181,7 @@ fn summary(on: &OnPictures, opened: &Opened, measured: &surveyed::Neurons<'_>, r
     })
 }
 
-fn tensors(
-    graph: &Graph,
-    measured: &surveyed::Neurons<'_>,
-    features: &[Vec<Option<Feature>>],
-) -> Result<BTreeMap<String, Tensor>> {
+fn tensors(graph: &Graph, measured: &Atlas<'_>, features: &[Vec<Option<Feature>>]) -> Result<BTreeMap<String, Tensor>> {
     let mut tensors = BTreeMap::new();
     for (layer, features) in measured.survey().layers.iter().zip(features) {
         let name = &graph.nodes()[layer.node].name;

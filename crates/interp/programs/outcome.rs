@@ -27,7 +27,8 @@ impl Outcome {
     /// Writes the three files into `folder`.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.to_owned(), source })?;
-        let content = json!({ "version": 1, "data": self.summary["data"] });
+        let of = |key: &str| &self.summary[key];
+        let content = json!({ "version": 1, "checkpoint": of("checkpoint"), "data": of("data"), "split": of("split") });
         sealed::write(&folder.join("data.safetensors"), &self.tensors, &content)?;
         let text = serde_json::to_string_pretty(&self.summary)?;
         files::write_atomically(&folder.join("summary.json"), text.as_bytes())?;

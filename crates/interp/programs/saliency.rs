@@ -138,6 +138,14 @@ impl Settings {
         Ok(layer)
     }
 
+    /// The names of the methods asked for.
+    fn asked(&self) -> Vec<&str> {
+        match self.method.is_empty() {
+            true => DEFAULT.to_vec(),
+            false => self.method.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// The methods asked for, with their settings.
     pub(super) fn methods(&self) -> Result<Methods> {
         let mut settings: BTreeMap<&str, toml::Table> = BTreeMap::new();
@@ -150,18 +158,18 @@ impl Settings {
             };
             let wrong = || Error::Usage(format!("--set {text}: it is written METHOD.KEY=VALUE"));
             let (name, key, value) = split().ok_or_else(wrong)?;
-            if !self.method.iter().any(|method| method == name) {
+            if !self.asked().contains(&name) {
                 return Err(Error::Usage(format!("--set {text}: --method does not name {name}")));
             }
             settings.entry(name).or_default().insert(key.into(), value);
         }
         let none = toml::Table::new();
         let named = |name: &str| Ok((name.to_owned(), method(name, settings.get(name).unwrap_or(&none))?));
-        let asked: Vec<&str> = self.method.iter().map(String::as_str).collect();
+        let asked = self.asked();
         if let Some(at) = (1..asked.len()).find(|&at| asked[..at].contains(&asked[at])) {
             return Err(Error::Usage(format!("--method names {} twice", asked[at])));
         }
-        if asked.is_empty() { &DEFAULT[..] } else { &asked }.iter().copied().map(named).collect()
+        asked.into_iter().map(named).collect()
     }
 
     /// Network and pictures, of the type that is computed in and where.

@@ -54,13 +54,13 @@ pub(super) type Selectivities = Vec<Vec<Option<Selectivity>>>;
 pub(super) type Hues = Vec<Vec<Option<UnitHues>>>;
 
 /// A network of which something is measured, each thing once.
-struct Measured {
+struct OfNetwork {
     network: Network,
     survey: Survey,
     indexes: RefCell<BTreeMap<&'static str, Rc<Selectivities>>>,
 }
 
-impl Measured {
+impl OfNetwork {
     fn new(network: Network, survey: Survey) -> Self {
         Self { network, survey, indexes: RefCell::default() }
     }
@@ -77,19 +77,19 @@ impl Measured {
 }
 
 /// The neurons of a network on pictures: a survey, and what several analyses read of it, which is measured when the first of them asks.
-pub(super) struct Neurons<'a> {
+pub(super) struct Atlas<'a> {
     surveyed: &'a Surveyed,
     pictures: &'a Pictures,
-    own: Measured,
+    own: OfNetwork,
     /// The same network with random weights.
-    random: RefCell<Option<Rc<Measured>>>,
+    random: RefCell<Option<Rc<OfNetwork>>>,
     hues: RefCell<Option<Rc<Hues>>>,
 }
 
-impl<'a> Neurons<'a> {
+impl<'a> Atlas<'a> {
     /// Those of a survey.
     pub(super) fn new(surveyed: &'a Surveyed, opened: &'a Opened, survey: Survey) -> Self {
-        let own = Measured::new(opened.network.clone(), survey);
+        let own = OfNetwork::new(opened.network.clone(), survey);
         Self { surveyed, pictures: &opened.pictures, own, random: RefCell::default(), hues: RefCell::default() }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Neurons<'a> {
             None => {
                 let network = untrained(&self.own.network)?;
                 let survey = self.surveyed.survey(&network, self.pictures)?;
-                let random = Rc::new(Measured::new(network, survey));
+                let random = Rc::new(OfNetwork::new(network, survey));
                 *self.random.borrow_mut() = Some(Rc::clone(&random));
                 random
             }

@@ -9,7 +9,10 @@ use candle_core::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use interp_audit::Memory;
 use interp_audit::neurons::{Peak, Unit, survey};
+use interp_audit::saliency::logits;
 use interp_audit::visualize::{Frame, Goal, Maximization, Range, Steps, Variants, maximize};
+use interp_data::{Batch, Normalize};
+use interp_learn::to_tensor;
 use interp_net::{Graph, NodeId};
 use serde_json::json;
 
@@ -109,6 +112,8 @@ struct Shown {
     name: String,
     found: Variants,
     best: Best,
+    /// Of a class, what the network takes the first picture for: another output may grow with it.
+    taken_for: Option<String>,
 }
 
 /// A layer with its neurons.
@@ -144,13 +149,11 @@ impl Visualize {
             let tell = |some: usize| bar.set((done + some) as u64, all as u64);
             let found = maximize(&known.network, frame, node, &goals, &how, at_once, &tell)?;
             done += channels.len();
-            let shown = |((channel, found), best): ((usize, Variants), Best)| Shown {
-                channel,
-                name: channel_name(graph, node, channel, &known.info.classes),
-                found,
-                best,
+            let shown = |((channel, found), best): ((usize, Variants), Best)| -> Result<Shown> {
+                let name = channel_name(graph, node, channel, &known.info.classes);
+                Ok(Shown { channel, name, taken_for: taken_for(&known, node, &found)?, found, best })
             };
-            let neurons = channels.into_iter().zip(found).zip(best).map(shown).collect();
+            let neurons = channels.into_iter().zip(found).zip(best).map(shown).collect::<Result<_>>()?;
             layers.push(Layer { name: graph.nodes()[node].name.clone(), neurons });
         }
         drop(bar);
@@ -236,6 +239,7 @@ impl Visualize {
                 "activation": shown.found.pictures.iter().map(|one| one.peak).collect::<Vec<_>>(),
                 "likeness": (self.variants > 1).then_some(shown.found.likeness),
                 "largest_in_data": shown.best.as_ref().map(|(peak, _)| peak.activation),
+                "taken_for": shown.taken_for,
                 "picture": shown.best.as_ref().map(|(peak, _)| peak.picture),
                 "ratio": shown.ratio(),
             })
@@ -286,6 +290,19 @@ fn read(known: &Known, peak: Option<Peak>) -> Result<Best> {
 
 fn tells_classes(graph: &Graph, node: NodeId) -> bool {
     node == graph.output() && graph.shape(node).len() == 1
+}
+
+/// The class that the network takes the first picture of a class for.
+fn taken_for(known: &Known, node: NodeId, found: &Variants) -> Result<Option<String>> {
+    let (graph, info) = (&known.network.graph, &known.info);
+    let Some(picture) = found.pictures.first().filter(|_| tells_classes(graph, node)) else { return Ok(None) };
+    let mut images = picture.pixels.clone();
+    Normalize::new(info).apply(&mut images);
+    let batch = Batch { images, labels: vec![0], indices: vec![0], masks: None };
+    let x = to_tensor(&batch, info)?.to_device(&known.network.device())?;
+    let rows = logits(&known.network, &x, 1)?;
+    let largest = rows.first().and_then(|row| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])));
+    Ok(largest.map(|class| channel_name(graph, node, class, &info.classes)))
 }
 
 /// What a channel is called: of the last layer by its class.

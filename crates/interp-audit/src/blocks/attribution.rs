@@ -45,7 +45,7 @@ pub fn evidence(
     let (at_once, output, mut found) = (at_once.max(1), net.graph.output(), vec![]);
     for (part, targets) in targets.chunks(at_once).enumerate() {
         let x = pictures.narrow(0, part * at_once, targets.len())?;
-        let tape = net.forward(&x, Mode::Eval, &Keep::Gradients(vec![node]))?;
+        let tape = net.forward(&x, Mode::Precise, &Keep::Gradients(vec![node]))?;
         let outputs = rows(tape.output(&net.graph)?)?;
         let seed = seed(targets, net.graph.outputs(), tape.output(&net.graph)?)?;
         let grads = net.backward(&tape, &[(output, seed)], &Want { nodes: vec![node], params: vec![] })?;

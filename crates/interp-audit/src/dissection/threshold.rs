@@ -37,10 +37,12 @@ impl Probe {
         let count = cells.values.len() / cells.channels.max(1);
         let all = Tensor::from_vec(cells.values, (count, cells.channels), &Device::Cpu)?;
         let some = match &self.rotation {
-            Some(rotation) => all.matmul(&rotation.narrow(1, first, channels)?.contiguous()?)?,
-            None => all.narrow(1, first, channels)?,
+            // All at once, so that sums are the same ones whatever the memory.
+            Some(rotation) => all.matmul(rotation)?,
+            None => all,
         };
-        Ok(Cells { values: some.flatten_all()?.to_vec1()?, channels, ..cells })
+        let values = some.narrow(1, first, channels)?.flatten_all()?.to_vec1()?;
+        Ok(Cells { values, channels, ..cells })
     }
 
     /// In neighboring ranges of channels, of so many each at most.

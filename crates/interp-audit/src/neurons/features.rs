@@ -26,14 +26,14 @@ pub struct Crop {
 pub struct Feature {
     /// Rows and columns.
     pub size: [usize; 2],
-    /// Rows and columns of a crop that are one of it: 1 but for receptive fields of more than [`LARGEST`].
+    /// Rows and columns of a crop that are one of it: 1 but for receptive fields of more than 128 pixels.
     pub every: usize,
     /// Row by row, the channels of a pixel side by side, in [0, 1].
     pub pixels: Vec<f32>,
 }
 
 /// Rows and columns of a feature, at most: of larger receptive fields a pixel is the mean of a square.
-pub const LARGEST: usize = 128;
+const LARGEST: usize = 128;
 
 /// Of all weights, what must be known of a pixel for it to be shown.
 const KNOWN: f64 = 0.1;
@@ -52,18 +52,33 @@ fn inside(first: i64, count: usize, side: usize) -> Range<usize> {
     ((-first).clamp(0, end as i64) as usize)..end
 }
 
+/// Of a row of what a cell sees the columns that lie in the picture, and the pixel of the picture that the first of them is.
+struct Line {
+    row: usize,
+    columns: Range<usize>,
+    from: usize,
+}
+
+/// The rows of what a cell sees that lie in a picture; none where all of it lies beside.
+fn lines(field: &Field, cell: [usize; 2], [height, width]: [usize; 2]) -> impl Iterator<Item = Line> {
+    let [top, left] = first(field, cell);
+    let columns = inside(left, field.size[1], width);
+    let rows = if columns.is_empty() { 0..0 } else { inside(top, field.size[0], height) };
+    rows.map(move |row| {
+        let place = [top + row as i64, left + columns.start as i64].map(|at| at as usize);
+        Line { row, columns: columns.clone(), from: place[0] * width + place[1] }
+    })
+}
+
 /// What the cell of a peak sees of a picture (H, W, C) of pixel values, by the node's receptive field, not cut at the border.
 pub fn crop(picture: &[f32], [height, width, channels]: [usize; 3], field: &Field, cell: [usize; 2]) -> Crop {
-    let [top, left] = first(field, cell);
     let [rows, columns] = field.size;
     let mut crop =
         Crop { size: field.size, pixels: vec![0.0; rows * columns * channels], inside: vec![false; rows * columns] };
-    let known = inside(left, columns, width);
-    for row in inside(top, rows, height) {
-        let from = ((top + row as i64) as usize * width + (left + known.start as i64) as usize) * channels;
+    for Line { row, columns: known, from } in lines(field, cell, [height, width]) {
         let to = row * columns + known.start;
         crop.inside[to..to + known.len()].fill(true);
-        let line = &picture[from..from + known.len() * channels];
+        let line = &picture[from * channels..(from + known.len()) * channels];
         crop.pixels[to * channels..(to + known.len()) * channels].copy_from_slice(line);
     }
     crop
@@ -98,13 +113,11 @@ impl Sums {
     }
 
     fn add(&mut self, picture: &[f32], [height, width, channels]: [usize; 3], field: &Field, peak: &Peak) {
-        let ([top, left], weight) = (first(field, peak.cell), f64::from(peak.activation));
+        let weight = f64::from(peak.activation);
         self.all += weight;
-        let columns = inside(left, field.size[1], width);
-        for row in inside(top, field.size[0], height) {
-            let from = ((top + row as i64) as usize * width + (left + columns.start as i64) as usize) * channels;
-            let line = picture[from..from + columns.len() * channels].chunks_exact(channels.max(1));
-            for (column, pixel) in columns.clone().zip(line) {
+        for Line { row, columns, from } in lines(field, peak.cell, [height, width]) {
+            let line = picture[from * channels..(from + columns.len()) * channels].chunks_exact(channels.max(1));
+            for (column, pixel) in columns.zip(line) {
                 let at = row / self.every * self.size[1] + column / self.every;
                 self.weights[at] += weight;
                 let sums = self.pixels[at * channels..(at + 1) * channels].iter_mut();
@@ -205,6 +218,20 @@ mod tests {
         assert_eq!(found.pixels[..4], means);
         // In the last square lies the first field alone.
         assert_eq!(found.pixels[254], 764.0 / 1024.0);
+    }
+
+    // Border cells of a convolution with more padding than kernel see nothing of the picture, on any side.
+    #[test]
+    fn what_lies_beside_the_picture_is_not_known() {
+        let (picture, shape) = ([1.0; 16], [4, 4, 1]);
+        let field = Field { size: [3, 3], jump: [1, 1], start: [-3.5, -3.5] };
+        for cell in [[0, 0], [0, 5], [5, 0], [11, 11], [5, 11], [11, 5]] {
+            assert!(crop(&picture, shape, &field, cell).inside.iter().all(|inside| !inside), "{cell:?}");
+            let mut sums = Sums::new(&field, 1);
+            sums.add(&picture, shape, &field, &Peak { activation: 1.0, picture: 0, label: 0, cell });
+            assert_eq!(sums.feature(&field).pixels, [0.5; 9]);
+        }
+        assert!(crop(&picture, shape, &field, [5, 5]).inside.iter().all(|inside| *inside));
     }
 
     // Counted from one to the left of the picture: a cell of the picture, and both of the next row.

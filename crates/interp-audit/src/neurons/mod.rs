@@ -15,7 +15,7 @@ mod untrained;
 mod variations;
 
 pub use character::{Character, Measured, character, plain_answers};
-pub use features::{Crop, Feature, LARGEST, crop, features};
+pub use features::{Crop, Feature, crop, features};
 pub use peaks::{Layer, Peak, Survey, Surveyor, Unit, bin_start, survey};
 pub use selectivity::{Index, Selectivity, selectivity};
 pub use untrained::untrained;

@@ -63,7 +63,7 @@ fn outputs(question: &Question<'_>, at: usize, maps: &Tensor) -> Result<Tensor> 
         Err(NetError::NotKept(_)) => {
             let picture = question.pictures.narrow(0, at, 1)?;
             let copies = picture.repeat((maps.dim(0)?, 1, 1, 1))?;
-            net.rerun(&question.tape(&copies)?, question.layer, maps)?
+            net.rerun(&net.forward(&copies, Mode::Eval, &Keep::All)?, question.layer, maps)?
         }
         other => other?,
     };

@@ -75,10 +75,7 @@ impl IntegratedGradients {
         let (picture, target) = (question.pictures.narrow(0, at, 1)?, question.targets[at]);
         let baseline = question.baseline(at, self.baseline)?;
         let difference = (&picture - &baseline)?;
-        let ends = question.scores(target, 2, |part| {
-            Ok(Tensor::cat(&[&picture, &baseline], 0)?.narrow(0, part.start, part.len())?)
-        })?;
-        let gain = ends[0] - ends[1];
+        let gain = question.precise_output(&picture, target)? - question.precise_output(&baseline, target)?;
         let mut steps = self.steps;
         loop {
             let mean = self.mean_gradient(question, target, [&baseline, &difference], steps)?;

@@ -135,6 +135,12 @@ impl Question<'_> {
         column_of(tape.output(&self.net.graph)?, target)
     }
 
+    /// The output `target` of one picture, (1, C, H, W), by the arithmetic that gradients come of.
+    pub(crate) fn precise_output(&self, x: &Tensor, target: usize) -> Result<f64> {
+        let tape = self.net.forward(x, Mode::Precise, &Keep::Output)?;
+        Ok(column_of(tape.output(&self.net.graph)?, target)?.into_iter().sum())
+    }
+
     /// The gradients of the outputs asked about at the pictures `x`, (N, C, H, W).
     pub(crate) fn gradient(&self, x: &Tensor, targets: &[usize]) -> Result<Tensor> {
         let tape = self.gradients_tape(x, &[])?;

@@ -157,15 +157,23 @@ pub(super) fn statements(graph: &Graph, found: &Found<'_>, selective: f64) -> Ve
     let mut said = vec![];
     if let (Some(first), Some(last)) = (found.layers.first(), found.layers.last()) {
         let end = found.layers.len() - 1;
-        said.push(format!(
-            "{} of the neurons of {} select color (selectivity {selective} or more) and {} of those of {}; with random weights {} and {}.",
-            percent(share(first)),
-            name(graph, found, 0),
-            percent(share(last)),
-            name(graph, found, end),
-            percent(untrained_selective(found, 0, selective)),
-            percent(untrained_selective(found, end, selective)),
-        ));
+        let random = |at: usize| percent(untrained_selective(found, at, selective));
+        let (of_first, of_last) = (percent(share(first)), percent(share(last)));
+        let select = format!("select color (selectivity {selective} or more)");
+        said.push(match end {
+            0 => format!(
+                "{of_first} of the neurons of {} {select}; with random weights {}.",
+                name(graph, found, 0),
+                random(0)
+            ),
+            _ => format!(
+                "{of_first} of the neurons of {} {select} and {of_last} of those of {}; with random weights {} and {}.",
+                name(graph, found, 0),
+                name(graph, found, end),
+                random(0),
+                random(end)
+            ),
+        });
     }
     if let Some(distance) = found.first.as_ref().and_then(|first| first.distance) {
         let keep = if distance.p < CHANCE { "keep to" } else { "do not keep to" };

@@ -39,7 +39,7 @@ impl Found {
     }
 
     fn each_hit(&self) -> Option<Vec<f64>> {
-        Some(self.located.as_ref()?.iter().map(|located| 100.0 * f64::from(u8::from(located.hit))).collect())
+        Some(self.located.as_ref()?.iter().map(|located| 100.0 * located.hit).collect())
     }
 }
 

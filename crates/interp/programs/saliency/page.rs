@@ -18,7 +18,7 @@ pub(super) fn of(subject: &Subject, question: &Question<'_>, logits: &[Vec<f64>]
     let (columns, rows) = methods(found)?;
     let table = Figure::Table {
         title: "Methods".into(),
-        caption: "Without evidence: pictures of which nothing speaks for the output. Hits: pictures in whose object the map is largest. Mass in the \
+        caption: "Without evidence: pictures of which nothing speaks for the output. Hits: pictures in whose object the map is largest; where several pixels are the largest, their share in it. Mass in the \
                   object: the share of what is positive that lies in it. Center, edges and random know nothing of the network; hits beyond the best of them are \
                   told picture by picture, so that pictures that are easy for both do not count. In brackets 95 % intervals over pictures."
             .into(),

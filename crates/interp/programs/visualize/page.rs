@@ -17,6 +17,8 @@ pub(super) fn neurons(layers: &[Layer]) -> (Vec<String>, Vec<Vec<String>>) {
     let mut columns = vec!["layer", "neuron", "activation"];
     columns.extend(compared.then_some(["largest in data", "times"]).into_iter().flatten());
     columns.extend(varied.then_some("likeness"));
+    let told = layers.iter().flat_map(|layer| &layer.neurons).any(|shown| shown.taken_for.is_some());
+    columns.extend(told.then_some("taken for"));
     let row = |layer: &str, shown: &Shown| {
         let mut row = vec![layer.to_owned(), shown.name.clone(), format!("{:.3}", shown.peak())];
         if compared {
@@ -25,6 +27,9 @@ pub(super) fn neurons(layers: &[Layer]) -> (Vec<String>, Vec<Vec<String>>) {
         }
         if varied {
             row.push(format!("{:.3}", shown.found.likeness));
+        }
+        if told {
+            row.push(shown.taken_for.clone().unwrap_or_else(|| "–".into()));
         }
         row
     };
@@ -38,7 +43,8 @@ pub(super) fn of(asked: &Visualize, known: &Known, layers: &[Layer]) -> Page {
         title: "Neurons".into(),
         caption: "Activation: the largest over the map, for the picture as it is, the best one where there are several. Largest in data: the same over all \
                   pictures of the data set, and times how often that goes into the activation; – of neurons that answer to none. Likeness: the mean cosine \
-                  between the textures (Gram matrices of the layer) of a neuron's pictures; 1 is all alike."
+                  between the textures (Gram matrices of the layer) of a neuron's pictures; 1 is all alike. Taken for: of classes, which one the network tells of \
+                  the first picture."
             .into(),
         columns,
         rows,
@@ -106,6 +112,19 @@ fn warnings(asked: &Visualize, layers: &[Layer]) -> Vec<String> {
         .map(|(layer, shown)| format!("{}:{}", layer.name, shown.name))
         .collect();
     let mut warnings = vec![];
+    let others = layers
+        .iter()
+        .flat_map(|layer| &layer.neurons)
+        .filter_map(|shown| Some((&shown.name, shown.taken_for.as_ref()?)));
+    let others: Vec<String> =
+        others.filter(|(name, taken)| name != taken).map(|(name, taken)| format!("{name} ({taken})")).collect();
+    if !others.is_empty() {
+        warnings.push(format!(
+            "An output is maximized by itself, and others may grow more: these classes' pictures are taken for others, {}. They show what raises the \
+             output, not what decides for the class.",
+            others.join(", ")
+        ));
+    }
     if !silent.is_empty() {
         warnings.push(format!("No picture was found that these answer to: {}.", silent.join(", ")));
     }

@@ -30,9 +30,12 @@ pub(super) fn names(root: &Path) -> Result<Option<BTreeMap<u16, String>>> {
     }
     let mut names = BTreeMap::new();
     for row in reader.deserialize() {
-        let (value, concept): (u16, String) = row.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            DataError::format(&path, format!("line {line} is no number up to {} and a concept", u16::MAX))
+        let (value, concept): (u16, String) = row.map_err(|error| match (error.kind(), error.position()) {
+            (csv::ErrorKind::Deserialize { .. }, Some(at)) => {
+                let problem = format!("line {} is no number up to {} and a concept", at.line(), u16::MAX);
+                DataError::format(&path, problem)
+            }
+            _ => wrong(error),
         })?;
         if names.values().any(|known| *known == concept) {
             return Err(DataError::format(&path, format!("{concept:?} has two numbers: give it one")));
