@@ -116,7 +116,11 @@ fn convolutions() -> Vec<([usize; 4], [usize; 4], Conv2d)> {
         ([1, 2, 9, 8], [2, 2, 3, 3], Conv2d { dilation: [2, 3], padding: [2, 1], ..plain }),
         ([2, 4, 5, 5], [6, 2, 3, 3], Conv2d { groups: 2, ..padded }),
         ([2, 3, 5, 5], [6, 1, 3, 3], Conv2d { groups: 3, ..padded }),
-        ([1, 18, 4, 4], [18, 1, 3, 2], Conv2d { groups: 18, stride: [2, 1], padding: [1, 1], dilation: [1, 2] }),
+        (
+            [1, 18, 4, 4],
+            [18, 1, 3, 2],
+            Conv2d { groups: 18, stride: [2, 1], padding: [1, 1], dilation: [1, 2], ..plain },
+        ),
         ([2, 3, 4, 5], [5, 3, 1, 1], plain),
         ([2, 3, 5, 4], [2, 3, 1, 1], Conv2d { stride: [2, 2], ..plain }),
         ([1, 1, 1, 1], [1, 1, 1, 1], plain),
