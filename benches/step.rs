@@ -222,6 +222,7 @@ fn train(graph: Graph, size: Size) -> Result<Found, Failure> {
         data: data(&graph, size)?,
         augment: Augment::default(),
         priors: &[],
+        teachers: &[],
         class_weights: None,
         meets: &|_| Ok(true),
         seed: SEED,

@@ -106,6 +106,7 @@ learning_rate = 0.05
             data: Arc::new(plan.data.learning()),
             augment: Augment::default(),
             priors: &plan.priors,
+            teachers: &[],
             class_weights: None,
             meets: &|_| Ok(true),
             seed: 0,

@@ -105,6 +105,7 @@ fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
         data: Arc::new(plan.data.learning()),
         augment: Augment::default(),
         priors: &plan.priors,
+        teachers: &[],
         class_weights: None,
         meets: &meets,
         seed: 0,

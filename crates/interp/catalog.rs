@@ -2,6 +2,7 @@
 
 use interp_data::Source;
 use interp_finding::Entry;
+use interp_learn::distill::{self, Distillation};
 use interp_learn::prior::{self, Prior};
 use interp_net::zoo::{self, Architecture};
 
@@ -13,10 +14,17 @@ pub struct Catalog {
     pub models: Vec<&'static Entry<dyn Architecture>>,
     /// Priors.
     pub priors: Vec<&'static Entry<dyn Prior>>,
+    /// Ways of learning from a teacher.
+    pub distillations: Vec<&'static Entry<dyn Distillation>>,
 }
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { data: interp_data::sources().collect(), models: zoo::ENTRIES.to_vec(), priors: prior::ENTRIES.to_vec() }
+        Self {
+            data: interp_data::sources().collect(),
+            models: zoo::ENTRIES.to_vec(),
+            priors: prior::ENTRIES.to_vec(),
+            distillations: distill::ENTRIES.to_vec(),
+        }
     }
 }

@@ -30,6 +30,7 @@ pub mod recipe;
 pub mod run;
 pub mod settings_page;
 pub mod summary;
+pub mod teaching;
 
 pub use allocator::{Allocator, keep_freed_memory};
 pub use catalog::Catalog;

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use interp_data::{DataError, Dataset, Divided, Info, Split, class_weights, renormalized};
 use interp_finding::{Claim, Quantity, Relation, nearest};
+use interp_learn::distill::Teacher;
 use interp_learn::prior::Scope;
-use interp_learn::{LearnError, Objective, Steering};
+use interp_learn::{LearnError, Objective, Steering, Train};
 use interp_net::zoo::Architecture;
 use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe, sealed};
 use serde_json::json;
 
 use crate::folder::Stage;
-use crate::recipe::{Common, Recipe};
+use crate::recipe::{Common, Lacks, Recipe};
+use crate::teaching::Pupil;
 use crate::{Error, Origin, Result};
 
 /// All that a run needs; nothing in it can fail for a reason that the recipe could have told.
@@ -35,6 +37,8 @@ pub struct Plan {
     model: Box<dyn Architecture>,
     /// The architecture of the twin, where it is another.
     plain: Option<Box<dyn Architecture>>,
+    /// The teachers, on the CPU.
+    pub teachers: Vec<Teacher>,
     /// The priors with what they act on.
     pub priors: Vec<Steering>,
     /// What is claimed: by the network's structure, then by the priors.
@@ -68,7 +72,12 @@ impl Plan {
             check_output(&graph, objective, &info).map_err(|problem| origin.at_key("model", problem))?;
             Ok(graph)
         };
-        let (plain, model) = (recipe.model.object.plain().filter(|_| recipe.common.twin), recipe.model.object);
+        let lacks = recipe.common.twin_lacks;
+        if lacks == Lacks::Teachers && recipe.teachers.is_empty() {
+            return Err(origin.at_key("twin_lacks", "`twin_lacks`: there are no teachers to go without".into()));
+        }
+        let is_plain = recipe.common.twin && lacks == Lacks::Everything;
+        let (plain, model) = (recipe.model.object.plain().filter(|_| is_plain), recipe.model.object);
         let own = graph(&*model)?;
         let twin = plain.as_deref().map(|plain| {
             let of_twin =
@@ -120,6 +129,21 @@ impl Plan {
         }
         check_overlaps(&priors, &origin)?;
         check_patterns(&recipe.common, [&graph, &twin], &priors, &origin)?;
+        let pupil = Pupil {
+            graph: &network.graph,
+            objective,
+            info: &info,
+            data: sealed::digest(&json!([data.digest(), recipe.common.split]).to_string()),
+            count: sizes[0],
+            augment: recipe.common.augment,
+            seed: recipe.common.seed,
+        };
+        let (mut teachers, mut hash) = (vec![], hash);
+        for (i, part) in recipe.teachers.into_iter().enumerate() {
+            let (teacher, digest) = part.teacher(&pupil).map_err(|e| origin.blame(&format!("teacher.{i}"), e))?;
+            hash = sealed::digest(&format!("{hash} {digest}"));
+            teachers.push(teacher);
+        }
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
         let of_graph = [thresholds_claim, winners_claim, routes_claim, sum_claim, contributions_claim];
         let claims = of_graph.iter().filter_map(|claim| claim(&graph)).chain(of_priors).collect();
@@ -138,6 +162,7 @@ impl Plan {
             start,
             model,
             plain,
+            teachers,
             priors,
             claims,
             common,
@@ -145,9 +170,31 @@ impl Plan {
         })
     }
 
-    /// Whether a twin is trained: without priors that steer it would be the same network, unless its structure is another.
+    /// Whether a twin is trained: without priors that steer and without teachers it would be the same network, unless its structure is
+    /// another.
     pub fn has_twin(&self) -> bool {
-        self.common.twin && (self.priors.iter().any(|p| p.prior.steers()) || self.twin != self.graph)
+        let differs = self.priors.iter().any(|p| p.prior.steers()) || self.twin != self.graph;
+        self.common.twin && (differs || !self.teachers.is_empty())
+    }
+
+    /// How a network is trained: the twin by labels alone.
+    pub fn settings(&self, stage: Stage) -> Train {
+        let mut settings = self.common.train.clone();
+        if stage == Stage::Twin {
+            settings.label_weight = 1.0;
+        }
+        if stage == Stage::Twin && self.common.twin_lacks == Lacks::Everything {
+            settings.without_priors();
+        }
+        settings
+    }
+
+    /// The priors that steer a network, and what is claimed of it.
+    pub fn steering(&self, stage: Stage) -> (&[Steering], &[Claim]) {
+        match (stage, self.common.twin_lacks) {
+            (Stage::Twin, Lacks::Everything) => (&[], &[]),
+            _ => (&self.priors, &self.claims),
+        }
     }
 
     /// A network before its first step, and before any prior has prepared it.
@@ -175,10 +222,13 @@ impl Plan {
     pub fn twin_hash(&self) -> Result<String> {
         let mut common = self.common.clone();
         common.name.clear();
-        common.train.without_priors();
+        common.train = self.settings(Stage::Twin);
         let (twin, info) = (self.network(Stage::Twin)?, self.info());
+        // Priors have no hash of their own: twins that have some are each of one recipe.
+        let steered = if self.steering(Stage::Twin).0.is_empty() { "" } else { &self.hash };
         let values = sealed::digest_of(twin.params.list().iter().map(|param| (param.name.as_str(), &param.value)))?;
-        let all = json!([common, twin.graph, values, &self.data_hash, &info.mean, &info.std, sizes(&self.data)]);
+        let all =
+            json!([common, twin.graph, values, &self.data_hash, &info.mean, &info.std, sizes(&self.data), steered]);
         Ok(sealed::digest(&all.to_string()))
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use interp_data::{Augment, Divide, Source};
 use interp_finding::{Built, Entry, Section, find, nearest};
+use interp_learn::distill::Distillation;
 use interp_learn::prior::Prior;
 use interp_learn::{Objective, Train};
 use interp_net::zoo::Architecture;
@@ -17,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::init::Init;
 use crate::origin::Origin;
+use crate::teaching::{LossPart, Share, TeacherPart, TeacherSettings};
 use crate::{Catalog, Error, Result};
 
 /// The sections that have one form only.
@@ -33,6 +35,9 @@ pub struct Common {
     /// that is the network itself, there is no twin.
     #[serde(default = "yes")]
     pub twin: bool,
+    /// What the twin goes without, where the network learns from teachers.
+    #[serde(default, skip_serializing_if = "Lacks::is_everything")]
+    pub twin_lacks: Lacks,
     /// What the network is trained for.
     #[serde(default)]
     pub objective: Objective,
@@ -48,6 +53,23 @@ pub struct Common {
     /// How the network is trained.
     #[serde(default)]
     pub train: Train,
+}
+
+/// What a twin goes without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Lacks {
+    /// Priors that steer, what the architecture has for people to understand, and teachers: what does it cost to be understood?
+    #[default]
+    Everything,
+    /// Teachers alone; it has the same priors and architecture: what do teachers give?
+    Teachers,
+}
+
+impl Lacks {
+    fn is_everything(&self) -> bool {
+        *self == Self::Everything
+    }
 }
 
 fn yes() -> bool {
@@ -84,14 +106,16 @@ pub struct Recipe {
     pub model: Part<dyn Architecture>,
     /// The priors, in the order in which they act.
     pub priors: Vec<PriorPart>,
+    /// The teachers.
+    pub teachers: Vec<TeacherPart>,
     /// What it was read from.
     pub origin: Origin,
 }
 
 /// Keys of a recipe that are read by entries.
-const KINDED: [&str; 3] = ["data", "model", "prior"];
+const KINDED: [&str; 4] = ["data", "model", "prior", "teacher"];
 /// Keys of [`Common`].
-const PLAIN: [&str; 8] = ["name", "seed", "twin", "objective", "split", "init", "augment", "train"];
+const PLAIN: [&str; 9] = ["name", "seed", "twin", "twin_lacks", "objective", "split", "init", "augment", "train"];
 
 impl Recipe {
     /// Reads the file, with overrides `a.b=c` (`prior.0.target=0.5` reaches into a list).
@@ -128,6 +152,7 @@ impl Recipe {
         let data = reader.kinded("data", root.get_mut().remove("data"), &catalog.data)?;
         let model = reader.kinded("model", root.get_mut().remove("model"), &catalog.models)?;
         let priors = reader.priors(root.get_mut().remove("prior"), &catalog.priors)?;
+        let teachers = reader.teachers(root.get_mut().remove("teacher"), &catalog.distillations)?;
         let common = Common::deserialize(toml::Deserializer::from(Spanned::new(whole, root.into_inner())));
         let common = common.map_err(|e| origin.toml(e))?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -135,7 +160,7 @@ impl Recipe {
             let message = format!("`name` becomes a folder: letters, digits, `-`, `_` and `.`, not `{}`", common.name);
             return Err(origin.at_key("name", message));
         }
-        Ok(Self { common, data, model, priors, origin })
+        Ok(Self { common, data, model, priors, teachers, origin })
     }
 
     /// The recipe's data at another path.
@@ -175,6 +200,22 @@ impl Recipe {
             .collect();
         if !priors.is_empty() {
             all.insert("prior".into(), priors.into());
+        }
+        let mut teachers: Vec<toml::Value> = vec![];
+        for TeacherPart { settings, losses } in &self.teachers {
+            let loss = |loss: &LossPart| {
+                let mut table = with_kind(loss.part.kind, &toml::Table::new());
+                table.insert("weight".into(), loss.share.weight.into());
+                table.insert("warmup".into(), loss.share.warmup.into());
+                table.extend(loss.part.settings.clone());
+                toml::Value::from(table)
+            };
+            let mut table = toml::Table::try_from(settings).map_err(failed)?;
+            table.insert("loss".into(), losses.iter().map(loss).collect::<Vec<_>>().into());
+            teachers.push(table.into());
+        }
+        if !teachers.is_empty() {
+            all.insert("teacher".into(), teachers.into());
         }
         toml::to_string(&all).map_err(failed)
     }
@@ -236,9 +277,61 @@ impl Reader<'_> {
             self.origin.at(Some(kind.span()), format!("`{name}` is no kind of {key}; there are: {}", kinds()), near)
         })?;
         let section: Section<'_> = Spanned::new(span, table);
-        let shared: &[&str] = if key == "prior" { &["kind", "name", "nodes"] } else { &["kind"] };
+        let shared: &[&str] = match key {
+            "prior" => &["kind", "name", "nodes"],
+            "teacher.loss" => &["kind", "weight", "warmup"],
+            _ => &["kind"],
+        };
         let Built { settings, object } = (entry.build)(section).map_err(|e| self.origin.toml_beside(shared, e))?;
         Ok(Part { kind: entry.name, settings, object })
+    }
+
+    /// The items of a list of sections, which need not be there.
+    fn list<'i>(&self, key: &str, value: Option<Spanned<DeValue<'i>>>) -> Result<Vec<Spanned<DeValue<'i>>>> {
+        let Some(value) = value else { return Ok(vec![]) };
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Array(array) => Ok(array.into_iter().collect()),
+            _ => Err(self.origin.at(Some(span), format!("`{key}` is a list: write [[{key}]]"), None)),
+        }
+    }
+
+    fn teachers(
+        &self,
+        value: Option<Spanned<DeValue<'_>>>,
+        entries: &[&'static Entry<dyn Distillation>],
+    ) -> Result<Vec<TeacherPart>> {
+        self.list("teacher", value)?.into_iter().map(|value| self.teacher(value, entries)).collect()
+    }
+
+    fn teacher(
+        &self,
+        value: Spanned<DeValue<'_>>,
+        entries: &[&'static Entry<dyn Distillation>],
+    ) -> Result<TeacherPart> {
+        let span = value.span();
+        let DeValue::Table(mut table) = value.into_inner() else {
+            return Err(self.origin.at(Some(span), "a teacher is a section: write [[teacher]]".into(), None));
+        };
+        let losses = self.list("teacher.loss", table.remove("loss"))?;
+        let losses = losses.into_iter().map(|value| self.loss(value, entries)).collect::<Result<_>>()?;
+        let settings = TeacherSettings::deserialize(toml::Deserializer::from(Spanned::new(span, table)));
+        let settings = settings.map_err(|e| self.origin.toml_beside(&["loss"], e))?;
+        Ok(TeacherPart { settings, losses })
+    }
+
+    fn loss(&self, value: Spanned<DeValue<'_>>, entries: &[&'static Entry<dyn Distillation>]) -> Result<LossPart> {
+        let span = value.span();
+        let DeValue::Table(mut table) = value.into_inner() else {
+            return Err(self.origin.at(Some(span), "a loss is a section: write [[teacher.loss]]".into(), None));
+        };
+        let mut number = |key: &str, default: f64| -> Result<f64> {
+            let Some(value) = table.remove(key) else { return Ok(default) };
+            f64::deserialize(toml::de::ValueDeserializer::from(value)).map_err(|e| self.origin.toml(e))
+        };
+        let share = Share { weight: number("weight", 1.0)?, warmup: number("warmup", 0.0)? };
+        let part = self.kinded("teacher.loss", Some(Spanned::new(span, DeValue::Table(table))), entries)?;
+        Ok(LossPart { share, part })
     }
 
     fn priors(
@@ -246,13 +339,8 @@ impl Reader<'_> {
         value: Option<Spanned<DeValue<'_>>>,
         entries: &[&'static Entry<dyn Prior>],
     ) -> Result<Vec<PriorPart>> {
-        let Some(value) = value else { return Ok(vec![]) };
-        let span = value.span();
-        let DeValue::Array(array) = value.into_inner() else {
-            return Err(self.origin.at(Some(span), "priors are a list: write [[prior]]".into(), None));
-        };
         let mut priors: Vec<PriorPart> = vec![];
-        for value in array {
+        for value in self.list("prior", value)? {
             let span = value.span();
             let prior = self.prior(value, entries)?;
             if priors.iter().any(|other| other.name == prior.name) {
@@ -367,6 +455,16 @@ pub fn schema(catalog: &Catalog) -> serde_json::Value {
     let data = kinds(catalog.data.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing.clone());
     let model = kinds(catalog.models.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing);
     let prior = kinds(catalog.priors.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), shared);
+    let counted = serde_json::json!({
+        "weight": { "type": "number", "default": 1.0, "description": "What the loss is multiplied with." },
+        "warmup": { "type": "number", "default": 0.0, "description": "Epochs over which the weight grows from 0." },
+    });
+    let losses = kinds(catalog.distillations.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), counted);
+    let mut teacher = schemars::schema_for!(TeacherSettings).to_value();
+    teacher.as_object_mut().map(|own| ["$schema", "title"].map(|key| own.remove(key)));
+    teacher["properties"]["loss"] = serde_json::json!({ "type": "array", "items": losses });
+    teacher["required"] = serde_json::json!(["path", "loss"]);
+    root["properties"]["teacher"] = serde_json::json!({ "type": "array", "items": teacher });
     root["properties"]["data"] = data;
     root["properties"]["model"] = model;
     root["properties"]["prior"] = serde_json::json!({ "type": "array", "items": prior });

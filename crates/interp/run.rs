@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use interp_audit::Pictures;
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
-use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Objective, Steering, Task, Trainer, evaluate, fit};
+use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Objective, Task, Trainer, evaluate, fit};
 use interp_net::{Checkpoint, Keep, Meta, Network, files, sealed};
 use interp_report::number::show;
 use serde_json::json;
@@ -127,11 +127,12 @@ impl Sitting<'_> {
         };
         let (is_copied, saved) = (copied.is_some(), saved.or(copied));
         let plan = self.plan;
-        let nothing: &[Steering] = &[];
-        let (priors, claims) = match stage {
-            Stage::Main => (plan.priors.as_slice(), plan.claims.as_slice()),
-            Stage::Twin => (nothing, [].as_slice()),
+        let (priors, claims) = plan.steering(stage);
+        let teachers = match stage {
+            Stage::Main => plan.teachers.iter().map(|teacher| teacher.to_device(&self.options.device)).collect(),
+            Stage::Twin => Ok(vec![]),
         };
+        let teachers = teachers?;
         let (data, split, workers) = (Arc::new(plan.data.learning()), Split::Validation, self.options.workers);
         let noise = plan.common.objective.noise();
         let choosing = Pictures { data: data.clone(), split, noise, workers };
@@ -140,16 +141,14 @@ impl Sitting<'_> {
                 interp_audit::measure(net, claims, Some(&choosing)).map_err(|e| LearnError::Observer(Box::new(e)))?;
             Ok(measured.iter().all(|m| m.holds))
         };
-        let mut settings = plan.common.train.clone();
-        if stage == Stage::Twin {
-            settings.without_priors();
-        }
+        let settings = plan.settings(stage);
         let task = Task {
             objective: plan.common.objective,
             settings: &settings,
             data,
             augment: plan.common.augment,
             priors,
+            teachers: &teachers,
             class_weights: plan.class_weights.as_deref(),
             meets: &meets,
             seed: plan.common.seed,
@@ -349,7 +348,9 @@ pub fn size(network: &Network) -> Result<Size> {
 }
 
 fn epoch_line(stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, seconds: f64) -> serde_json::Value {
-    let Event::Epoch { epoch, phase, rate, train, penalty, validation, meets } = event else { return json!(null) };
+    let Event::Epoch { epoch, phase, rate, train, penalty, lessons, validation, meets } = event else {
+        return json!(null);
+    };
     json!({
         "stage": stage,
         "epoch": epoch,
@@ -357,6 +358,7 @@ fn epoch_line(stage: Stage, event: &Event, trainer: &Trainer, task: &Task<'_>, s
         "learning_rate": rate,
         "train": { "loss": train.0, (train.1.key()): train.1.value() },
         "penalty": penalty,
+        "lessons": lessons,
         "validation": { "loss": validation.loss, (validation.score.key()): validation.score.value() },
         "meets_claims": meets,
         "chosen": trainer.best.as_ref().is_some_and(|best| best.epoch == *epoch),

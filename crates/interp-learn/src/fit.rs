@@ -7,6 +7,7 @@ use interp_data::{Augment, Dataset, Info, Learning, Loader, Split};
 use interp_net::{Grads, Keep, Mode, Network, Params, Role};
 use tracing::trace_span;
 
+use crate::distill::Teacher;
 use crate::prior::{Prior, Scope, State, change, project};
 use crate::trainer::Frame;
 use crate::{Evaluation, LearnError, Objective, Result, Score, Train, Trainer, evaluate};
@@ -33,6 +34,8 @@ pub struct Task<'a> {
     pub augment: Augment,
     /// How training is steered.
     pub priors: &'a [Steering],
+    /// What it learns from beside the labels.
+    pub teachers: &'a [Teacher],
     /// Weights of the classes in the loss.
     pub class_weights: Option<&'a [f64]>,
     /// Whether a network meets the claims made for it; measured by others.
@@ -65,6 +68,8 @@ pub enum Event {
         train: (f64, Score),
         /// Mean penalty of the priors.
         penalty: f64,
+        /// Mean of the teachers' losses together.
+        lessons: f64,
         /// Loss and score on validation.
         validation: Evaluation,
         /// Whether the network met its claims.
@@ -134,10 +139,11 @@ pub fn fit(
                 trainer.step(task, &moment, mean).map_err(|e| e.with_batch(settings.batch))?;
                 let event = Event::Step { of: steps, rate: rate(step) };
                 if trace_span!("show and save").in_scope(|| observe(&event, trainer))? == Flow::Stop {
-                    return Ok(Fitted::Stopped);
+                    return task.keep_lessons().map(|()| Fitted::Stopped);
                 }
             }
         }
+        task.keep_lessons()?;
         let mut candidate = trainer.candidate(task)?;
         if settings.ema > 0.0 {
             recalibrate(task, &mut candidate, &train, trainer.clock.epoch, &info, &frame)?;
@@ -220,7 +226,8 @@ fn epoch_event(
     let clock = &trainer.clock;
     let seen = clock.seen.max(1) as f64;
     let train = (clock.loss / seen, task.objective.score(clock.score / seen));
-    Event::Epoch { epoch: clock.epoch + 1, phase, rate, train, penalty: clock.penalty / seen, validation, meets }
+    let (penalty, lessons) = (clock.penalty / seen, clock.lessons / seen);
+    Event::Epoch { epoch: clock.epoch + 1, phase, rate, train, penalty, lessons, validation, meets }
 }
 
 /// The best network that could be chosen, or the last where none could.
@@ -239,6 +246,11 @@ fn finish(task: &Task<'_>, trainer: &Trainer, train: &Loader, info: &Info) -> Re
 }
 
 impl Task<'_> {
+    /// Writes what teachers said to disk, where it is to be kept.
+    fn keep_lessons(&self) -> Result<()> {
+        self.teachers.iter().filter_map(|teacher| teacher.cache.as_ref()).try_for_each(|cache| cache.flush())
+    }
+
     /// Applies what holds of every network and what all priors enforce.
     pub(crate) fn enforce(&self, params: &mut Params, scopes: &[Scope], states: &[State]) -> Result<()> {
         project_thresholds(params)?;

@@ -4,6 +4,7 @@
 //! measured elsewhere, by code that does not train (`interp-audit`).
 
 mod buffers;
+pub mod distill;
 mod evaluate;
 mod fit;
 mod objective;
@@ -63,6 +64,14 @@ pub enum LearnError {
     /// A saved state does not fit this recipe.
     #[error("the saved state does not fit: {0}")]
     State(String),
+    /// A file of a teacher's logits cannot be used.
+    #[error("{path}: {problem}: give another `cache`, or remove the file")]
+    Cache {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What was found.
+        problem: String,
+    },
     /// What listens to the training failed.
     #[error("{0}")]
     Observer(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -120,7 +120,9 @@ impl Objective {
                     }
                     ClassLoss::Binary => binary_cross_entropy(output, &batch.labels)?,
                 };
-                Ok(Loss { value: found.loss, grad: found.grad })
+                let weight = task.settings.label_weight;
+                let grad = if weight == 1.0 { found.grad } else { (found.grad * weight)? };
+                Ok(Loss { value: weight * found.loss, grad })
             }
             Self::Denoise(denoise) => denoise.loss(output, batch, info),
         }

@@ -16,6 +16,8 @@ pub struct Train {
     pub accumulate: usize,
     /// What a classifier is trained by; on validation and test its loss is cross-entropy in any case.
     pub loss: ClassLoss,
+    /// What the loss of the labels is multiplied with, 0 or more: beside teachers it may be below 1.
+    pub label_weight: f64,
     /// Share of the target that is spread over all classes, in [0, 1).
     pub label_smoothing: f64,
     /// Classes weigh inversely to how often they occur in train.
@@ -38,6 +40,7 @@ impl Default for Train {
             batch: 64,
             accumulate: 1,
             loss: ClassLoss::CrossEntropy,
+            label_weight: 1.0,
             label_smoothing: 0.0,
             balance_classes: false,
             clip: 0.0,
@@ -151,6 +154,8 @@ impl Train {
     pub fn check(&self) -> Result<(), Unfit> {
         Unfit::unless(self.batch > 0, "batch", "must be at least 1, not 0")?;
         Unfit::unless(self.accumulate > 0, "accumulate", "must be at least 1, not 0")?;
+        let weight = self.label_weight;
+        Unfit::unless(natural(weight), "label_weight", format!("must be 0 or more, not {weight}"))?;
         let smoothing = self.label_smoothing;
         Unfit::unless(share(smoothing), "label_smoothing", format!("must be in [0, 1), not {smoothing}"))?;
         Unfit::unless(natural(self.clip), "clip", format!("must be 0 or more, not {}", self.clip))?;

@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::{Network, Params};
 use serde::{Deserialize, Serialize};
 
+use crate::prior::State;
 use crate::{Best, Clock, LearnError, Result, Task, Trainer};
 
 /// The part of a saved trainer that is not tensors.
@@ -17,6 +18,9 @@ pub struct Snapshot {
     best: Option<(usize, f64, f64)>,
     /// Numbers that the priors remember.
     numbers: Vec<BTreeMap<String, f64>>,
+    /// Numbers that the ways of teaching remember.
+    #[serde(default)]
+    lessons: Vec<BTreeMap<String, f64>>,
     /// Optimizer steps of each parameter.
     counts: Vec<u64>,
 }
@@ -25,7 +29,7 @@ type Tensors = BTreeMap<String, Tensor>;
 
 impl Trainer {
     /// Everything that training needs to go on: plain data, and tensors under `params/`, `best/`,
-    /// `average/`, the optimizer's buffers, and `prior.N/`.
+    /// `average/`, the optimizer's buffers, `prior.N/` and `lesson.N/`.
     ///
     /// # Errors
     /// Where tensors cannot be made.
@@ -45,13 +49,13 @@ impl Trainer {
                 tensors.insert(format!("average/{name}"), vector(values)?);
             }
         }
-        for (index, state) in self.states.iter().enumerate() {
-            tensors.extend(state.tensors.iter().map(|(name, t)| (format!("prior.{index}/{name}"), t.clone())));
-        }
+        put_states(&mut tensors, PRIORS, &self.states);
+        put_states(&mut tensors, LESSONS, &self.lessons);
         let best = self.best.as_ref().map(|best| (best.epoch, best.score.value(), best.loss));
-        let numbers = self.states.iter().map(|state| state.numbers.clone()).collect();
+        let numbers = |states: &[State]| states.iter().map(|state| state.numbers.clone()).collect();
+        let (numbers, lessons) = (numbers(&self.states), numbers(&self.lessons));
         let (clock, counts) = (self.clock.clone(), self.counts.clone());
-        Ok((Snapshot { clock, best, numbers, counts }, tensors))
+        Ok((Snapshot { clock, best, numbers, lessons, counts }, tensors))
     }
 
     /// A trainer as it was saved. `network` gives the structure.
@@ -62,6 +66,9 @@ impl Trainer {
         let mut trainer = Self::new(network, task)?;
         if snapshot.numbers.len() != trainer.states.len() || snapshot.counts.len() != trainer.counts.len() {
             return Err(LearnError::State("it has other priors or parameters".into()));
+        }
+        if snapshot.lessons.len() != trainer.lessons.len() {
+            return Err(LearnError::State("it has other teachers".into()));
         }
         take(tensors, "params", &mut trainer.network.params)?;
         if let Some((epoch, score, loss)) = snapshot.best {
@@ -80,20 +87,42 @@ impl Trainer {
                 *values = numbers(tensors, &format!("average/{name}"), values.len())?;
             }
         }
-        for (index, (state, saved_numbers)) in trainer.states.iter_mut().zip(snapshot.numbers).enumerate() {
-            state.numbers = saved_numbers;
-            let folder = format!("prior.{index}/");
-            let saved =
-                tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(&folder)?.to_owned(), t.clone())));
-            let saved: Tensors = saved.collect();
-            if let Some(missing) = state.tensors.keys().find(|name| !saved.contains_key(*name)) {
-                return Err(LearnError::State(format!("`{folder}{missing}` is missing")));
-            }
-            state.tensors = saved;
-        }
+        take_states(tensors, PRIORS, &mut trainer.states, snapshot.numbers)?;
+        take_states(tensors, LESSONS, &mut trainer.lessons, snapshot.lessons)?;
         (trainer.clock, trainer.counts) = (snapshot.clock, snapshot.counts);
         Ok(trainer)
     }
+}
+
+/// What the names of tensors that priors remember begin with, before their number.
+const PRIORS: &str = "prior";
+
+/// The same for ways of teaching.
+const LESSONS: &str = "lesson";
+
+fn put_states(tensors: &mut Tensors, folder: &str, states: &[State]) {
+    for (index, state) in states.iter().enumerate() {
+        tensors.extend(state.tensors.iter().map(|(name, t)| (format!("{folder}.{index}/{name}"), t.clone())));
+    }
+}
+
+fn take_states(
+    tensors: &Tensors,
+    folder: &str,
+    states: &mut [State],
+    numbers: Vec<BTreeMap<String, f64>>,
+) -> Result<()> {
+    for (index, (state, numbers)) in states.iter_mut().zip(numbers).enumerate() {
+        state.numbers = numbers;
+        let folder = format!("{folder}.{index}/");
+        let saved = tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(&folder)?.to_owned(), t.clone())));
+        let saved: Tensors = saved.collect();
+        if let Some(missing) = state.tensors.keys().find(|name| !saved.contains_key(*name)) {
+            return Err(LearnError::State(format!("`{folder}{missing}` is missing")));
+        }
+        state.tensors = saved;
+    }
+    Ok(())
 }
 
 fn put(tensors: &mut Tensors, folder: &str, params: &Params) {

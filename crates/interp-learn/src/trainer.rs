@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::trace_span;
 
 use crate::buffers::Buffers;
+use crate::distill::{Side, Taught};
 use crate::objective::Loss;
 use crate::prior::{Now, Scope, State, Step, values};
 use crate::{Evaluation, LearnError, Phase, Result, Score, Task, Train};
@@ -30,6 +31,9 @@ pub struct Clock {
     pub score: f64,
     /// Sum over pictures of the priors' penalties.
     pub penalty: f64,
+    /// Sum over pictures of the teachers' losses.
+    #[serde(default)]
+    pub lessons: f64,
 }
 
 /// The best network so far: highest validation score, of equal ones lowest loss, among those that
@@ -63,6 +67,8 @@ pub struct Trainer {
     pub(crate) scopes: Vec<Scope>,
     /// What each prior remembers.
     pub(crate) states: Vec<State>,
+    /// What each way of teaching remembers, of one teacher after the other.
+    pub(crate) lessons: Vec<State>,
     /// Optimizer steps of each parameter, by position: fewer where it was frozen for a while.
     pub(crate) counts: Vec<u64>,
 }
@@ -94,6 +100,8 @@ struct Steered {
 /// A step of an epoch.
 pub(crate) struct Moment<'a> {
     frame: &'a Frame,
+    /// The learning rate before factors.
+    rate: f64,
     /// Learning rates by position.
     rates: Vec<f64>,
     /// Share of the epoch that is done after the step.
@@ -129,8 +137,10 @@ impl Trainer {
         let list = network.params.list();
         let buffers = list.iter().map(|p| Buffers::zeros(p, per_param)).collect::<Result<_>>()?;
         let counts = vec![0; list.len()];
+        let prepared = task.teachers.iter().map(|teacher| teacher.prepare(&network.graph, task.seed));
+        let lessons = prepared.collect::<Result<Vec<_>>>()?.concat();
         let (clock, average) = (Clock::default(), vec![]);
-        let mut trainer = Self { network, clock, best: None, buffers, average, scopes, states, counts };
+        let mut trainer = Self { network, clock, best: None, buffers, average, scopes, states, lessons, counts };
         task.enforce(&mut trainer.network.params, &trainer.scopes, &trainer.states)?;
         if task.settings.ema > 0.0 {
             let count = trainer.network.params.list().len();
@@ -161,7 +171,10 @@ impl Trainer {
         self.realize(task, &mut network.params, |index| moment.now(index).is_some())?;
         let steered =
             task.priors.iter().zip(&self.scopes).enumerate().filter(|(index, _)| moment.now(*index).is_some());
-        let taps = steered.flat_map(|(_, (p, scope))| p.prior.taps(&network, scope)).collect();
+        let mut taps: Vec<NodeId> = steered.flat_map(|(_, (p, scope))| p.prior.taps(&network, scope)).collect();
+        for name in task.teachers.iter().flat_map(|teacher| teacher.student_nodes()) {
+            taps.push(network.graph.id(&name)?);
+        }
         let mode = Mode::Train { frozen: moment.frame.frozen.clone() };
         let tape = network.forward(&x, mode, &Keep::Backward(taps))?;
         let output = tape.output(&network.graph)?;
@@ -179,6 +192,16 @@ impl Trainer {
                 extra.extend(term.params);
             }
         }
+        let student = Side { graph: &network.graph, logits: output, tape: Some(&tape) };
+        let taught = Taught {
+            batch,
+            info,
+            student,
+            epoch: self.clock.epoch,
+            done: self.clock.epoch as f64 + moment.done,
+            rate: moment.rate,
+        };
+        seeds.extend(self.teach(task, &taught)?);
         let want = Want { nodes: vec![], params: moment.trained().collect() };
         let mut grads = network.backward(&tape, &seeds, &want)?;
         for (position, more) in extra {
@@ -186,6 +209,20 @@ impl Trainer {
         }
         trace_span!("statistics").in_scope(|| self.network.commit_statistics(&tape))?;
         Ok(grads)
+    }
+
+    /// Gradients of what the teachers' losses come to, at the student's nodes.
+    fn teach(&mut self, task: &Task<'_>, taught: &Taught<'_>) -> Result<Vec<(NodeId, Tensor)>> {
+        let (mut seeds, mut first) = (vec![], 0);
+        for teacher in task.teachers {
+            let _span = trace_span!("teacher").entered();
+            let states = &mut self.lessons[first..][..teacher.teachings.len()];
+            let term = teacher.teach(taught, states)?;
+            self.clock.lessons += term.value * taught.batch.labels.len() as f64;
+            seeds.extend(term.nodes);
+            first += teacher.teachings.len();
+        }
+        Ok(seeds)
     }
 
     /// Adds a batch to the epoch's sums.
@@ -371,7 +408,7 @@ impl Frame {
 
     /// The step after which the share `done` of the epoch is done, at the learning rate `rate`.
     pub(crate) fn moment(&self, rate: f64, done: f64) -> Moment<'_> {
-        Moment { frame: self, rates: self.factors.iter().map(|factor| factor * rate).collect(), done }
+        Moment { frame: self, rate, rates: self.factors.iter().map(|factor| factor * rate).collect(), done }
     }
 }
 

@@ -11,6 +11,7 @@ use super::Examined;
 use crate::Result;
 use crate::folder::{Folder, Stage};
 use crate::plan::Plan;
+use crate::recipe::Lacks;
 use crate::summary::{Summary, Twin};
 
 mod classes;
@@ -26,7 +27,7 @@ pub(super) fn page(
     twin: Option<&Examined>,
 ) -> Result<Page> {
     let twin = twin.and_then(|twin| twin.confusion.as_ref());
-    let mut findings = vec![against_twin(summary)];
+    let mut findings = vec![against_twin(summary, plan.common.twin_lacks)];
     findings.extend(main.confusion.as_ref().map(|own| classes::classes(&plan.info().classes, own, twin)));
     findings.push(curves(plan, summary, events));
     findings.extend(filters::first_filters(&main.network)?);
@@ -91,9 +92,13 @@ fn lead(plan: &Plan, summary: &Summary) -> String {
         }
     };
     format!(
-        "On {} test pictures the network {does} {own}, its black-box twin {}{other}: a difference of {}, with a 95 % interval \
+        "On {} test pictures the network {does} {own}, {} {}{other}: a difference of {}, with a 95 % interval \
          from {}. {verdict}",
         number::show(summary.test.count as f64),
+        match plan.common.twin_lacks {
+            Lacks::Everything => "its black-box twin",
+            Lacks::Teachers => "its twin without teachers",
+        },
         if plan.common.objective == Objective::Classify { "on " } else { "to " },
         number::value(&difference),
         number::interval(&difference)
@@ -124,7 +129,7 @@ fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String
 }
 
 /// The table of the network, and of its twin where there is one.
-fn against_twin(summary: &Summary) -> Finding {
+fn against_twin(summary: &Summary, lacks: Lacks) -> Finding {
     let row = |name: &str, own: String, twin: Option<String>| {
         [Some(name.to_owned()), Some(own), twin].into_iter().flatten().collect::<Vec<String>>()
     };
@@ -158,24 +163,22 @@ fn against_twin(summary: &Summary) -> Finding {
             "No twin was trained to compare with.".to_owned(),
             "This network",
             "The network of the epoch with the best validation score among those that meet the claims, or the last where none \
-             does.",
+             does."
+                .to_owned(),
         ),
-        Some(_) => (
-            "What interpretability costs",
-            format!(
-                "{name} of the network, and of its black-box twin: the same network without priors, of a plain architecture."
-            ),
-            "Interpretable network and twin",
-            "Both were trained on the same pictures, in the same order, for as long, with the same learning rate, batch and \
-             schedule; the twin without priors and of a plain architecture. These settings are the recipe's: where they were chosen for the \
-             interpretable network, a twin with settings of its own can do better than this one. Each is the network of the \
-             epoch with the best validation score among those that meet the claims, or the last where none does. One seed: \
-             the interval is over test pictures, not over trainings.",
-        ),
+        Some(_) => {
+            let (title, what, heading, without) = words_of(lacks);
+            let caption = format!(
+                "Both were trained on the same pictures, in the same order, for as long, with the same learning rate, batch and \
+                 schedule; {without} Each is the network of the epoch with the best validation score among those that meet the \
+                 claims, or the last where none does. One seed: the interval is over test pictures, not over trainings."
+            );
+            (title, format!("{name} of the network, and of {what}"), heading, caption)
+        }
     };
     let table = Figure::Table {
         title: heading.into(),
-        caption: caption.into(),
+        caption,
         columns: row("", "this network".into(), twin.map(|_| "twin".into())),
         rows,
     };
@@ -185,6 +188,25 @@ fn against_twin(summary: &Summary) -> Finding {
         numbers.push(("Difference to the twin".into(), difference(twin)));
     }
     Finding { name: "twin".into(), title: title.into(), statement, numbers, figures: vec![table] }
+}
+
+/// What is said of a comparison with a twin: its title, what the twin is, the table's title, and what the twin was trained without.
+fn words_of(lacks: Lacks) -> (&'static str, &'static str, &'static str, &'static str) {
+    match lacks {
+        Lacks::Everything => (
+            "What interpretability costs",
+            "its black-box twin: the same network without priors and teachers, of a plain architecture.",
+            "Interpretable network and twin",
+            "the twin without priors and teachers, and of a plain architecture. These settings are the recipe's: where they were chosen \
+             for the interpretable network, a twin with settings of its own can do better than this one.",
+        ),
+        Lacks::Teachers => (
+            "What teachers give",
+            "its twin: the same network with the same priors, which learns from labels alone.",
+            "With and without teachers",
+            "the twin without teachers. These settings are the recipe's: a twin with settings of its own can do better than this one.",
+        ),
+    }
 }
 
 /// Training curves of both networks.

@@ -101,7 +101,7 @@ fn task<'a>(
 ) -> Task<'a> {
     let data = Arc::new(Waves::divided().learning());
     let (objective, augment) = (Objective::Classify, Augment::default());
-    Task { objective, settings, data, augment, priors, class_weights: None, meets, seed: 1, workers: 0 }
+    Task { objective, settings, data, augment, priors, teachers: &[], class_weights: None, meets, seed: 1, workers: 0 }
 }
 
 /// The values of all parameters, by position.
