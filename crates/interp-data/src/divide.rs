@@ -8,6 +8,7 @@ mod similar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use interp_finding::Unfit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct Divide {
     pub validation: f64,
     /// As `validation`, for a test split where the data set has none: cut off first.
     pub test: f64,
+    /// At most so many pictures are left to train, each class in proportion, where it is given: how much do fewer tell?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<usize>,
     /// Decides the cuts: not the seed of training, so that trainings with several seeds see the same splits.
     pub seed: u64,
     /// Accept that identical pictures, or pictures of one group, stand in two splits.
@@ -35,7 +39,7 @@ pub struct Divide {
 
 impl Default for Divide {
     fn default() -> Self {
-        Self { validation: 0.1, test: 0.1, seed: 0, allow_overlap: false }
+        Self { validation: 0.1, test: 0.1, train: None, seed: 0, allow_overlap: false }
     }
 }
 
@@ -63,6 +67,7 @@ impl Divided {
             _ => dataset,
         };
         let view = View::cut_off(dataset, Split::Validation, settings.validation, settings.seed)?;
+        let view = settings.train.map_or(Ok(None), |count| view.fewer(count, settings.seed))?.unwrap_or(view);
         Ok(Self { view: Arc::new(view), digest })
     }
 
@@ -96,21 +101,37 @@ struct View {
     dataset: Arc<dyn Dataset>,
     /// The split that was cut off, and where.
     cut: Option<(Split, cut::Cut)>,
+    /// What is kept of what is left of train.
+    kept: Option<Vec<usize>>,
 }
 
 impl View {
     /// Cuts `amount` off train for the split `off`, if there is none.
     fn cut_off(dataset: Arc<dyn Dataset>, off: Split, amount: f64, seed: u64) -> Result<Self> {
         if dataset.len(off) > 0 {
-            return Ok(Self { dataset, cut: None });
+            return Ok(Self { dataset, cut: None, kept: None });
         }
         let clusters = similar::clusters(&*dataset, Split::Train)?;
         let cut = cut::cut(&*dataset, &clusters, amount, seed, name(off))?;
-        Ok(Self { dataset, cut: Some((off, cut)) })
+        Ok(Self { dataset, cut: Some((off, cut)), kept: None })
+    }
+
+    /// The same with at most `count` pictures to train; `None` where there are no more.
+    fn fewer(&self, count: usize, seed: u64) -> Result<Option<Self>> {
+        Unfit::unless(count > 0, "train", "must be at least 1, not 0")?;
+        let labels: Vec<usize> =
+            (0..self.len(Split::Train)).map(|index| self.label(Split::Train, index) as usize).collect();
+        let kept = cut::some(&labels, self.info().classes.len(), count, seed);
+        let fewer = || Self { dataset: Arc::clone(&self.dataset), cut: self.cut.clone(), kept: Some(kept) };
+        Ok((count < labels.len()).then(fewer))
     }
 
     /// Where the data set has the picture.
     fn locate(&self, split: Split, index: usize) -> (Split, usize) {
+        let index = match (&self.kept, split) {
+            (Some(kept), Split::Train) => kept[index],
+            _ => index,
+        };
         match (&self.cut, split) {
             (Some((_, cut)), Split::Train) => (Split::Train, cut.train[index]),
             (Some((off, cut)), split) if split == *off => (Split::Train, cut.off[index]),
@@ -126,6 +147,7 @@ impl Dataset for View {
 
     fn len(&self, split: Split) -> usize {
         match (&self.cut, split) {
+            _ if split == Split::Train && self.kept.is_some() => self.kept.as_ref().map_or(0, Vec::len),
             (Some((_, cut)), Split::Train) => cut.train.len(),
             (Some((off, cut)), split) if split == *off => cut.off.len(),
             _ => self.dataset.len(split),

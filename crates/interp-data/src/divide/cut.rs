@@ -8,6 +8,7 @@ use interp_finding::random::{shuffle, stream};
 use crate::{DataError, Dataset, Result, Split};
 
 /// Indices in train of the two parts, in rising order.
+#[derive(Clone)]
 pub(super) struct Cut {
     pub(super) train: Vec<usize>,
     pub(super) off: Vec<usize>,
@@ -39,6 +40,23 @@ pub(super) fn cut(dataset: &dyn Dataset, clusters: &[usize], amount: f64, seed: 
     off.sort_unstable();
     let train = (0..clusters.len()).filter(|index| off.binary_search(index).is_err()).collect();
     Ok(Cut { train, off })
+}
+
+/// `count` of the pictures with these labels, or all where there are no more, each class in proportion, in rising order.
+pub(super) fn some(labels: &[usize], classes: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut missing = quotas(labels.iter().copied(), classes, count.min(labels.len()));
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    shuffle(&mut stream(seed, "fewer", 0, 0), &mut order);
+    let mut kept = vec![];
+    for index in order {
+        let missing = &mut missing[labels[index]];
+        if *missing > 0 {
+            *missing -= 1;
+            kept.push(index);
+        }
+    }
+    kept.sort_unstable();
+    kept
 }
 
 /// The number of pictures that `amount` asks for.

@@ -84,6 +84,32 @@ fn each_class_is_cut_in_proportion() {
 }
 
 #[test]
+fn of_what_is_left_to_train_some_are_kept_each_class_in_proportion() {
+    let dataset = classes([500, 300, 50]);
+    let kept = |train, seed| {
+        let settings = Divide { train: Some(train), seed, ..Divide::default() };
+        Divided::new(Arc::clone(&dataset), &settings).map(|divided| divided.examining())
+    };
+    let pictures = |data: &dyn Dataset, split| {
+        let picture = |index| {
+            let mut out = vec![0.0; SIDE * SIDE];
+            data.image(split, index, &mut out).unwrap();
+            out
+        };
+        (0..data.len(split)).map(picture).collect::<Vec<_>>()
+    };
+    let all = kept(9999, 1).unwrap();
+    assert_eq!(label_counts(&*all, Split::Train), [450, 270, 45]);
+    let some = kept(170, 1).unwrap();
+    assert_eq!(label_counts(&*some, Split::Train), [100, 60, 10]);
+    assert_eq!(pictures(&*some, Split::Validation), pictures(&*all, Split::Validation));
+    let (few, many) = (pictures(&*some, Split::Train), pictures(&*all, Split::Train));
+    assert!(few.iter().all(|picture| many.contains(picture)));
+    assert!(few == pictures(&*kept(170, 1).unwrap(), Split::Train) && few != pictures(&*kept(170, 2).unwrap(), Split::Train));
+    assert!(kept(0, 1).is_err_and(|error| error.to_string().contains("`train` must be at least 1")));
+}
+
+#[test]
 fn the_cut_depends_on_the_seed_alone() {
     let dataset = classes([60, 60, 60]);
     assert_eq!(indices(&divided(&dataset, 0.2, 4)), indices(&divided(&dataset, 0.2, 4)));

@@ -82,14 +82,9 @@ impl Decoupled {
         let sure = divergence(&p.binary, &q.binary);
         let like = divergence(&p.others, &q.others);
         let excess = q.binary[0].exp() - p.binary[0].exp();
-        let mut grad = vec![];
-        let mut others = p.others.iter().zip(&q.others).map(|(p, q)| (p.exp(), q.exp()));
-        for class in 0..own.len() {
-            grad.push(match others.next().filter(|_| class != label) {
-                Some((p, q)) => t * (self.beta * (q - p) - self.alpha * excess * q),
-                None => t * self.alpha * excess,
-            });
-        }
+        let of_other = |(p, q): (&f64, &f64)| t * (self.beta * (q.exp() - p.exp()) - self.alpha * excess * q.exp());
+        let mut grad: Vec<f64> = p.others.iter().zip(&q.others).map(of_other).collect();
+        grad.insert(label, t * self.alpha * excess);
         (t * t * (self.alpha * sure + self.beta * like), grad)
     }
 }
