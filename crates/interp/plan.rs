@@ -415,6 +415,8 @@ fn check_patterns(common: &Common, [graph, twin]: [&Graph; 2], priors: &[Steerin
     }
     for (i, phase) in common.train.phase.iter().enumerate() {
         select(&phase.freeze, &format!("train.phase.{i}.freeze"))?;
+        select(&phase.thaw, &format!("train.phase.{i}.thaw"))?;
+        select(&phase.freeze_statistics, &format!("train.phase.{i}.freeze_statistics"))?;
         for (j, name) in phase.priors.iter().flatten().enumerate() {
             if priors.iter().all(|p| p.name != *name) {
                 let near = nearest(name, priors.iter().map(|p| p.name.as_str()));

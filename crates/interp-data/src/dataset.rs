@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Fit, Result};
 
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -117,9 +117,8 @@ pub trait Source: Send + Sync {
     /// Where files are missing or wrong, or the settings do not fit them.
     fn open(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<dyn Dataset>>;
 
-    /// Black pixels that it adds on each side of its pictures; other pictures for the same network need
-    /// them too.
-    fn border(&self) -> usize {
-        0
+    /// How it brings its pictures to their size; other pictures for the same network need the same.
+    fn fit(&self) -> Fit {
+        Fit::default()
     }
 }

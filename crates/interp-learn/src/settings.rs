@@ -28,6 +28,9 @@ pub struct Train {
     pub ema: f64,
     /// How gradients become steps.
     pub optimizer: Optimizer,
+    /// What the learning rate is multiplied with for each layer with weights that lies between a layer and the output, in (0, 1]: below 1,
+    /// what a trained network has learned first changes least (layer-wise decay of rates).
+    pub layer_decay: f64,
     /// Nodes with rates or decay of their own; the last group that names a node counts.
     pub group: Vec<Group>,
     /// One after the other.
@@ -46,6 +49,7 @@ impl Default for Train {
             clip: 0.0,
             ema: 0.0,
             optimizer: Optimizer::Sgd(Sgd::default()),
+            layer_decay: 1.0,
             group: vec![],
             phase: vec![Phase::default()],
         }
@@ -83,6 +87,14 @@ pub struct Group {
     /// Weight decay in place of the optimizer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
+    /// How strongly weights are drawn to the values that training starts from, as others are to 0 by L2 decay: `stay (w - w_0)` is added to
+    /// the gradient (L2-SP of Li et al. 2018, arXiv 1802.01483, eq. 3). It takes the place of weight decay.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stay: f64,
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// More epochs than anyone has time for.
@@ -106,6 +118,13 @@ pub struct Phase {
     pub warmup: f64,
     /// Patterns of node names that do not change; their batch norms behave as in evaluation.
     pub freeze: Vec<String>,
+    /// Patterns of parts that are let go one after the other at even distances over the phase, the first some epochs after its begin;
+    /// until then they are frozen (gradual unfreezing of Howard and Ruder 2018, arXiv 1801.06146, section 3.3).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thaw: Vec<String>,
+    /// Patterns of batch norms that keep their statistics, with which they behave as in evaluation; their gains and shifts are trained.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze_statistics: Vec<String>,
     /// Names of the priors that steer in this phase; without this key, all do. What others have already
     /// made hold (zeros, signs) goes on to hold.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,11 +133,28 @@ pub struct Phase {
 
 impl Default for Phase {
     fn default() -> Self {
-        Self { epochs: 10, learning_rate: 0.05, schedule: Schedule::Cosine, warmup: 0.0, freeze: vec![], priors: None }
+        Self {
+            epochs: 10,
+            learning_rate: 0.05,
+            schedule: Schedule::Cosine,
+            warmup: 0.0,
+            freeze: vec![],
+            thaw: vec![],
+            freeze_statistics: vec![],
+            priors: None,
+        }
     }
 }
 
 impl Phase {
+    /// Patterns of what is frozen in the epoch number `within` of the phase, counted from 0. Of n parts to thaw, the i-th is let go after
+    /// `i / (n + 1)` of the epochs.
+    pub fn frozen(&self, within: usize) -> Vec<String> {
+        let parts = self.thaw.len() + 1;
+        let later = (1..).zip(&self.thaw).filter(|(place, _)| within * parts < place * self.epochs);
+        self.freeze.iter().chain(later.map(|(_, pattern)| pattern)).cloned().collect()
+    }
+
     /// The learning rate `done` epochs into the phase.
     pub fn rate(&self, done: f64) -> f64 {
         if done < self.warmup {
@@ -158,6 +194,8 @@ impl Train {
         Unfit::unless(natural(weight), "label_weight", format!("must be 0 or more, not {weight}"))?;
         let smoothing = self.label_smoothing;
         Unfit::unless(share(smoothing), "label_smoothing", format!("must be in [0, 1), not {smoothing}"))?;
+        let layers = self.layer_decay;
+        Unfit::unless(layers > 0.0 && layers <= 1.0, "layer_decay", format!("must be in (0, 1], not {layers}"))?;
         Unfit::unless(natural(self.clip), "clip", format!("must be 0 or more, not {}", self.clip))?;
         Unfit::unless(share(self.ema), "ema", format!("must be in [0, 1), not {}", self.ema))?;
         Unfit::unless(!self.phase.is_empty(), "phase", "needs at least one phase")?;
@@ -186,7 +224,10 @@ impl Group {
     fn check(&self) -> Result<(), Unfit> {
         Unfit::unless(natural(self.rate), "rate", format!("must be 0 or more, not {}", self.rate))?;
         let decay = self.weight_decay.unwrap_or(0.0);
-        Unfit::unless(natural(decay), "weight_decay", format!("must be 0 or more, not {decay}"))
+        Unfit::unless(natural(decay), "weight_decay", format!("must be 0 or more, not {decay}"))?;
+        let (stay, both) = (self.stay, self.weight_decay.is_some_and(|decay| decay > 0.0));
+        Unfit::unless(natural(stay), "stay", format!("must be 0 or more, not {stay}"))?;
+        Unfit::unless(stay == 0.0 || !both, "stay", "takes the place of `weight_decay`: give one of them")
     }
 }
 
@@ -224,12 +265,23 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_let_go_one_after_the_other() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let phase = Phase { epochs: 6, freeze: names(&["stem"]), thaw: names(&["c", "b"]), ..Phase::default() };
+        for (within, frozen) in
+            [(0, vec!["stem", "c", "b"]), (1, vec!["stem", "c", "b"]), (2, vec!["stem", "b"]), (4, vec!["stem"])]
+        {
+            assert_eq!(phase.frozen(within), names(&frozen), "epoch {within}");
+        }
+    }
+
+    #[test]
     fn what_is_out_of_range_is_named_by_its_key() {
         assert_eq!(Train::default().check(), Ok(()));
         let long = Phase { warmup: 10.0, ..Phase::default() };
         let step = Phase { schedule: Schedule::Step { at: vec![1.5], factor: 0.1 }, ..Phase::default() };
         let adam = Optimizer::AdamW(crate::AdamW { eps: 0.0, ..crate::AdamW::default() });
-        let group = Group { nodes: vec![], rate: -1.0, weight_decay: None };
+        let group = Group { nodes: vec![], rate: -1.0, weight_decay: None, stay: 0.0 };
         let cases = [
             ("batch", Train { batch: 0, ..Train::default() }),
             ("ema", Train { ema: 1.0, ..Train::default() }),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use interp_data::{Batch, Info};
 use interp_net::ops::{self, Update};
-use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Param, Params, Role, Want};
+use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Op, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
 use tracing::trace_span;
 
@@ -59,6 +59,8 @@ pub struct Trainer {
     pub clock: Clock,
     /// The best network so far.
     pub best: Option<Best>,
+    /// The parameters before the first step, which some may be drawn to.
+    pub(crate) start: Params,
     /// Optimizer buffers by position.
     pub(crate) buffers: Vec<Buffers>,
     /// Averaged parameters, by position; empty without averaging.
@@ -75,12 +77,14 @@ pub struct Trainer {
 
 /// What is the same for all steps of an epoch.
 pub(crate) struct Frame {
-    /// Nodes that do not change.
+    /// Nodes that do not change, and batch norms that keep their statistics.
     pub(crate) frozen: Vec<bool>,
     /// By position: what the learning rate is multiplied with; 0 for what is not trained.
     factors: Vec<f64>,
     /// By position: weight decay.
     decays: Vec<f64>,
+    /// By position: how strongly values are drawn to those that training starts from.
+    stays: Vec<f64>,
     /// For each prior.
     steered: Vec<Steered>,
     /// Whether all priors that claim nothing steer in no later epoch. What the others do is measured.
@@ -140,7 +144,8 @@ impl Trainer {
         let prepared = task.teachers.iter().map(|teacher| teacher.prepare(&network.graph, task.seed));
         let lessons = prepared.collect::<Result<Vec<_>>>()?.concat();
         let (clock, average) = (Clock::default(), vec![]);
-        let mut trainer = Self { network, clock, best: None, buffers, average, scopes, states, lessons, counts };
+        let start = network.params.clone();
+        let mut trainer = Self { network, start, clock, best: None, buffers, average, scopes, states, lessons, counts };
         task.enforce(&mut trainer.network.params, &trainer.scopes, &trainer.states)?;
         if task.settings.ema > 0.0 {
             let count = trainer.network.params.list().len();
@@ -241,6 +246,7 @@ impl Trainer {
     /// One optimizer step, then the priors, then the average.
     pub(crate) fn step(&mut self, task: &Task<'_>, moment: &Moment<'_>, grads: Vec<Option<Tensor>>) -> Result<()> {
         let grads = self.chained(task, moment, grads)?;
+        let grads = self.drawn_back(moment, grads)?;
         let before = self.network.params.clone();
         let update = trace_span!("update").entered();
         let grads: Vec<(usize, &Tensor)> = moment.trained().filter_map(|p| Some((p, grads[p].as_ref()?))).collect();
@@ -283,6 +289,17 @@ impl Trainer {
         for (position, factor) in factors {
             if let Some(grad) = &mut grads[position] {
                 *grad = grad.broadcast_mul(&factor)?;
+            }
+        }
+        Ok(grads)
+    }
+
+    /// Adds to gradients what draws parameters to the values that training started from.
+    fn drawn_back(&self, moment: &Moment<'_>, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        for (position, &stay) in moment.frame.stays.iter().enumerate().filter(|(_, stay)| **stay > 0.0) {
+            if let Some(grad) = &mut grads[position] {
+                let way = (&self.network.params.list()[position].value - &self.start.list()[position].value)?;
+                *grad = (&*grad + (way * stay)?)?;
             }
         }
         Ok(grads)
@@ -389,21 +406,26 @@ impl Frame {
     /// What holds in an epoch of the phase number `phase`, the `within`-th of it.
     pub(crate) fn new(task: &Task<'_>, trainer: &Trainer, phase: usize, within: usize) -> Result<Self> {
         let (settings, net) = (task.settings, &trainer.network);
-        let mut frozen = vec![false; net.graph.nodes().len()];
-        let freeze = &settings.phase[phase].freeze;
-        net.graph.select(freeze, "node", |_| true)?.into_iter().for_each(|id| frozen[id] = true);
+        let settings_of_phase = &settings.phase[phase];
+        let mut frozen = flags(&net.graph, &settings_of_phase.frozen(within))?;
         let own = settings.own(&net.graph)?;
         let list = net.params.list();
-        let factor = |p: &Param| if p.role.is_trained() && !frozen[p.node] { own[p.node].0 } else { 0.0 };
-        let decay = |p: &Param| if p.role == Role::Weight { own[p.node].1 } else { 0.0 };
-        let (factors, decays) = (list.iter().map(factor).collect(), list.iter().map(decay).collect());
+        let factor = |p: &Param| if p.role.is_trained() && !frozen[p.node] { own[p.node].rate } else { 0.0 };
+        let is_weight = |p: &Param| p.role == Role::Weight;
+        let decay = |p: &Param| if is_weight(p) && own[p.node].stay == 0.0 { own[p.node].decay } else { 0.0 };
+        let stay = |p: &Param| if is_weight(p) { own[p.node].stay } else { 0.0 };
+        let factors = list.iter().map(factor).collect();
+        let (decays, stays) = (list.iter().map(decay).collect(), list.iter().map(stay).collect());
+        for (frozen, still) in frozen.iter_mut().zip(flags(&net.graph, &settings_of_phase.freeze_statistics)?) {
+            *frozen |= still;
+        }
         let (mut steered, mut settled) = (vec![], true);
         for (p, scope) in task.priors.iter().zip(&trainer.scopes) {
             let epochs = Steered::at(settings, &settings.steers(&p.name, scope, &net.graph)?, phase, within);
             settled &= epochs.ends() || !p.prior.claims(scope).is_empty();
             steered.push(epochs);
         }
-        Ok(Self { frozen, factors, decays, steered, settled })
+        Ok(Self { frozen, factors, decays, stays, steered, settled })
     }
 
     /// The step after which the share `done` of the epoch is done, at the learning rate `rate`.
@@ -440,19 +462,56 @@ impl Train {
         let steers = |phase: &Phase| {
             let named = phase.priors.as_ref().is_none_or(|names| names.iter().any(|n| n == name));
             let frozen = graph.select(&phase.freeze, "node", |_| true)?;
-            let trained = |node: &NodeId| !frozen.contains(node) && own[*node].0 > 0.0;
+            let trained = |node: &NodeId| !frozen.contains(node) && own[*node].rate > 0.0;
             Ok(named && phase.learning_rate > 0.0 && scope.nodes.iter().any(trained))
         };
         self.phase.iter().map(steers).collect()
     }
 
-    /// By node: what the learning rate is multiplied with, and the weight decay.
-    fn own(&self, graph: &Graph) -> Result<Vec<(f64, f64)>> {
-        let mut own = vec![(1.0, self.optimizer.weight_decay()); graph.nodes().len()];
+    /// How each node is trained.
+    fn own(&self, graph: &Graph) -> Result<Vec<Own>> {
+        let decay = self.optimizer.weight_decay();
+        let of_layers = layer_factors(graph, self.layer_decay);
+        let mut own: Vec<Own> = of_layers.iter().map(|&rate| Own { rate, decay, stay: 0.0 }).collect();
         for group in &self.group {
-            let set = |id: NodeId| own[id] = (group.rate, group.weight_decay.unwrap_or(own[id].1));
-            graph.select(&group.nodes, "node", |_| true)?.into_iter().for_each(set);
+            for id in graph.select(&group.nodes, "node", |_| true)? {
+                let decay = group.weight_decay.unwrap_or(own[id].decay);
+                own[id] = Own { rate: of_layers[id] * group.rate, decay, stay: group.stay };
+            }
         }
         Ok(own)
     }
+}
+
+/// How a node is trained.
+#[derive(Clone, Copy)]
+struct Own {
+    /// What the learning rate is multiplied with.
+    rate: f64,
+    /// Weight decay.
+    decay: f64,
+    /// How strongly weights are drawn to their first values.
+    stay: f64,
+}
+
+/// By node: `decay` to the power of the number of layers with weights on the longest way from the node to the output.
+fn layer_factors(graph: &Graph, decay: f64) -> Vec<f64> {
+    let nodes = graph.nodes();
+    let mut behind = vec![0; nodes.len()];
+    for (id, node) in nodes.iter().enumerate().rev() {
+        let with_own = behind[id] + i32::from(has_weights(&node.op));
+        node.inputs.iter().for_each(|&input| behind[input] = behind[input].max(with_own));
+    }
+    behind.into_iter().map(|layers| decay.powi(layers)).collect()
+}
+
+fn has_weights(op: &Op) -> bool {
+    matches!(op, Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::BCosConv2d { .. } | Op::Linear { .. })
+}
+
+/// For each node, whether it matches one of the patterns.
+fn flags(graph: &Graph, patterns: &[String]) -> Result<Vec<bool>> {
+    let mut flags = vec![false; graph.nodes().len()];
+    graph.select(patterns, "node", |_| true)?.into_iter().for_each(|id| flags[id] = true);
+    Ok(flags)
 }

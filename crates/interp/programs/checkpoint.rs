@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use interp_audit::Pictures;
-use interp_data::{DataError, Dataset, Divided, Info, Source, Split, relabeled, renormalized, split_spec};
+use interp_data::{DataError, Dataset, Divided, Fit, Info, Source, Split, relabeled, renormalized, split_spec};
 use interp_finding::Measured;
 use interp_learn::Objective;
 use interp_net::{Checkpoint, Network, Normalization};
@@ -108,8 +108,8 @@ impl Which {
 }
 
 impl Loaded {
-    /// How pictures that are no data set's are read for the network: what is said of them, and the pixels at each side that stay black.
-    pub(super) fn own_pictures(&self, catalog: &Catalog) -> Result<(Info, usize)> {
+    /// How pictures that are no data set's are read for the network: what is said of them, and how they are brought to their size.
+    pub(super) fn own_pictures(&self, catalog: &Catalog) -> Result<(Info, Fit)> {
         let Some(Normalization { mean, std }) = self.normalization.clone() else {
             return Err(self.not_normalized());
         };
@@ -119,8 +119,8 @@ impl Loaded {
         }
         let [channels, height, width] = *self.network.graph.shape(0) else { return Err(self.not_normalized()) };
         let classes = self.file.meta.as_ref().map(|meta| meta.classes.clone()).unwrap_or_default();
-        let border = own_border(&self.file, catalog)?;
-        Ok((Info { name: String::new(), classes, channels, height, width, mean, std }, border))
+        let fit = own_fit(&self.file, catalog)?;
+        Ok((Info { name: String::new(), classes, channels, height, width, mean, std }, fit))
     }
 
     /// Of a file that does not say what pictures go through first.
@@ -136,10 +136,10 @@ pub(super) fn own_recipe(file: &Checkpoint, catalog: &Catalog) -> Option<Result<
     Some(Recipe::parse("the checkpoint's recipe", text, catalog))
 }
 
-/// The black pixels at each side of the pictures that a file's network was trained on, where the file says.
-pub(super) fn own_border(file: &Checkpoint, catalog: &Catalog) -> Result<usize> {
+/// How the pictures that a file's network was trained on were brought to their size, where the file says.
+pub(super) fn own_fit(file: &Checkpoint, catalog: &Catalog) -> Result<Fit> {
     let recipe = own_recipe(file, catalog).transpose()?;
-    Ok(recipe.map_or(0, |recipe| recipe.data.object.border()))
+    Ok(recipe.map_or(Fit::default(), |recipe| recipe.data.object.fit()))
 }
 
 /// The data that a network is to be measured on, as the network's own recipe treats it where it names the

@@ -64,7 +64,7 @@ pub(super) struct Subject {
 impl Subject {
     /// Pictures of a data set, by position in the split.
     fn of(opened: &Opened, positions: Vec<usize>) -> Result<Self> {
-        let Opened { path, network, info, pictures, border, .. } = opened;
+        let Opened { path, network, info, pictures, fit, .. } = opened;
         let Pictures { data, split, workers, .. } = pictures;
         let known = |&at: &usize| Ok(data.truth(*split, at)?.is_some_and(|truth| truth.object.is_some()));
         let has_masks = positions.iter().map(known).collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
@@ -72,7 +72,7 @@ impl Subject {
         let loader = if has_masks { loader.with_masks() } else { loader };
         let batches = loader.of(positions).collect::<interp_data::Result<Vec<_>>>()?;
         let shown = Shown::of(&batches, info)?;
-        Ok(Self { path: path.clone(), network: network.clone(), info: info.clone(), border: *border, shown })
+        Ok(Self { path: path.clone(), network: network.clone(), info: info.clone(), border: fit.border, shown })
     }
 
     /// `limit` pictures of a data set, at even distances.
@@ -113,15 +113,15 @@ impl Chosen {
                 false => Subject::of(&opened, self.pictures.clone()),
             };
         }
-        let Known { path, network, info, border, .. } = self.on.open_alone(catalog)?;
+        let Known { path, network, info, fit, .. } = self.on.open_alone(catalog)?;
         let read = |(index, path): (usize, &PathBuf)| -> Result<Batch> {
-            let mut images = interp_data::read_picture(path, info.channels, [info.height, info.width], border)?;
+            let mut images = interp_data::read_picture(path, info.channels, [info.height, info.width], &fit)?;
             Normalize::new(&info).apply(&mut images);
             Ok(Batch { images, labels: vec![0], indices: vec![index], masks: None })
         };
         let batches = self.images.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
         let shown = Shown { labels: None, ..Shown::of(&batches, &info)? };
-        Ok(Subject { path, network, info, border, shown })
+        Ok(Subject { path, network, info, border: fit.border, shown })
     }
 
     /// Of pictures of a data set.

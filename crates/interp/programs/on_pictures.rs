@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use candle_core::Device;
 use clap::Args;
 use interp_audit::Pictures;
-use interp_data::{Info, Split, renormalized};
+use interp_data::{Fit, Info, Split, renormalized};
 use interp_learn::Objective;
 use interp_net::{Checkpoint, Network};
 
 use super::Machine;
-use super::checkpoint::{Loaded, Which, check_fit, name_of, objective, open_for, own_border, split};
+use super::checkpoint::{Loaded, Which, check_fit, name_of, objective, open_for, own_fit, split};
 use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result};
 
@@ -44,8 +44,8 @@ pub(super) struct Opened {
     pub(super) info: Info,
     /// The pictures, normalized as the network wants them.
     pub(super) pictures: Pictures,
-    /// The pixels at each side of pictures that stay black.
-    pub(super) border: usize,
+    /// How pictures are brought to their size.
+    pub(super) fit: Fit,
 }
 
 /// A network with what its pictures are, and pictures where it is known which.
@@ -56,8 +56,8 @@ pub(super) struct Known {
     pub(super) network: Network,
     /// What is said of pictures; without a name where these are none of a data set.
     pub(super) info: Info,
-    /// The pixels at each side of pictures that stay black.
-    pub(super) border: usize,
+    /// How pictures are brought to their size.
+    pub(super) fit: Fit,
     /// Pictures, normalized as the network wants them.
     pub(super) pictures: Option<Pictures>,
 }
@@ -80,7 +80,7 @@ impl OnPictures {
     ) -> Result<Opened> {
         let objective = objective(&file, catalog);
         let data = open_for(&file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
-        let border = own_border(&file, catalog).unwrap_or(0);
+        let fit = own_fit(&file, catalog).unwrap_or_default();
         let loaded = self.which.network(path, file, [data.info().height, data.info().width])?;
         check_fit(&loaded, objective, data.info())?;
         let Some(normalization) = &loaded.normalization else {
@@ -93,7 +93,7 @@ impl OnPictures {
         }
         let pictures = Pictures { data, split: self.split, noise: objective.noise(), workers };
         let network = loaded.network.to_device(device)?;
-        Ok(Opened { network, path: loaded.path, objective, info, pictures, border })
+        Ok(Opened { network, path: loaded.path, objective, info, pictures, fit })
     }
 
     /// The command line of another analysis of the same network and pictures.
@@ -118,8 +118,8 @@ impl OnPictures {
         let (device, workers) = self.machine.prepare()?;
         let (path, file) = self.which.read()?;
         match self.opened(path, file, catalog, &device, workers) {
-            Ok(Opened { path, network, info, border, pictures, .. }) => {
-                Ok(Known { path, network, info, border, pictures: Some(pictures) })
+            Ok(Opened { path, network, info, fit, pictures, .. }) => {
+                Ok(Known { path, network, info, fit, pictures: Some(pictures) })
             }
             Err(error) if self.data.is_some() => Err(error),
             Err(error) => {
@@ -150,9 +150,9 @@ impl OnPictures {
 }
 
 fn alone(loaded: Loaded, catalog: &Catalog, device: &Device) -> Result<Known> {
-    let (info, border) = loaded.own_pictures(catalog)?;
+    let (info, fit) = loaded.own_pictures(catalog)?;
     let network = loaded.network.to_device(device)?;
-    Ok(Known { path: loaded.path, network, info, border, pictures: None })
+    Ok(Known { path: loaded.path, network, info, fit, pictures: None })
 }
 
 /// A word as a shell reads it.

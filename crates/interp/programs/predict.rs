@@ -36,14 +36,14 @@ impl Predict {
         let (device, _) = self.machine.prepare()?;
         let loaded = self.which.load([32, 32])?;
         let network = loaded.network.to_device(&device)?;
-        let (info, border) = loaded.own_pictures(catalog)?;
+        let (info, fit) = loaded.own_pictures(catalog)?;
         let Info { channels, height, width, .. } = info;
         let names = &info.classes;
         let recipe = own_recipe(&loaded.file, catalog).transpose()?;
         let loss = recipe.map(|recipe| recipe.common.train.loss).unwrap_or_default();
         let mut found = vec![];
         for path in &self.images {
-            let mut images = interp_data::read_picture(path, channels, [height, width], border)?;
+            let mut images = interp_data::read_picture(path, channels, [height, width], &fit)?;
             Normalize::new(&info).apply(&mut images);
             let x = to_tensor(&Batch { images, labels: vec![0], indices: vec![0], masks: None }, &info)?;
             let tape = network.forward(&x, Mode::Eval, &Keep::Output)?;

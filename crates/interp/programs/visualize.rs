@@ -139,7 +139,7 @@ impl Visualize {
         let known = self.on.open_known(catalog)?;
         let graph = &known.network.graph;
         let asked = self.asked(&known)?;
-        let frame = Frame { info: &known.info, border: known.border };
+        let frame = Frame { info: &known.info, border: known.fit.border };
         let (how, at_once) = (self.how(), self.memory.pictures(graph));
         let bar = Screen::new(self.on.json).units("neurons");
         let all: usize = asked.iter().map(|asked| asked.channels.len()).sum();

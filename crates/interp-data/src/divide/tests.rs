@@ -105,7 +105,10 @@ fn of_what_is_left_to_train_some_are_kept_each_class_in_proportion() {
     assert_eq!(pictures(&*some, Split::Validation), pictures(&*all, Split::Validation));
     let (few, many) = (pictures(&*some, Split::Train), pictures(&*all, Split::Train));
     assert!(few.iter().all(|picture| many.contains(picture)));
-    assert!(few == pictures(&*kept(170, 1).unwrap(), Split::Train) && few != pictures(&*kept(170, 2).unwrap(), Split::Train));
+    assert!(
+        few == pictures(&*kept(170, 1).unwrap(), Split::Train)
+            && few != pictures(&*kept(170, 2).unwrap(), Split::Train)
+    );
     assert!(kept(0, 1).is_err_and(|error| error.to_string().contains("`train` must be at least 1")));
 }
 

@@ -6,6 +6,7 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::jpeg;
+use crate::{Fit, Interpolation};
 
 /// What the header of a picture says.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -51,20 +52,33 @@ pub(crate) fn convert(picture: DynamicImage, kind: Kind) -> DynamicImage {
     }
 }
 
-/// Takes the middle square and scales it to `size` by an antialiased bilinear (triangle) filter.
-pub(crate) fn square(picture: &DynamicImage, size: u32) -> DynamicImage {
-    middle(picture).resize_exact(size, size, FilterType::Triangle)
+/// Brings a picture to `size` x `size` pixels by an antialiased filter.
+pub(crate) fn fitted(picture: &DynamicImage, size: u32, fit: &Fit) -> DynamicImage {
+    let filter = match fit.interpolation {
+        Interpolation::Bilinear => FilterType::Triangle,
+        Interpolation::Bicubic => FilterType::CatmullRom,
+    };
+    filtered(picture, size, fit, filter)
 }
 
 /// The same without mixing: each pixel is the nearest one.
-pub(crate) fn nearest_square(picture: &DynamicImage, size: u32) -> DynamicImage {
-    middle(picture).resize_exact(size, size, FilterType::Nearest)
+pub(crate) fn nearest_fitted(picture: &DynamicImage, size: u32, fit: &Fit) -> DynamicImage {
+    filtered(picture, size, fit, FilterType::Nearest)
 }
 
-fn middle(picture: &DynamicImage) -> DynamicImage {
+/// Torchvision's `Resize` and `CenterCrop` where the shorter side has a size of its own; else the middle square, scaled.
+fn filtered(picture: &DynamicImage, size: u32, fit: &Fit, filter: FilterType) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
-    let side = width.min(height);
-    picture.crop_imm((width - side) / 2, (height - side) / 2, side, side)
+    let shorter = width.min(height).max(1);
+    let Some(side) = fit.resize else {
+        let middle = picture.crop_imm((width - shorter) / 2, (height - shorter) / 2, shorter, shorter);
+        return middle.resize_exact(size, size, filter);
+    };
+    let [width, height] = [width, height].map(|long| (u64::from(long) * u64::from(side) / u64::from(shorter)) as u32);
+    let scaled = picture.resize_exact(width, height, filter);
+    // Halves are rounded to the even number, as Python does.
+    let [left, top] = [width, height].map(|all| (f64::from(all.saturating_sub(size)) / 2.0).round_ties_even() as u32);
+    scaled.crop_imm(left, top, size, size)
 }
 
 /// Width and height of a picture, by its header.

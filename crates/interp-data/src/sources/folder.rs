@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::files::Work;
 use crate::formats::picture::{self, Kind};
 use crate::memory::{InMemory, Part, Pixels};
-use crate::{DataError, Dataset, Info, Result, Source, Split};
+use crate::{DataError, Dataset, Fit, Info, Interpolation, Result, Source, Split};
 
 /// The data sets of this file.
 pub(super) const ENTRIES: &[Entry<dyn Source>] = &[Entry {
@@ -45,8 +45,14 @@ pub(super) const ENTRIES: &[Entry<dyn Source>] = &[Entry {
 pub struct Folder {
     /// The folder.
     pub path: PathBuf,
-    /// Height and width in pixels: the middle square of each picture is scaled to it.
+    /// Height and width in pixels: the middle square of each picture is scaled to it, unless `resize` is given.
     pub size: usize,
+    /// The shorter side is scaled to so many pixels, and the middle `size` of it cut out: 256 and 224 for most networks of ImageNet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<u32>,
+    /// How pixels are mixed where pictures are scaled.
+    #[serde(skip_serializing_if = "Interpolation::is_default")]
+    pub interpolation: Interpolation,
     /// A CSV file in the folder with the columns `path` (from the folder on) and `label`, and where
     /// wanted `split` (`train`, `val` or `test`) and `group` (pictures of one group, as of one patient,
     /// stay on one side of the cut between train and validation).
@@ -59,7 +65,15 @@ pub struct Folder {
 
 impl Default for Folder {
     fn default() -> Self {
-        Self { path: PathBuf::new(), size: 32, csv: None, mean: None, std: None }
+        Self {
+            path: PathBuf::new(),
+            size: 32,
+            resize: None,
+            interpolation: Interpolation::default(),
+            csv: None,
+            mean: None,
+            std: None,
+        }
     }
 }
 
@@ -88,13 +102,18 @@ impl Source for Folder {
         let info = self.info(classes, if kind.color { 3 } else { 1 })?;
         self.check_memory(&info, found.len(), kind)?;
         let work = Work { done: AtomicU64::new(0), total: found.len() as u64, report: progress };
-        let part = |split| part(&info, &found, split, kind, &work);
+        let fit = self.fit();
+        let part = |split| part(&info, &found, split, kind, &fit, &work);
         let (train, validation, test) = (part(Split::Train)?, part(Split::Validation)?, part(Split::Test)?);
         let data = InMemory::new(info, &self.path.display().to_string(), train, validation, test)?;
         Ok(match labels::names(&self.path)? {
-            Some(names) => Arc::new(labels::Labeled::new(data, &found, names)),
+            Some(names) => Arc::new(labels::Labeled::new(data, &found, names, fit)),
             None => Arc::new(data),
         })
+    }
+
+    fn fit(&self) -> Fit {
+        Fit { border: 0, resize: self.resize, interpolation: self.interpolation }
     }
 }
 
@@ -102,7 +121,8 @@ impl Folder {
     fn check(&self) -> Result<(), Unfit> {
         Unfit::unless(!self.path.as_os_str().is_empty(), "path", "must name a folder, as in folder:DIR")?;
         let size = self.size;
-        Unfit::unless((1..=4096).contains(&size), "size", format!("must be 1 to 4096 pixels, not {size}"))
+        Unfit::unless((1..=4096).contains(&size), "size", format!("must be 1 to 4096 pixels, not {size}"))?;
+        self.fit().check(size)
     }
 
     /// All pictures are held in memory, decoded.
@@ -172,12 +192,12 @@ fn bytes(found: &Found) -> Result<Vec<u8>> {
     std::fs::read(&found.file).map_err(DataError::io(&found.file))
 }
 
-fn part(info: &Info, found: &[Found], split: Split, kind: Kind, work: &Work<'_>) -> Result<Part> {
+fn part(info: &Info, found: &[Found], split: Split, kind: Kind, fit: &Fit, work: &Work<'_>) -> Result<Part> {
     let chosen: Vec<&Found> = found.iter().filter(|found| found.split == split).collect();
     let pixels = if kind.deep {
-        Pixels::Sixteen(decode(info, &chosen, kind, work, sixteen)?)
+        Pixels::Sixteen(decode(info, &chosen, kind, fit, work, sixteen)?)
     } else {
-        Pixels::Eight(decode(info, &chosen, kind, work, DynamicImage::as_bytes)?)
+        Pixels::Eight(decode(info, &chosen, kind, fit, work, DynamicImage::as_bytes)?)
     };
     let label = |found: &&Found| info.classes.iter().position(|class| *class == found.class).unwrap_or_default() as u32;
     let labels = chosen.iter().map(label).collect();
@@ -193,22 +213,23 @@ fn decode<T: Copy + Default + Send>(
     info: &Info,
     chosen: &[&Found],
     kind: Kind,
+    fit: &Fit,
     work: &Work<'_>,
     values: fn(&DynamicImage) -> &[T],
 ) -> Result<Vec<T>> {
     let mut all = vec![T::default(); chosen.len() * info.pixels()];
     let broken = all.par_chunks_exact_mut(info.pixels()).zip(chosen).find_map_first(|(out, found)| {
-        let picture = scaled(found, kind, info.width as u32);
+        let picture = scaled(found, kind, info.width as u32, fit);
         work.step();
         picture.map(|picture| out.copy_from_slice(values(&picture))).err()
     });
     broken.map_or(Ok(all), Err)
 }
 
-fn scaled(found: &Found, kind: Kind, size: u32) -> Result<DynamicImage> {
+fn scaled(found: &Found, kind: Kind, size: u32, fit: &Fit) -> Result<DynamicImage> {
     let decoded = picture::decode(&bytes(found)?);
     decoded
-        .map(|picture| picture::square(&picture::convert(picture, kind), size))
+        .map(|picture| picture::fitted(&picture::convert(picture, kind), size, fit))
         .map_err(|problem| DataError::format(&found.file, problem))
 }
 

@@ -12,7 +12,7 @@ use super::files::{Hosted, Parts, Progress, from_parquet};
 use crate::formats::idx;
 use crate::memory::{InMemory, Part};
 use crate::padded::padded;
-use crate::{DataError, Dataset, Info, Result, Source};
+use crate::{DataError, Dataset, Fit, Info, Result, Source};
 
 /// The data sets of this file.
 pub(super) const ENTRIES: &[Entry<dyn Source>] = &[
@@ -87,8 +87,8 @@ impl Source for Mnist {
         padded(Arc::new(open(&DIGITS, self.path.as_deref(), progress)?), self.pad)
     }
 
-    fn border(&self) -> usize {
-        self.pad
+    fn fit(&self) -> Fit {
+        Fit { border: self.pad, ..Fit::default() }
     }
 }
 
@@ -107,8 +107,8 @@ impl Source for FashionMnist {
         padded(Arc::new(open(&FASHION, self.path.as_deref(), progress)?), self.pad)
     }
 
-    fn border(&self) -> usize {
-        self.pad
+    fn fit(&self) -> Fit {
+        Fit { border: self.pad, ..Fit::default() }
     }
 }
 

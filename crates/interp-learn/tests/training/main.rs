@@ -9,6 +9,7 @@ mod phases;
 mod resuming;
 mod sparsity;
 mod steps;
+mod teachers;
 
 use std::cell::Cell;
 use std::sync::Arc;

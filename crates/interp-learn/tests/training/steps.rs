@@ -72,7 +72,7 @@ fn what_is_frozen_does_not_change_and_its_statistics_neither() {
 
 #[test]
 fn groups_have_their_rate_and_decay() {
-    let group = |rate, weight_decay| Group { nodes: vec!["head".into()], rate, weight_decay };
+    let group = |rate, weight_decay| Group { nodes: vec!["head".into()], rate, weight_decay, stay: 0.0 };
     let with = |group| train(&Train { group: vec![group], ..two_steps() }, network(false), &[]).0;
     let net = network(false);
     let [weight, bias, conv] = [("head", Role::Weight), ("head", Role::Bias), ("conv", Role::Weight)]
@@ -86,6 +86,56 @@ fn groups_have_their_rate_and_decay() {
     close(&step(&decayed, weight), &expected, 1e-7);
     assert_eq!(step(&decayed, bias), step(&free, bias));
     assert_eq!(with(group(0.0, None))[2][weight], free[0][weight]);
+}
+
+// w - rate (g + stay (w - w0)): nothing at the first step, and 0.1 * 0.3 of the way after it.
+#[test]
+fn weights_are_drawn_to_where_they_started() {
+    let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.7 });
+    let with = |stay| {
+        let group = vec![Group { nodes: vec!["head".into()], rate: 1.0, weight_decay: None, stay }];
+        train(&Train { group, optimizer: optimizer.clone(), ..two_steps() }, network(false), &[]).0
+    };
+    let net = network(false);
+    let [weight, bias] = [Role::Weight, Role::Bias].map(|role| position(&net, "head", role));
+    let (some, much) = (with(1e-9), with(0.3));
+    close(&much[1][weight], &some[1][weight], 1e-8);
+    let expected = some[2][weight].iter().zip(&some[1][weight]).zip(&some[0][weight]);
+    let expected: Vec<f32> = expected.map(|((w2, w1), w0)| w2 - 0.03 * (w1 - w0)).collect();
+    close(&much[2][weight], &expected, 1e-7);
+    assert!(norm(&moved(&some[0][weight..=weight], &some[1][weight..=weight])) > 1e-3);
+    assert_eq!(much[1][bias], some[1][bias]);
+}
+
+#[test]
+fn layers_far_from_the_output_learn_slower() {
+    let with = |layer_decay| train(&Train { layer_decay, ..two_steps() }, network(true), &[]).0;
+    let (free, slow) = (with(1.0), with(0.25));
+    for (position, param) in network(true).params.list().iter().enumerate().filter(|(_, p)| p.role.is_trained()) {
+        let factor = if param.name.starts_with("head") { 1.0 } else { 0.25 };
+        let step = |path: &[Vec<Vec<f32>>]| moved(&path[0][position..=position], &path[1][position..=position]);
+        close(&step(&slow), &step(&free).iter().map(|v| factor * v).collect::<Vec<_>>(), 1e-7);
+    }
+}
+
+#[test]
+fn norms_keep_their_statistics_and_learn_their_gains() {
+    let still = Phase { freeze_statistics: vec!["norm".into()], ..phase(1, 0.1) };
+    let (path, _) = train(&Train { phase: vec![still], ..two_steps() }, network(true), &[]);
+    let net = network(true);
+    let changed = |role| path[0][position(&net, "norm", role)] != path[2][position(&net, "norm", role)];
+    assert!(!changed(Role::RunningMean) && !changed(Role::RunningVariance));
+    assert!(changed(Role::Gain) && changed(Role::Shift));
+}
+
+#[test]
+fn a_part_thaws_in_its_epoch() {
+    let thawing = Phase { thaw: vec!["conv".into()], ..phase(4, 0.1) };
+    let (path, _) = train(&Train { phase: vec![thawing], ..two_steps() }, network(false), &[]);
+    let net = network(false);
+    let [conv, head] = ["conv", "head"].map(|node| position(&net, node, Role::Weight));
+    assert!(path[4][conv] == path[0][conv] && path[5][conv] != path[0][conv], "two epochs of two steps");
+    assert_ne!(path[1][head], path[0][head]);
 }
 
 // w - rate (g + decay w), and w - rate g for all that is no weight.

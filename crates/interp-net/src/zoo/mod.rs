@@ -11,7 +11,7 @@ mod vgg;
 
 use interp_finding::{Entry, Unfit, nearest};
 
-use crate::{Graph, NetError, Network, NodeId, Op, Result};
+use crate::{Graph, NetError, Network, NodeId, Normalization, Op, Result};
 
 pub use activation::Activation;
 pub use additive::{Additive, Module};
@@ -42,6 +42,14 @@ pub trait Architecture: Send + Sync {
     /// If the network is not of this architecture.
     fn start(&self, _net: &mut Network) -> Result<()> {
         Ok(())
+    }
+
+    /// Takes first values from a trained network of its [plain](Architecture::plain) architecture, whose pictures were normalized so.
+    ///
+    /// # Errors
+    /// If this architecture has nothing to take, or the network is another.
+    fn adopt(&self, _net: &mut Network, _plain: &Network, _normalization: &Normalization) -> Result<()> {
+        Err(NetError::Architecture("this model takes nothing over from an ordinary network".into()))
     }
 
     /// The same without what is there for people to understand: what a black-box twin is made of. Where it has the same layers, its

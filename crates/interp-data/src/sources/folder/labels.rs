@@ -8,7 +8,7 @@ use image::DynamicImage;
 use super::Found;
 use crate::formats::picture;
 use crate::memory::InMemory;
-use crate::{DataError, Dataset, Info, Mask, Result, Split, Truth};
+use crate::{DataError, Dataset, Fit, Info, Mask, Result, Split, Truth};
 
 /// What a label map's name ends with, after the picture's name without its ending.
 pub(super) const ENDING: &str = ".labels.png";
@@ -52,16 +52,18 @@ pub(super) fn names(root: &Path) -> Result<Option<BTreeMap<u16, String>>> {
 pub(super) struct Labeled {
     data: InMemory,
     names: BTreeMap<u16, String>,
+    /// How pictures were brought to their size.
+    fit: Fit,
     train: Vec<PathBuf>,
     validation: Vec<PathBuf>,
     test: Vec<PathBuf>,
 }
 
 impl Labeled {
-    pub(super) fn new(data: InMemory, found: &[Found], names: BTreeMap<u16, String>) -> Self {
+    pub(super) fn new(data: InMemory, found: &[Found], names: BTreeMap<u16, String>, fit: Fit) -> Self {
         let files = |split| found.iter().filter(|found| found.split == split).map(|found| found.file.clone()).collect();
         let (train, validation, test) = (files(Split::Train), files(Split::Validation), files(Split::Test));
-        Self { data, names, train, validation, test }
+        Self { data, names, fit, train, validation, test }
     }
 
     fn file(&self, split: Split, index: usize) -> Option<&PathBuf> {
@@ -112,7 +114,7 @@ impl Dataset for Labeled {
         if !map.is_file() {
             return Ok(None);
         }
-        let values = values(file, &map, self.info().width as u32)?;
+        let values = values(file, &map, self.info().width as u32, &self.fit)?;
         let concepts = self.concepts(&values);
         let class = self.info().classes.get(self.label(split, index) as usize).map_or("", String::as_str);
         let is_class = |name: &str| name.rsplit_once('/').map_or(name, |(_, last)| last) == class;
@@ -129,7 +131,7 @@ fn beside(file: &Path) -> PathBuf {
 }
 
 /// The numbers of a label map, cut and scaled as its picture is: each pixel has the number that is nearest.
-fn values(file: &Path, map: &Path, size: u32) -> Result<Vec<u16>> {
+fn values(file: &Path, map: &Path, size: u32, fit: &Fit) -> Result<Vec<u16>> {
     let read = |path: &Path| -> Result<Vec<u8>> { std::fs::read(path).map_err(DataError::io(path)) };
     let told = |path: &Path| {
         let path = path.to_owned();
@@ -140,7 +142,7 @@ fn values(file: &Path, map: &Path, size: u32) -> Result<Vec<u16>> {
     if sizes[0] != sizes[1] {
         return Err(DataError::format(map, format!("{:?} pixels, and its picture has {:?}", sizes[1], sizes[0])));
     }
-    match picture::nearest_square(&decoded, size) {
+    match picture::nearest_fitted(&decoded, size, fit) {
         DynamicImage::ImageLuma8(gray) => Ok(gray.into_raw().into_iter().map(u16::from).collect()),
         DynamicImage::ImageLuma16(gray) => Ok(gray.into_raw()),
         _ => Err(DataError::format(map, "a label map is a gray PNG file of 8 or 16 bits: a number for each concept")),
