@@ -457,7 +457,7 @@ fn add(criterion: &mut Criterion, net: &Net, x: [usize; 4], layer: Layer) {
         Norm => bench.norm(x),
         Pool { kernel, stride } => {
             let padding = if kernel > stride { kernel / 2 } else { 0 };
-            bench.pool(x, Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] });
+            bench.pool(x, Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], ceil_mode: false });
         }
         Head { classes } => bench.head(x, classes),
         Add => bench.add(x),

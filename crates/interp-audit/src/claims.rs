@@ -147,10 +147,16 @@ fn zeros(tensor: &Tensor) -> Result<Vec<bool>> {
 }
 
 /// The weights of the nodes that have one as (out, in / groups, ...); transposed convolutions keep theirs as
-/// (in, out / groups, ...).
+/// (in, out / groups, ...), linear maps of maps as (out, in * height * width).
 fn by_output(net: &Network, nodes: &[NodeId]) -> Result<Vec<Tensor>> {
     let turned = |(id, weight): (NodeId, &Tensor)| {
-        let Op::ConvTranspose2d { groups, .. } = net.graph.nodes()[id].op else { return Ok(weight.clone()) };
+        let node = &net.graph.nodes()[id];
+        if let (Op::Linear { out_features, .. }, [channels, height, width]) =
+            (&node.op, net.graph.shape(node.inputs[0]))
+        {
+            return Ok(weight.reshape((*out_features, *channels, height * width))?);
+        }
+        let Op::ConvTranspose2d { groups, .. } = node.op else { return Ok(weight.clone()) };
         let (inputs, outputs, h, w) = weight.dims4()?; // of a group the outputs, of all groups the inputs
         let grouped = weight.reshape((groups, inputs / groups, outputs, h, w))?.transpose(1, 2)?.contiguous()?;
         Ok(grouped.reshape((groups * outputs, inputs / groups, h, w))?)
@@ -188,6 +194,18 @@ mod tests {
 
     fn value(net: &Network, what: Quantity) -> Option<f64> {
         quantity(net, what, &[1, 2]).unwrap()
+    }
+
+    // Of two channels of two cells each, one column of zeros is no channel of zeros, and two of one are.
+    #[test]
+    fn inputs_of_a_linear_map_of_maps_are_its_channels() {
+        let mut graph = Graph::new(2, 1, 2).unwrap();
+        let head = graph.then("head", Op::Linear { out_features: 2, bias: false }).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let weight = [[0f32, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 2.0]].concat();
+        net.params.set(0, Tensor::from_vec(weight, (2, 4), &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(quantity(&net, Quantity::ZeroInputs, &[head]).unwrap(), Some(0.5));
+        assert_eq!(quantity(&net, Quantity::ZeroFilters, &[head]).unwrap(), Some(0.0));
     }
 
     // Cosines of 1/sqrt 2 between neighbors and 0 between the first and the last: (1/2 + 1/2 + 0) / 3.

@@ -115,7 +115,7 @@ fn through(net: &Network, id: NodeId, node: &Node, before: &[Option<Bounds>], co
         node.inputs.iter().map(|input| before[*input].clone().unwrap_or_else(|| unknown(input))).collect();
     let all_one = positions(net, id) == 1 && node.inputs.iter().all(|&input| positions(net, input) == 1);
     match node.op {
-        Op::Linear { .. } => linear(&weights(net, id)?, &biases(net, id)?, &inputs[0]),
+        Op::Linear { .. } if all_one => linear(&weights(net, id)?, &biases(net, id)?, &inputs[0]),
         Op::Conv2d { kernel: [1, 1], padding: [0, 0], .. } if all_one => {
             linear(&weights(net, id)?, &biases(net, id)?, &inputs[0])
         }

@@ -242,8 +242,8 @@ impl Sweep<'_> {
         let input = node.inputs[0];
         let mut shape = vec![self.tape.batch];
         shape.extend_from_slice(self.network.graph.shape(input));
-        let Op::MaxPool { kernel, stride, padding } = node.op else { return Ok(()) };
-        let pool = Op::pool_geometry(kernel, stride, padding);
+        let Op::MaxPool { kernel, stride, padding, ceil_mode } = node.op else { return Ok(()) };
+        let pool = Op::pool_geometry(kernel, stride, padding, ceil_mode);
         let below = self.network.named(id, ops::avg_pool2d_backward(grad, &shape, &pool))?;
         self.flow(input, below)
     }
@@ -284,14 +284,14 @@ impl Sweep<'_> {
         shape.extend_from_slice(self.network.graph.shape(input));
         let result = match (&node.op, &self.tape.saved[id]) {
             (Op::MaxPool { .. }, Saved::Argmax(argmax)) => ops::max_pool2d_backward(argmax, grad, &shape),
-            (&Op::MaxPool { kernel, stride, padding }, _) => {
+            (&Op::MaxPool { kernel, stride, padding, ceil_mode }, _) => {
                 // Nobody kept where the maxima were.
-                let pool = Op::pool_geometry(kernel, stride, padding);
+                let pool = Op::pool_geometry(kernel, stride, padding, ceil_mode);
                 let pooled = self.network.named(id, ops::max_pool2d(&self.again(input)?, &pool))?;
                 ops::max_pool2d_backward(&pooled.argmax, grad, &shape)
             }
             (&Op::AvgPool { kernel, stride, padding }, _) => {
-                ops::avg_pool2d_backward(grad, &shape, &Op::pool_geometry(kernel, stride, padding))
+                ops::avg_pool2d_backward(grad, &shape, &Op::pool_geometry(kernel, stride, padding, false))
             }
             (Op::AdaptiveAvgPool { .. }, _) => ops::adaptive_avg_pool2d_backward(grad, &shape),
             (Op::UpsampleNearest { .. }, _) => ops::upsample2d_backward(grad, &shape, ops::Interpolation::Nearest),

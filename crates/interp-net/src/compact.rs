@@ -80,8 +80,11 @@ impl Network {
             (Op::ConvTranspose2d { groups: 1, .. }, Role::Weight) => select(&select(value, inputs, 0)?, outputs, 1)?,
             (Op::ConvTranspose2d { .. }, Role::Weight) => value.clone(),
             (Op::Threshold { shared: true, .. }, _) => value.clone(),
-            (Op::Conv2d { groups: 1, .. } | Op::Linear { .. }, Role::Weight) => {
-                select(&select(value, outputs, 0)?, inputs, 1)?
+            (Op::Conv2d { groups: 1, .. }, Role::Weight) => select(&select(value, outputs, 0)?, inputs, 1)?,
+            (Op::Linear { .. }, Role::Weight) => {
+                let channels = self.graph.shape(self.graph.nodes()[id].inputs[0])[0];
+                let by_channel = select(value, outputs, 0)?.reshape((outputs.len(), channels, ()))?; // (out, C, H W)
+                select(&by_channel, inputs, 1)?.flatten_from(1)?
             }
             _ => select(value, outputs, 0)?,
         };
@@ -172,7 +175,9 @@ fn of_weights(net: &Network, id: NodeId, inputs: &[Option<f64>]) -> Result<Vec<O
     let weight = net.params.get(id, Role::Weight)?;
     let turned = matches!(net.graph.nodes()[id].op, Op::ConvTranspose2d { .. });
     let weight = if turned { weight.transpose(0, 1)?.contiguous()? } else { weight.clone() };
-    let (outputs, taps) = (weight.dims()[0], weight.dims()[2..].iter().product::<usize>().max(1));
+    let outputs = weight.dims()[0];
+    // Those of a linear map are the cells of the map it reads.
+    let taps = (weight.dims()[1..].iter().product::<usize>() / inputs.len().max(1)).max(1);
     let weight = weight.to_dtype(DType::F64)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f64>()?;
     let bias = match net.params.find(id, Role::Bias) {
         Some(_) => numbers(net, id, Role::Bias)?,

@@ -255,11 +255,14 @@ impl Network {
             Op::Describe { by } => ops::describe(x, by),
             Op::Threshold { curve, .. } => ops::threshold(x, param(Role::Threshold)?, curve),
             Op::KWinners { count } => ops::k_winners(x, count),
-            Op::MaxPool { kernel, stride, padding } => {
-                let pooled = self.named(id, ops::max_pool2d(x, &Op::pool_geometry(kernel, stride, padding)))?;
+            Op::MaxPool { kernel, stride, padding, ceil_mode } => {
+                let pool = Op::pool_geometry(kernel, stride, padding, ceil_mode);
+                let pooled = self.named(id, ops::max_pool2d(x, &pool))?;
                 return Ok((pooled.output, Saved::Argmax(pooled.argmax)));
             }
-            Op::AvgPool { kernel, stride, padding } => ops::avg_pool2d(x, &Op::pool_geometry(kernel, stride, padding)),
+            Op::AvgPool { kernel, stride, padding } => {
+                ops::avg_pool2d(x, &Op::pool_geometry(kernel, stride, padding, false))
+            }
             Op::AdaptiveAvgPool { size } => ops::adaptive_avg_pool2d(x, size),
             Op::GlobalAvgPool => ops::global_avg_pool(x),
             Op::UpsampleNearest { size } => ops::upsample2d(x, size, ops::Interpolation::Nearest),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use globset::GlobBuilder;
-use interp_ops::{Conv2d, Then};
+use interp_ops::{Conv2d, Pool2d, Then};
 use serde::{Deserialize, Serialize};
 
 use crate::error::hint;
@@ -213,7 +213,9 @@ impl Graph {
                 is_norm.then(|| Fused { inner: vec![norm], then: Then::Relu, ..Fused::alone(norm) })
             }
             // Of large windows each would be searched many times, once for every chunk of pixels that it lies in.
-            Op::MaxPool { kernel, stride, padding: [0, 0] } if kernel == stride && kernel[0] * kernel[1] <= 16 => {
+            Op::MaxPool { kernel, stride, padding: [0, 0], ceil_mode: false }
+                if kernel == stride && kernel[0] * kernel[1] <= 16 =>
+            {
                 let relu = self.used_only_by(id)?;
                 let Fused { norm, .. } = self.fused(relu).filter(|fused| fused.then == Then::Relu)?;
                 Some(Fused { inner: vec![norm, relu], then: Then::ReluMaxPool { kernel }, ..Fused::alone(norm) })
@@ -302,7 +304,9 @@ impl Graph {
             Op::ConvTranspose2d { out_channels, kernel: [h, w], groups, .. } => {
                 self.shapes[node.inputs[0]].iter().product::<usize>() * (out_channels / groups) * h * w
             }
-            Op::Linear { out_features, .. } => out_features * coming_in(),
+            Op::Linear { out_features, .. } => {
+                self.shapes[node.inputs[0]].iter().fold(*out_features, |all, &side| all.saturating_mul(side))
+            }
             _ => 0,
         }
     }
@@ -377,6 +381,10 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
     let windows = |size: [usize; 2], kernel: [usize; 2], out: Option<[usize; 2]>| {
         out.ok_or_else(|| format!("a window of {kernel:?} does not fit into a map of {size:?} with its padding"))
     };
+    let pooled = |kernel: [usize; 2], pool: Pool2d| {
+        let (channels, size) = image()?;
+        windows(size, kernel, pool.output_size(size)).map(|[h, w]| vec![channels, h, w])
+    };
     let resized = |[h, w]: [usize; 2]| match h.min(w) {
         0 => Err(format!("an output of {h}x{w} has no cells")),
         _ => image().map(|(channels, _)| vec![channels, h, w]),
@@ -414,14 +422,13 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
             if out_channels == 0 || !(exponent >= 1.0 && exponent.is_finite()) {
                 return Err(format!("needs a filter and an exponent from 1 on, not {out_channels} and {exponent}"));
             }
-            let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding).output_size(size))?;
+            let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding, false).output_size(size))?;
             Ok(vec![out_channels, h, w])
         }
-        &(Op::MaxPool { kernel, stride, padding } | Op::AvgPool { kernel, stride, padding }) => {
-            let (channels, size) = image()?;
-            let [h, w] = windows(size, kernel, Op::pool_geometry(kernel, stride, padding).output_size(size))?;
-            Ok(vec![channels, h, w])
+        &Op::MaxPool { kernel, stride, padding, ceil_mode } => {
+            pooled(kernel, Op::pool_geometry(kernel, stride, padding, ceil_mode))
         }
+        &Op::AvgPool { kernel, stride, padding } => pooled(kernel, Op::pool_geometry(kernel, stride, padding, false)),
         Op::Describe { by } => {
             let (channels, [h, w]) = image()?;
             let [wanted, out] = by.channels();
@@ -449,8 +456,8 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
         Op::Relu => Ok(inputs[0].to_vec()),
         Op::Saliency => image().map(|(_, [h, w])| vec![1, h, w]),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),
-        &Op::Linear { out_features, .. } if inputs[0].len() == 1 && out_features > 0 => Ok(vec![out_features]),
-        Op::Linear { .. } => Err(format!("needs a vector of features and at least one output, not {:?}", inputs[0])),
+        &Op::Linear { out_features, .. } if out_features > 0 => Ok(vec![out_features]),
+        Op::Linear { .. } => Err("needs at least one output".into()),
         &Op::Route { top } => match *inputs[0] {
             [count] if (1..=count).contains(&top) => Ok(vec![count]),
             _ => Err(format!("needs a vector, and 1 or more of its numbers to stay, not {:?} and {top}", inputs[0])),

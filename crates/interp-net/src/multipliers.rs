@@ -46,8 +46,8 @@ impl Sweep<'_> {
                 let found = self.network.named(id, ops::threshold_backward(seen, theta, grad, curve, true))?;
                 line(x, y, grad, &found.input.unwrap_or_else(|| grad.clone()))?
             }
-            Op::MaxPool { kernel, stride, padding } => {
-                let below = most(x, y, grad, &Op::pool_geometry(kernel, stride, padding));
+            Op::MaxPool { kernel, stride, padding, ceil_mode } => {
+                let below = most(x, y, grad, &Op::pool_geometry(kernel, stride, padding, ceil_mode));
                 self.network.named(id, below)?
             }
             _ => {

@@ -121,6 +121,9 @@ pub enum Op {
         stride: [usize; 2],
         /// Cells around the input that never are the maximum.
         padding: [usize; 2],
+        /// Whether cells that are left over at the end have a window too: PyTorch's `ceil_mode`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ceil_mode: bool,
     },
     /// Mean over windows, padding counted.
     AvgPool {
@@ -155,7 +158,8 @@ pub enum Op {
         /// What is said of a pixel.
         by: Descriptor,
     },
-    /// Affine map: weight `(out, in)`, bias `(out)` where there is one.
+    /// Affine map of a vector, or of a map as a vector of its cells channel by channel, as PyTorch flattens it: weight `(out, in)` or
+    /// `(out, channels * height * width)`, bias `(out)` where there is one.
     Linear {
         /// Outputs.
         out_features: usize,
@@ -264,7 +268,12 @@ impl Op {
 
     /// Non-overlapping square maximum pooling.
     pub fn max_pool(kernel: usize) -> Self {
-        Self::MaxPool { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
+        Self::max_pool_by(kernel, kernel, 0)
+    }
+
+    /// Square maximum pooling.
+    pub fn max_pool_by(kernel: usize, stride: usize, padding: usize) -> Self {
+        Self::MaxPool { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], ceil_mode: false }
     }
 
     /// Whether it is what a neuron does with its input: what priors on activations act on, and zeros are counted of.
@@ -382,8 +391,13 @@ impl Op {
     }
 
     /// The pooling's geometry, for the operations crate.
-    pub(crate) fn pool_geometry(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Pool2d {
-        Pool2d { kernel, stride, padding }
+    pub(crate) fn pool_geometry(
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        ceil_mode: bool,
+    ) -> Pool2d {
+        Pool2d { kernel, stride, padding, ceil_mode }
     }
 
     /// Kernels, steps, padding and widths, to be held against a bound before they are computed with.
@@ -401,7 +415,7 @@ impl Op {
             Self::AdaptiveAvgPool { size } | Self::UpsampleNearest { size } | Self::UpsampleBilinear { size, .. } => {
                 size.to_vec()
             }
-            Self::MaxPool { kernel, stride, padding } | Self::AvgPool { kernel, stride, padding } => {
+            Self::MaxPool { kernel, stride, padding, .. } | Self::AvgPool { kernel, stride, padding } => {
                 [kernel, stride, padding].concat()
             }
             Self::Linear { out_features, .. } => vec![out_features],

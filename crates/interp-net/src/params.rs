@@ -9,7 +9,8 @@ use crate::{Graph, NetError, NodeId, Op, Result};
 /// What a tensor is to its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Of a convolution or linear map: `(out, in / groups, ...)`; of a transposed convolution `(in, out / groups, ...)`.
+    /// Of a convolution or linear map: `(out, in / groups, ...)`; of a transposed convolution `(in, out / groups, ...)`; of a linear
+    /// map of a map `(out, in * height * width)`.
     Weight,
     /// Added to a convolution's or linear map's output.
     Bias,
@@ -169,7 +170,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         Op::ConvTranspose2d { out_channels, kernel: [h, w], groups, bias, .. } => {
             with_bias(vec![input[0], out_channels / groups, h, w], out_channels, bias)
         }
-        Op::Linear { out_features, bias } => with_bias(vec![out_features, input[0]], out_features, bias),
+        Op::Linear { out_features, bias } => with_bias(vec![out_features, input.iter().product()], out_features, bias),
         Op::BatchNorm { .. } => [Role::Gain, Role::Shift, Role::RunningMean, Role::RunningVariance]
             .map(|role| (role, vec![input[0]]))
             .to_vec(),

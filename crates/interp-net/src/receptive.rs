@@ -114,7 +114,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         Op::Conv2d { kernel, stride, padding, dilation, .. } => {
             window(kernel[axis], stride[axis], padding[axis], dilation[axis])
         }
-        Op::MaxPool { kernel, stride, padding }
+        Op::MaxPool { kernel, stride, padding, .. }
         | Op::AvgPool { kernel, stride, padding }
         | Op::BCosConv2d { kernel, stride, padding, .. } => window(kernel[axis], stride[axis], padding[axis], 1),
         Op::ConvTranspose2d { kernel, stride, padding, dilation, .. } => {
@@ -160,7 +160,7 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         Op::Conv2d { kernel, stride, padding, dilation, .. } => {
             (stride[axis], padding[axis], (kernel[axis] - 1) * dilation[axis] + 1)
         }
-        Op::MaxPool { kernel, stride, padding }
+        Op::MaxPool { kernel, stride, padding, .. }
         | Op::AvgPool { kernel, stride, padding }
         | Op::BCosConv2d { kernel, stride, padding, .. } => (stride[axis], padding[axis], kernel[axis]),
         Op::ConvTranspose2d { kernel, stride, padding, dilation, .. } => {

@@ -106,6 +106,30 @@ fn zero_filters_go_where_nothing_is_left_of_them() {
     assert_eq!(net.compact().unwrap().cuts[1], cut("next", 3, 1));
 }
 
+/// What a linear map reads of a map: of each channel that goes the weights on all its cells.
+#[test]
+fn channels_that_a_linear_map_reads_cell_by_cell_are_cut() {
+    let mut graph = Graph::new(2, 6, 6).unwrap();
+    graph.then("conv", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("relu", Op::Relu).unwrap();
+    graph.then("pool", Op::max_pool(2)).unwrap();
+    graph.then("hidden", Op::Linear { out_features: 5, bias: true }).unwrap();
+    graph.then("relu2", Op::Relu).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    let mut net = lively(graph);
+    for (channel, bias) in [(0, 0.3), (2, -1.0)] {
+        set(&mut net, "conv", Role::Weight, channel, 0.0);
+        set(&mut net, "conv", Role::Bias, channel, bias);
+    }
+    set(&mut net, "hidden", Role::Weight, 4, 0.0);
+    set(&mut net, "hidden", Role::Bias, 4, -0.1);
+    let compact = net.compact().unwrap();
+    assert_eq!(compact.cuts, [cut("conv", 4, 3), cut("hidden", 5, 4)]);
+    let hidden = compact.network.graph.id("hidden").unwrap();
+    assert_eq!(compact.network.params.find(hidden, Role::Weight).unwrap().dims(), [4, 3 * 9]);
+    assert!(difference(&net) < 1e-5);
+}
+
 /// Blocks with projections, as torchvision's ResNets have them: what is added goes together.
 #[test]
 fn channels_of_a_residual_sum_go_when_all_of_them_are_zero() {

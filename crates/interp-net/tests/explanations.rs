@@ -7,7 +7,7 @@ mod networks;
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Propagation, RelevanceRule, Role, Tape, Want};
 
-use networks::{branched, decoder, dot, linear_for_each_picture, mixed, waves};
+use networks::{branched, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
 
 fn tensor(values: &[f64], shape: &[usize]) -> Tensor {
     Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
@@ -106,15 +106,14 @@ fn what_is_positive_by_two_signs_counts() {
 // arXiv 1711.06104, proposition 1).
 #[test]
 fn relevance_by_parts_is_gradient_times_input() {
-    let net = branched();
     let x = waves(&[3, 2, 9, 8], 0.7);
-    let tape = pass(&net, &x);
-    let logits = tape.output(&net.graph).unwrap();
-    for class in 0..3 {
+    for (net, class) in [branched(), flattened()].iter().flat_map(|net| [0, 1, 2].map(|class| (net, class))) {
+        let tape = pass(net, &x);
+        let logits = tape.output(&net.graph).unwrap();
         let mut one = vec![0.0; 9];
         (0..3).for_each(|picture| one[3 * picture + class] = 1.0);
         let one = tensor(&one, &[3, 3]);
-        let expected = (gradient(&net, &tape, &one) * &x).unwrap();
+        let expected = (gradient(net, &tape, &one) * &x).unwrap();
         let seed = (&one * logits).unwrap();
         let found = net.relevance(&tape, &seed, &rules(1e-12, RelevanceRule::Epsilon)).unwrap();
         assert_near(&found.input, &expected, 1e-8);
@@ -125,7 +124,7 @@ fn relevance_by_parts_is_gradient_times_input() {
 fn what_is_not_handed_on_is_said_to_be_lost() {
     let x = waves(&[3, 2, 9, 8], 0.7);
     let bounds = RelevanceRule::Bounded { low: vec![-1.0; 2], high: vec![1.0; 2] };
-    for net in [branched(), linear_for_each_picture(), mixed()] {
+    for net in [branched(), linear_for_each_picture(), mixed(), flattened()] {
         let tape = pass(&net, &x);
         let logits = tape.output(&net.graph).unwrap();
         for rule in [RelevanceRule::Epsilon, RelevanceRule::Gamma(0.25), RelevanceRule::Positive] {
@@ -171,17 +170,34 @@ fn handcrafted_descriptions_have_no_relevance() {
 // Between two passes, multipliers times differences add up to the difference of outputs.
 #[test]
 fn multipliers_add_up_to_the_difference() {
-    let net = branched();
     let (x, other) = (waves(&[3, 2, 9, 8], 0.7), waves(&[3, 2, 9, 8], 1.1));
-    let (tape, reference) = (pass(&net, &x), pass(&net, &other));
-    let seed = waves(&[3, 3], 0.4);
-    let found = net.multipliers(&tape, &reference, &[(net.graph.output(), seed.clone())], 0).unwrap();
-    let outputs = (tape.output(&net.graph).unwrap() - reference.output(&net.graph).unwrap()).unwrap();
-    let (sum, whole) = (dot(&found, &(&x - &other).unwrap()), dot(&seed, &outputs));
-    assert!((sum - whole).abs() < 1e-10 * whole.abs().max(1.0), "{sum} {whole}");
-    // Where both passes are one, they are the gradient.
-    let same = net.multipliers(&tape, &tape, &[(net.graph.output(), seed.clone())], 0).unwrap();
-    assert_near(&same, &gradient(&net, &tape, &seed), 1e-12);
+    for net in [branched(), flattened()] {
+        let (tape, reference) = (pass(&net, &x), pass(&net, &other));
+        let seed = waves(&[3, 3], 0.4);
+        let found = net.multipliers(&tape, &reference, &[(net.graph.output(), seed.clone())], 0).unwrap();
+        let outputs = (tape.output(&net.graph).unwrap() - reference.output(&net.graph).unwrap()).unwrap();
+        let (sum, whole) = (dot(&found, &(&x - &other).unwrap()), dot(&seed, &outputs));
+        assert!((sum - whole).abs() < 1e-10 * whole.abs().max(1.0), "{sum} {whole}");
+        // Where both passes are one, they are the gradient.
+        let same = net.multipliers(&tape, &tape, &[(net.graph.output(), seed.clone())], 0).unwrap();
+        assert_near(&same, &gradient(&net, &tape, &seed), 1e-12);
+    }
+}
+
+// The two cells of a window share its weight; of the window that reaches beyond the map the cell there is has half.
+#[test]
+fn maxima_of_what_is_left_over_are_means_of_whole_windows() {
+    let mut graph = Graph::new(1, 1, 3).unwrap();
+    let op = Op::MaxPool { kernel: [1, 2], stride: [1, 2], padding: [0; 2], ceil_mode: true };
+    let pool = graph.then("pool", op).unwrap();
+    graph.then("head", Op::Linear { out_features: 1, bias: false }).unwrap();
+    let mut net = Network::new(graph, 0).unwrap().to_dtype(DType::F64).unwrap();
+    net.params.set(0, tensor(&[8.0, 6.0], &[1, 2])).unwrap();
+    let tape = pass(&net, &tensor(&[1.0, 2.0, -3.0], &[1, 1, 1, 3]));
+    assert_eq!(list(tape.at(&net.graph, pool).unwrap()), [2.0, -3.0]);
+    let seeds = [(net.graph.output(), tensor(&[1.0], &[1, 1]))];
+    assert_eq!(list(&net.open_gradient(&tape, &seeds, 0).unwrap()), [4.0, 4.0, 3.0]);
+    assert_eq!(list(&gradient(&net, &tape, &seeds[0].1)), [0.0, 8.0, 6.0]);
 }
 
 // From -1 to 3 a ReLU rises by 3: the slope is 3/4. A maximum that moves from the first cell to the second by way of a tie shares its
@@ -190,7 +206,7 @@ fn multipliers_add_up_to_the_difference() {
 fn multipliers_by_hand() {
     let mut graph = Graph::new(1, 1, 2).unwrap();
     graph.then("relu", Op::Relu).unwrap();
-    graph.then("most", Op::MaxPool { kernel: [1, 2], stride: [1, 2], padding: [0; 2] }).unwrap();
+    graph.then("most", Op::MaxPool { kernel: [1, 2], stride: [1, 2], padding: [0; 2], ceil_mode: false }).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
     let net = Network::new(graph, 0).unwrap().to_dtype(DType::F64).unwrap();
     let passes = |x: [f64; 2], other: [f64; 2]| {

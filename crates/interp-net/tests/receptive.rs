@@ -38,7 +38,7 @@ fn vgg16_and_resnet20_as_published() {
 fn imagenet_resnet(blocks: [usize; 4], bottleneck: bool) -> Network {
     let mut graph = Graph::new(3, 224, 224).unwrap();
     graph.then("conv1", Op::conv(4, 7, 2, 3, false)).unwrap();
-    let mut last = graph.then("maxpool", Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [1; 2] }).unwrap();
+    let mut last = graph.then("maxpool", Op::max_pool_by(3, 2, 1)).unwrap();
     for (stage, count) in blocks.into_iter().enumerate() {
         for block in 0..count {
             let stride = if stage > 0 && block == 0 { 2 } else { 1 };
@@ -89,6 +89,23 @@ fn the_lectures_region() {
     let id = graph.then("conv", Op::conv(1, 3, 2, 1, false)).unwrap();
     let region = network(graph).region(id, 2, 3).unwrap();
     assert_eq!((region.rows, region.columns), ([3, 5], [5, 7]));
+}
+
+// Of 6 pixels windows of 3 with stride 2 leave one over: the third window sees the last two.
+#[test]
+fn windows_of_what_is_left_over_see_less() {
+    let mut graph = Graph::new(1, 6, 7).unwrap();
+    let op = Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [0; 2], ceil_mode: true };
+    let pool = graph.then("pool", op).unwrap();
+    let head = graph.then("head", Op::Linear { out_features: 2, bias: true }).unwrap();
+    let net = network(graph);
+    let region = |row: usize, column: usize| net.region(pool, row, column).map(|r| (r.rows, r.columns));
+    assert_eq!((region(2, 2), region(1, 0)), (Some(([4, 5], [4, 6])), Some(([2, 4], [0, 2]))));
+    assert_eq!((region(3, 0), region(0, 3)), (None, None));
+    let field = net.receptive_field(pool).unwrap();
+    assert_eq!((field.size, field.jump, field.start), ([3, 3], [2, 2], [1.5, 1.5]));
+    assert_eq!(net.region(head, 0, 0).map(|r| (r.rows, r.columns)), Some(([0, 5], [0, 6])));
+    assert_eq!(net.receptive_field(head).unwrap().jump, [0, 0]);
 }
 
 /// Strictly positive weights, so that nothing cancels and no ReLU is off.

@@ -7,7 +7,7 @@ mod networks;
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Want};
 
-use networks::{branched, decoder, dot, linear_for_each_picture, mixed, waves};
+use networks::{branched, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
 
 /// The tensor with the value at `index` moved by `by`.
 fn moved(x: &Tensor, index: usize, by: f64) -> Tensor {
@@ -29,6 +29,7 @@ fn gradients_agree_with_central_differences_in_every_mode() {
     central_differences(&pooled());
     central_differences(&linear_for_each_picture());
     central_differences(&mixed());
+    central_differences(&flattened());
 }
 
 fn central_differences(net: &Network) {
@@ -105,7 +106,7 @@ fn what_backward_reads_is_enough_and_gives_the_same_bits() {
 #[test]
 fn what_gradients_of_activations_read_is_enough_for_these() {
     let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-    for net in [branched(), decoder(), pooled(), linear_for_each_picture(), mixed()] {
+    for net in [branched(), decoder(), pooled(), linear_for_each_picture(), mixed(), flattened()] {
         let x = waves(&[&[3], net.graph.shape(0)].concat(), 0.71);
         let seeds = [(net.graph.output(), waves(&[&[3], net.graph.shape(net.graph.output())].concat(), 1.9))];
         let middle = net.graph.nodes().len() / 2;
@@ -148,7 +149,7 @@ fn pooled() -> Network {
     graph.then("conv2", Op::conv(5, 3, 1, 1, false)).unwrap();
     graph.then("bn2", Op::batch_norm()).unwrap();
     graph.then("relu2", Op::Relu).unwrap();
-    graph.then("pool2", Op::MaxPool { kernel: [2, 3], stride: [2, 3], padding: [0; 2] }).unwrap();
+    graph.then("pool2", Op::MaxPool { kernel: [2, 3], stride: [2, 3], padding: [0; 2], ceil_mode: false }).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
     graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()

@@ -201,7 +201,7 @@ impl<T: Real> Patches<T> {
     fn new(op: &'static str, x: &Tensor, weight: &Tensor, bcos: &BCosConv2d) -> Result<Self> {
         let ([n, c, h, w], [_, _, rows, columns]) = (four(op, "x", x.dims())?, four(op, "weight", weight.dims())?);
         bcos.check(op)?;
-        let windows = Pool2d { kernel: [rows, columns], stride: bcos.stride, padding: bcos.padding };
+        let windows = Pool2d { kernel: [rows, columns], stride: bcos.stride, padding: bcos.padding, ceil_mode: false };
         let dense = Dense::new::<T>(op, x)?;
         let (storage, layout) = dense.storage();
         let squares = squares(numbers::<T>(&storage, layout)?, c, n * h * w);

@@ -7,7 +7,7 @@ use crate::memory::{Dense, expect_shape, numbers, rounded, tensor, wrong_shape};
 use crate::product::{Depth, Left, Out, Right, lanes, multiply, padded_columns, panel_width};
 use crate::real::{Real, by_dtype};
 use crate::sums::column_sums;
-use crate::{Result, Wanted, WeightGrads};
+use crate::{Result, Wanted, WeightGrads, channels_last};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
@@ -17,34 +17,53 @@ const BLOCK: usize = 48;
 /// Numbers along the depth that are summed in one go.
 const PART: usize = 256;
 
-/// y = x W^T + b for `x` (N, I), `weight` (O, I) and `bias` (O): (N, O). A row of y depends on its row of x alone, on the
-/// CPU to the last bit.
+/// y = x W^T + b for `x` (N, I), `weight` (O, I) and `bias` (O): (N, O). Maps (N, C, H, W) are rows of C H W numbers, in the order
+/// in which PyTorch flattens them, whatever their layout. A row of y depends on its row of x alone, on the CPU to the last bit.
 ///
 /// # Errors
 /// [`OpError::Shape`](crate::OpError::Shape) where the shapes do not fit,
 /// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let x = &as_rows(x)?;
     on_cuda!(x, crate::cuda::linear(x, weight, bias));
     by_dtype!("linear", x, forward(x, weight, bias))
 }
 
-/// The gradients of [`linear`]: `grad` W for the input, `grad`^T x for the weight, the sum of the rows of `grad` (N, O)
-/// for the bias.
+/// The gradients of [`linear`]: `grad` W for the input, of its shape, `grad`^T x for the weight, the sum of the rows of `grad`
+/// (N, O) for the bias.
 ///
 /// # Errors
 /// As [`linear`].
 pub fn linear_backward(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted) -> Result<WeightGrads> {
+    let grads = backward_of_rows(&as_rows(x)?, weight, grad, wanted)?;
+    let input = grads.input.map(|rows| as_maps(rows, x.dims())).transpose()?;
+    Ok(WeightGrads { input, ..grads })
+}
+
+fn backward_of_rows(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted) -> Result<WeightGrads> {
     on_cuda!(x, crate::cuda::linear_backward(x, weight, grad, wanted));
     by_dtype!("linear_backward", x, backward(x, weight, grad, wanted))
+}
+
+/// Maps (N, C, H, W) as rows (N, C H W); others as they are.
+fn as_rows(x: &Tensor) -> Result<Tensor> {
+    Ok(if x.rank() == 4 { x.flatten_from(1)? } else { x.clone() })
+}
+
+/// Back from [`as_rows`], channels-last in memory.
+fn as_maps(rows: Tensor, shape: &[usize]) -> Result<Tensor> {
+    if shape.len() == 4 { channels_last(&rows.reshape(shape)?) } else { Ok(rows) }
 }
 
 /// N, I and O.
 fn sizes(op: &'static str, x: &Tensor, weight: &Tensor) -> Result<[usize; 3]> {
     match (x.dims(), weight.dims()) {
         (&[n, inputs], &[outputs, weight_inputs]) if inputs == weight_inputs => Ok([n, inputs, outputs]),
-        (x, weight) => {
-            Err(wrong_shape(op, format!("x {x:?} and weight {weight:?}"), "x (N, I) and weight (O, I) with one I"))
-        }
+        (x, weight) => Err(wrong_shape(
+            op,
+            format!("x {x:?} and weight {weight:?}"),
+            "x (N, I), or maps of I numbers, and weight (O, I) with one I",
+        )),
     }
 }
 
@@ -127,7 +146,7 @@ fn backward<T: Real>(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: Wanted)
 mod tests {
     use super::*;
     use crate::OpError;
-    use crate::testing::{assert_gradient, assert_same_on_all_threads, bits, list, noise, tensor64, to_f32};
+    use crate::testing::{assert_gradient, assert_same_on_all_threads, bits, layouts, list, noise, tensor64, to_f32};
     use candle_core::DType;
 
     const ALL: Wanted = Wanted { input: true, weight: true, bias: true };
@@ -137,6 +156,27 @@ mod tests {
         let (x, weight) = (tensor64(&[1.0, 2.0], &[1, 2]), tensor64(&[3.0, 4.0, 5.0, 6.0], &[2, 2]));
         let y = linear(&x, &weight, Some(&tensor64(&[0.5, -0.5], &[2]))).unwrap();
         assert_eq!(list(&y), [11.5, 16.5]);
+    }
+
+    // PyTorch 2.13: F.linear(x.flatten(1), w) of x = torch.arange(12.).view(1, 2, 2, 3)**2 and w = torch.arange(24.).view(2, 12) % 5
+    #[test]
+    fn maps_are_flattened_as_in_pytorch() {
+        let x: Vec<f64> = (0..12).map(|v| f64::from(v * v)).collect();
+        let weight: Vec<f64> = (0..24).map(|v| f64::from(v % 5)).collect();
+        let (x, weight) = (tensor64(&x, &[1, 2, 2, 3]), tensor64(&weight, &[2, 12]));
+        for x in layouts(&x) {
+            assert_eq!(list(&linear(&x, &weight, None).unwrap()), [871.0, 1033.0]);
+        }
+    }
+
+    #[test]
+    fn gradients_of_maps_are_central_differences() {
+        let (x, weight, upstream) = (noise(&[2, 3, 2, 4], 1), noise(&[5, 24], 2), noise(&[2, 5], 4));
+        for other in layouts(&x) {
+            let grads = linear_backward(&other, &weight, &upstream, ALL).unwrap();
+            assert_gradient(&x, &upstream, &grads.input.unwrap(), |x| linear(x, &weight, None).unwrap());
+            assert_gradient(&weight, &upstream, &grads.weight.unwrap(), |w| linear(&x, w, None).unwrap());
+        }
     }
 
     #[test]

@@ -88,19 +88,21 @@ fn layouts(x: &Tensor, device: &Device) -> Vec<Tensor> {
 }
 
 const fn pool(kernel: usize, stride: usize, padding: usize) -> Pool2d {
-    Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] }
+    Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], ceil_mode: false }
 }
 
-/// Windows equal to and other than the stride, gaps, padding, odd sizes, sizes of 1; more channels than a block has, more
-/// pixels than a launch has threads for.
-const POOLS: [([usize; 4], Pool2d); 8] = [
+/// Windows equal to and other than the stride, gaps, padding, odd sizes, sizes of 1, positions left over; more channels than a
+/// block has, more pixels than a launch has threads for.
+const POOLS: [([usize; 4], Pool2d); 10] = [
     ([2, 3, 4, 6], pool(2, 2, 0)),
     ([1, 2, 7, 5], pool(2, 2, 0)),
     ([2, 45, 7, 8], pool(3, 2, 1)),
     ([1, 2, 7, 7], pool(2, 3, 0)),
     ([1, 33, 3, 3], pool(2, 1, 1)),
     ([1, 1, 1, 1], pool(1, 1, 0)),
-    ([3, 2, 6, 7], Pool2d { kernel: [2, 5], stride: [3, 1], padding: [1, 2] }),
+    ([3, 2, 6, 7], Pool2d { kernel: [2, 5], stride: [3, 1], padding: [1, 2], ceil_mode: false }),
+    ([2, 45, 6, 7], Pool2d { ceil_mode: true, ..pool(3, 2, 0) }),
+    ([1, 2, 5, 2], Pool2d { ceil_mode: true, ..pool(3, 2, 1) }),
     ([3, 2, 110, 110], pool(3, 1, 1)),
 ];
 
@@ -280,6 +282,38 @@ fn global_average_pools_are_the_cpus_within_an_eps() {
             }
             let found = interp_ops::global_avg_pool_backward(&grad.to_device(device).unwrap(), &shape).unwrap();
             assert_same(&found, &interp_ops::global_avg_pool_backward(&grad, &shape).unwrap());
+        }
+    });
+}
+
+#[test]
+fn adaptive_averages_of_sizes_that_divide_are_the_cpus() {
+    on_device("adaptive average", |device| {
+        let (x, grad) = (noise(&[2, 33, 6, 8], 1), noise(&[2, 33, 3, 2], 2));
+        let (there, grad_there) = (x.to_device(device).unwrap(), grad.to_device(device).unwrap());
+        let run = |x: &Tensor, grad: &Tensor| {
+            let y = interp_ops::adaptive_avg_pool2d(x, [3, 2]).unwrap();
+            [y, interp_ops::adaptive_avg_pool2d_backward(grad, x.dims()).unwrap()]
+        };
+        let (found, exact) = (run(&there, &grad_there), run(&to_f64(&x), &to_f64(&grad)));
+        found.iter().zip(&exact).for_each(|(found, exact)| assert_near(found, exact, 1e-6));
+        let error = interp_ops::adaptive_avg_pool2d(&there, [4, 2]).unwrap_err();
+        assert!(matches!(error, OpError::Unsupported { .. }), "{error}");
+    });
+}
+
+#[test]
+fn linear_maps_of_maps_are_the_cpus() {
+    on_device("linear of maps", |device| {
+        let (x, weight, grad) = (noise(&[3, 5, 4, 2], 1), noise(&[7, 40], 2), noise(&[3, 7], 4));
+        let run = |x: &Tensor, weight: &Tensor, grad: &Tensor| {
+            let grads = interp_ops::linear_backward(x, weight, grad, ALL).unwrap();
+            [interp_ops::linear(x, weight, None).unwrap(), grads.input.unwrap(), grads.weight.unwrap()]
+        };
+        let exact = run(&to_f64(&x), &to_f64(&weight), &to_f64(&grad));
+        let [weight, grad] = [&weight, &grad].map(|t| t.to_device(device).unwrap());
+        for x in layouts(&x, device) {
+            run(&x, &weight, &grad).iter().zip(&exact).for_each(|(found, exact)| assert_near(found, exact, 1e-5));
         }
     });
 }

@@ -113,7 +113,7 @@ fn deep(channels: usize) -> Network {
     graph.then("conv1", Op::conv(6, 3, 1, 1, false)).unwrap();
     graph.then("norm", Op::BatchNorm { eps: 1e-5, momentum: 0.1 }).unwrap();
     graph.then("relu1", Op::Relu).unwrap();
-    graph.then("pool", Op::MaxPool { kernel: [2; 2], stride: [2; 2], padding: [0; 2] }).unwrap();
+    graph.then("pool", Op::max_pool(2)).unwrap();
     graph.then("conv2", Op::conv(4, 3, 1, 1, true)).unwrap();
     graph.then("relu2", Op::Relu).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();

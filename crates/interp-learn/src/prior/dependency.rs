@@ -66,7 +66,12 @@ impl Groups {
                 _ => continue,
             };
             slices.push(Slices { position, axis: made, groups: of_node(param.node) });
-            slices.extend(read.map(|axis| Slices { position, axis, groups: of_node(node.inputs[0]) }));
+            slices.extend(read.map(|axis| {
+                let groups = of_node(node.inputs[0]);
+                // Of a linear map that reads a map each channel is as many numbers side by side as the map has cells.
+                let cells = param.value.dims()[axis] / groups.len().max(1);
+                Slices { position, axis, groups: groups.iter().flat_map(|&group| vec![group; cells]).collect() }
+            }));
         }
         slices.retain(|slices| slices.groups.iter().any(|group| *group > 0));
         Self { sizes: sizes(&slices, groups.len(), &net.params), slices }
@@ -220,6 +225,24 @@ mod tests {
         let made = groups.made(&net.params, &scope);
         assert_eq!(made[0], made[2], "the stem and the outer layer make the same channels");
         assert_eq!(made[3], [None; 4]);
+    }
+
+    // Three filters of one weight and a bias each, and of two outputs the weights on the four cells of each channel: 10.
+    #[test]
+    fn what_reads_a_channel_of_a_map_are_the_weights_on_its_cells() {
+        let mut graph = Graph::new(1, 2, 2).unwrap();
+        graph.then("conv", Op::conv(3, 1, 1, 0, true)).unwrap();
+        graph.then("head", Op::Linear { out_features: 2, bias: true }).unwrap();
+        let mut net = Network::new(graph, 0).unwrap();
+        let (scope, groups) = groups(&net, "conv");
+        assert_eq!(groups.sizes, [10; 3]);
+        let mut factors = vec![1.0; 3];
+        factors[groups.made(&net.params, &scope)[0][1].unwrap()] = 0.0;
+        groups.scale(&mut net.params, &factors).unwrap();
+        let head = net.params.find(net.graph.id("head").unwrap(), Role::Weight).unwrap().to_vec2::<f32>().unwrap();
+        assert!(head.iter().all(|row| row.iter().enumerate().all(|(at, w)| (*w == 0.0) == (4..8).contains(&at))));
+        let small = net.compact().unwrap().network;
+        assert_eq!(small.graph.shape(small.graph.id("conv").unwrap()), [2, 2, 2]);
     }
 
     // The root of the mean square: of a channel of the sum 11 numbers are 2 and the bias 0, of an inner one four are 2,

@@ -66,6 +66,19 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
     schema: || schemars::schema_for!(GroupLasso),
 };
 
+/// Refuses a layer of which a slice of its weight is not all that reads a channel.
+fn reads_whole_channels(net: &Network, id: NodeId) -> Result<(), Unfit> {
+    let node = &net.graph.nodes()[id];
+    let what = match node.op {
+        Op::Conv2d { groups: 2.., .. } => "a convolution in groups, of which each reads other channels",
+        Op::Linear { .. } if net.graph.shape(node.inputs[0]).len() > 1 => {
+            "a linear map of a map, which reads each cell of a channel by itself: take groups = \"dependency\""
+        }
+        _ => return Ok(()),
+    };
+    Err(Unfit::new("nodes", format!("must not match `{}`, {what}", node.name)))
+}
+
 /// How the values of one weight tensor fall into groups.
 #[derive(Clone, Copy)]
 struct Layout {
@@ -194,15 +207,7 @@ impl Prior for GroupLasso {
             return self.aim().keeps(&of_layer, fixed, self.min_channels, "channels");
         }
         if self.groups == Grouping::Inputs {
-            let grouped = |id: &&NodeId| matches!(net.graph.nodes()[**id].op, Op::Conv2d { groups: 2.., .. });
-            let name = scope.nodes.iter().find(grouped).map(|&id| net.graph.nodes()[id].name.clone());
-            let problem = || {
-                format!(
-                    "must not match `{}`, a convolution in groups, of which each reads other channels",
-                    name.clone().unwrap_or_default()
-                )
-            };
-            Unfit::unless(name.is_none(), "nodes", problem())?;
+            scope.nodes.iter().try_for_each(|&id| reads_whole_channels(net, id))?;
         }
         let groups: Vec<usize> = scope.positions.iter().map(|&p| self.layout(&net.params, p).groups()).collect();
         self.aim().keeps(&groups, 0, self.min_channels, "groups")
@@ -363,6 +368,11 @@ mod tests {
         let inputs = GroupLasso { groups: Grouping::Inputs, ..GroupLasso::default() };
         let scope = Scope::new(&net, &["*".into()], prior.roles()).unwrap();
         assert!(inputs.check(&net, &scope).unwrap_err().to_string().contains("`grouped`"));
+        let mut graph = Graph::new(2, 4, 4).unwrap();
+        graph.then("flat", Op::Linear { out_features: 3, bias: true }).unwrap();
+        let net = Network::new(graph, 0).unwrap();
+        let scope = Scope::new(&net, &["*".into()], prior.roles()).unwrap();
+        assert!(inputs.check(&net, &scope).unwrap_err().to_string().contains("`flat`"));
     }
 
     // adhoc b.3: the length of what is left is max(length - tau, 0), and its direction that of before.

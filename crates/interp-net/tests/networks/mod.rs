@@ -10,7 +10,7 @@ pub(crate) fn branched() -> Network {
     graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
     graph.then("bn1", Op::batch_norm()).unwrap();
     let stem = graph.then("relu1", Op::Relu).unwrap();
-    graph.then("pool", Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [1; 2] }).unwrap();
+    graph.then("pool", Op::max_pool_by(3, 2, 1)).unwrap();
     let grouped = Op::Conv2d {
         out_channels: 6,
         kernel: [3, 1],
@@ -87,6 +87,29 @@ pub(crate) fn mixed() -> Network {
     let head = graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
     let last = graph.add("vector", Op::Gated { channel: 2 }, &[head, choice]).unwrap();
     graph.add("logits", Op::Add, &[head, last]).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
+/// The operations of torchvision's networks: pooling that gives what is left over a window, and a linear map that reads a map.
+pub(crate) fn flattened() -> Network {
+    let ceil = |kernel: usize, padding: usize| Op::MaxPool {
+        kernel: [kernel; 2],
+        stride: [2; 2],
+        padding: [padding; 2],
+        ceil_mode: true,
+    };
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("bn1", Op::batch_norm()).unwrap();
+    graph.then("relu1", Op::Relu).unwrap();
+    let pool1 = graph.then("pool1", ceil(2, 0)).unwrap();
+    graph.then("conv2", Op::conv(5, 3, 1, 1, false)).unwrap();
+    let pool2 = graph.then("pool2", ceil(3, 1)).unwrap();
+    let hidden = graph.then("hidden", Op::Linear { out_features: 6, bias: true }).unwrap();
+    graph.then("relu2", Op::Relu).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    assert_eq!((graph.shape(pool1), graph.shape(pool2)), (&[4, 5, 4][..], &[5, 3, 3][..]));
+    assert_eq!(graph.multiply_adds(hidden), 6 * 5 * 3 * 3);
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 

@@ -43,7 +43,7 @@ impl Then {
     /// The sizes of the pooling of `x`, if there is one.
     fn pooling(self, op: &'static str, x: &Tensor) -> Result<Option<Geometry>> {
         let Self::ReluMaxPool { kernel } = self else { return Ok(None) };
-        let geometry = Pool2d { kernel, stride: kernel, padding: [0, 0] }.geometry(op, x.dims())?;
+        let geometry = Pool2d { kernel, stride: kernel, padding: [0, 0], ceil_mode: false }.geometry(op, x.dims())?;
         // Positions within a window are counted in `f32`.
         if kernel[0].saturating_mul(kernel[1]) > 1 << 24 {
             let what = format!("windows of {kernel:?} after a batch norm");

@@ -96,7 +96,8 @@ fn one_by_one(normed: &Tensor, then: Then, upstream: u64) -> (Tensor, Tensor) {
             (passed, through)
         }
         ReluMaxPool { kernel } => {
-            let pooled = max_pool2d(&passed, &Pool2d { kernel, stride: kernel, padding: [0, 0] }).unwrap();
+            let pooled =
+                max_pool2d(&passed, &Pool2d { kernel, stride: kernel, padding: [0, 0], ceil_mode: false }).unwrap();
             let grad = to_f32(&noise(pooled.output.dims(), upstream));
             let through = max_pool2d_backward(&pooled.argmax, &grad, normed.dims()).unwrap();
             (pooled.output, relu_backward(&passed, &through).unwrap())
@@ -226,7 +227,8 @@ fn the_bits_are_the_same_where_windows_have_nan_and_ties() {
         let x = Tensor::from_vec((0..count).map(value).collect::<Vec<_>>(), (2, 17, 4, 4), &Device::Cpu).unwrap();
         let kernel = [2, 2];
         let passed = relu(&batch_norm_eval(&x, &given, Nothing).unwrap()).unwrap();
-        let pooled = max_pool2d(&passed, &Pool2d { kernel, stride: kernel, padding: [0, 0] }).unwrap();
+        let pooled =
+            max_pool2d(&passed, &Pool2d { kernel, stride: kernel, padding: [0, 0], ceil_mode: false }).unwrap();
         let then = ReluMaxPool { kernel };
         assert_eq!(bits(&batch_norm_eval(&x, &given, then).unwrap()), bits(&pooled.output));
         let upstream: Vec<f32> = (0..count / 4).map(|i| if i % 3 == 0 { -0.0 } else { i as f32 }).collect();

@@ -26,7 +26,7 @@ unsafe impl DeviceRepr for Pool {}
 
 impl Pool {
     fn new(geometry: &Geometry) -> Self {
-        let Geometry { pool: Pool2d { kernel, stride, padding }, n, c, input, output } = *geometry;
+        let Geometry { pool: Pool2d { kernel, stride, padding, .. }, n, c, input, output } = *geometry;
         Self { images: n, channels: c, input, output, kernel, stride, padding }
     }
 

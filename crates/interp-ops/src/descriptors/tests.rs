@@ -115,8 +115,13 @@ fn histograms_of_ramps_are_those_of_scikit_image() {
         let at = |pixel: usize| slope * ((pixel % size) as f64 * angle.cos() + (pixel / size) as f64 * angle.sin());
         let ramp: Vec<f64> = (0..size * size).map(at).collect();
         let y = describe(&tensor64(&ramp, &[1, 1, size, size]), Descriptor::Orientations { bins }).unwrap();
-        let cells =
-            list(&crate::avg_pool2d(&y, &crate::Pool2d { kernel: [4; 2], stride: [4; 2], padding: [0; 2] }).unwrap());
+        let cells = list(
+            &crate::avg_pool2d(
+                &y,
+                &crate::Pool2d { kernel: [4; 2], stride: [4; 2], padding: [0; 2], ceil_mode: false },
+            )
+            .unwrap(),
+        );
         let middle = (0..bins).map(|k| cells[9 * k + 4]);
         assert!(middle.zip(expected).all(|(a, b)| (a - b).abs() < 2e-6), "{cells:?}, not {expected:?}");
     }

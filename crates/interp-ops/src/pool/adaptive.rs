@@ -1,6 +1,7 @@
 //! Average pooling to a given size.
 
 use crate::Result;
+use crate::device::on_cuda;
 use crate::real::by_dtype;
 use crate::resample::{resample, resample_backward};
 use candle_core::Tensor;
@@ -21,9 +22,11 @@ pub fn adaptive_window(input: usize, output: usize, at: usize) -> Range<usize> {
 ///
 /// # Errors
 /// [`OpError::Shape`](crate::OpError::Shape) unless there are four dimensions, and positions before and after,
-/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device, and on CUDA devices for a size that does
+/// not divide that of `x`.
 pub fn adaptive_avg_pool2d(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
     const OP: &str = "adaptive_avg_pool2d";
+    on_cuda!(x, crate::cuda::avg_pool2d(x, &side_by_side(OP, x.dims(), size)?.geometry(OP, x.dims())?));
     by_dtype!(OP, x, resample(OP, x, size, mean))
 }
 
@@ -33,7 +36,25 @@ pub fn adaptive_avg_pool2d(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
 /// As [`adaptive_avg_pool2d`].
 pub fn adaptive_avg_pool2d_backward(grad: &Tensor, input: &[usize]) -> Result<Tensor> {
     const OP: &str = "adaptive_avg_pool2d_backward";
+    on_cuda!(grad, {
+        let (_, _, rows, columns) = grad.dims4()?;
+        let pool = side_by_side(OP, input, [rows, columns])?;
+        crate::cuda::avg_pool2d_backward(grad, &pool.geometry(OP, input)?)
+    });
     by_dtype!(OP, grad, resample_backward(OP, grad, input, mean))
+}
+
+/// The windows of a plain pooling that gives the same, where the sizes divide.
+#[cfg(any(test, feature = "cuda"))]
+fn side_by_side(op: &'static str, input: &[usize], size: [usize; 2]) -> Result<crate::Pool2d> {
+    let [_, _, height, width] = crate::memory::four(op, "input", input)?;
+    let divides = |input: usize, output: usize| output > 0 && input.is_multiple_of(output);
+    if !divides(height, size[0]) || !divides(width, size[1]) {
+        let what = format!("a map of {height}x{width} in {size:?} windows on a CUDA device");
+        return Err(crate::OpError::Unsupported { op, what, hint: "compute on the CPU, or take sizes that divide" });
+    }
+    let window = [height / size[0], width / size[1]];
+    Ok(crate::Pool2d { kernel: window, stride: window, padding: [0; 2], ceil_mode: false })
 }
 
 /// The positions of a window, each with its share.
@@ -88,7 +109,13 @@ mod tests {
     #[test]
     fn sizes_that_divide_are_plain_pooling() {
         let x = noise(&[2, 3, 6, 8], 1);
-        assert_eq!(bits(&adaptive_avg_pool2d(&x, [3, 4]).unwrap()), bits(&avg_pool2d(&x, &pool(2, 2, 0)).unwrap()));
+        let plain = side_by_side("test", x.dims(), [3, 4]).unwrap();
+        assert_eq!(plain, pool(2, 2, 0));
+        assert_eq!(bits(&adaptive_avg_pool2d(&x, [3, 4]).unwrap()), bits(&avg_pool2d(&x, &plain).unwrap()));
+        for size in [[4, 4], [3, 16], [0, 1]] {
+            let refused = side_by_side("test", x.dims(), size);
+            assert!(matches!(refused, Err(crate::OpError::Unsupported { .. })), "{size:?}");
+        }
         let (one, global) = (adaptive_avg_pool2d(&x, [1, 1]).unwrap(), global_avg_pool(&x).unwrap());
         assert!(list(&one).iter().zip(list(&global)).all(|(a, b)| (a - b).abs() < 1e-14));
     }

@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// The mean of every window of `x` (N, C, H, W); the zeros of the padding count, as is PyTorch's default.
+/// The mean of every window of `x` (N, C, H, W); the zeros of the padding count, as is PyTorch's default. (So do those beyond it that
+/// a window of `ceil_mode` reaches, which PyTorch leaves out.)
 ///
 /// # Errors
 /// [`OpError::Shape`](crate::OpError::Shape) where the windows do not fit ([`Pool2d::output_size`]),

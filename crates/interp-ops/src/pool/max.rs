@@ -191,7 +191,7 @@ fn scatter<T: Real>(positions: &[u32], grads: &[T], n: usize, c: usize, plane: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::tests::{CASES, pool};
+    use crate::pool::tests::{CASES, ceil, pool};
     use crate::testing::{assert_gradient, assert_same_on_all_threads, bits, layouts, list, noise, tensor64, to_f32};
     use candle_core::Device;
 
@@ -229,6 +229,18 @@ mod tests {
         let expected = [-5.0, -5.0, f64::NEG_INFINITY, -5.0, -5.0, -7.0, f64::NEG_INFINITY, -7.0, -7.0];
         assert_eq!(list(&pooled.output), expected);
         assert_eq!(list(&pooled.argmax), [0.0, 0.0, 1.0, 0.0, 0.0, 3.0, 2.0, 3.0, 3.0]);
+    }
+
+    // PyTorch 2.13: F.max_pool2d(x, kernel, stride, padding, ceil_mode=True) of ((torch.arange(1., 21) * 7) % 11).view(1, 1, 4, 5)
+    #[test]
+    fn what_is_left_over_has_a_window_as_in_pytorch() {
+        let numbers: Vec<f64> = (1..21).map(|v| f64::from(v * 7 % 11)).collect();
+        let x = tensor64(&numbers, &[1, 1, 4, 5]);
+        let slim = Pool2d { kernel: [3, 2], stride: [2, 2], padding: [0, 1], ceil_mode: true };
+        let pooled = max_pool2d(&x, &slim).unwrap();
+        assert_eq!(list(&pooled.output), [9.0, 10.0, 10.0, 2.0, 9.0, 10.0]);
+        assert_eq!(list(&pooled.argmax), [5.0, 2.0, 13.0, 15.0, 16.0, 13.0]);
+        assert_eq!(list(&max_pool2d(&x, &ceil(2, 3, 1)).unwrap().output), [7.0, 10.0, 2.0, 10.0]);
     }
 
     #[test]

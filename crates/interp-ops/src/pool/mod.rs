@@ -26,17 +26,23 @@ pub struct Pool2d {
     pub stride: [usize; 2],
     /// Positions added at every side, at most half a window.
     pub padding: [usize; 2],
+    /// Whether positions that are left over at the end have a window too, which reaches beyond the padding: PyTorch's `ceil_mode`.
+    pub ceil_mode: bool,
 }
 
 impl Pool2d {
-    /// floor((input + 2 padding - kernel) / stride) + 1 for rows and columns; `None` where a window, padded, is larger
-    /// than the input, a size is 0, or the padding is more than half a window.
+    /// floor((input + 2 padding - kernel) / stride) + 1 for rows and columns, or with `ceil_mode` ceil in place of floor,
+    /// less a window that would begin behind the input, as in PyTorch; `None` where there is no window, a size is 0, or the
+    /// padding is more than half a window.
     pub fn output_size(&self, input: [usize; 2]) -> Option<[usize; 2]> {
         let size = |axis: usize| {
-            let (kernel, padding) = (self.kernel[axis], self.padding[axis]);
-            let fits = padding <= kernel / 2 && input[axis] > 0;
-            let room = input[axis].checked_add(padding.checked_mul(2)?)?.checked_sub(kernel)?;
-            fits.then_some(room.checked_div(self.stride[axis])? + 1).filter(|_| kernel > 0)
+            let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
+            let fits = padding <= kernel / 2 && input[axis] > 0 && kernel > 0;
+            let more = if self.ceil_mode { stride.saturating_sub(1) } else { 0 };
+            let room = input[axis].checked_add(padding.checked_mul(2)?)?.checked_add(more)?.checked_sub(kernel)?;
+            let last = room.checked_div(stride)?;
+            let begins_behind = last * stride >= input[axis] + padding;
+            fits.then_some(if begins_behind { last } else { last + 1 })
         };
         Some([size(0)?, size(1)?])
     }
@@ -104,11 +110,16 @@ pub(crate) mod tests {
 
     /// A square window.
     pub(crate) const fn pool(kernel: usize, stride: usize, padding: usize) -> Pool2d {
-        Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] }
+        Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], ceil_mode: false }
     }
 
-    /// Window equal to and other than the stride, gaps, padding, odd sizes, sizes of 1, no squares.
-    pub(crate) const CASES: [([usize; 4], Pool2d); 8] = [
+    /// The same, with a window for what is left over.
+    pub(crate) const fn ceil(kernel: usize, stride: usize, padding: usize) -> Pool2d {
+        Pool2d { ceil_mode: true, ..pool(kernel, stride, padding) }
+    }
+
+    /// Window equal to and other than the stride, gaps, padding, odd sizes, sizes of 1, no squares, positions left over.
+    pub(crate) const CASES: [([usize; 4], Pool2d); 11] = [
         ([2, 3, 4, 6], pool(2, 2, 0)),
         ([1, 2, 7, 5], pool(2, 2, 0)),
         ([2, 2, 7, 8], pool(3, 2, 1)),
@@ -116,7 +127,10 @@ pub(crate) mod tests {
         ([1, 2, 7, 7], pool(2, 3, 0)),
         ([1, 17, 3, 3], pool(2, 1, 1)),
         ([1, 1, 1, 1], pool(1, 1, 0)),
-        ([1, 2, 6, 7], Pool2d { kernel: [2, 5], stride: [3, 1], padding: [1, 2] }),
+        ([1, 2, 6, 7], Pool2d { kernel: [2, 5], stride: [3, 1], padding: [1, 2], ceil_mode: false }),
+        ([2, 3, 6, 7], ceil(3, 2, 0)),
+        ([1, 17, 5, 2], ceil(3, 2, 1)),
+        ([1, 2, 5, 6], Pool2d { kernel: [2, 3], stride: [4, 3], padding: [1, 1], ceil_mode: true }),
     ];
 
     #[test]
@@ -124,6 +138,25 @@ pub(crate) mod tests {
         assert_eq!(pool(3, 2, 1).output_size([112, 111]), Some([56, 56]));
         assert_eq!(pool(2, 2, 0).output_size([7, 7]), Some([3, 3]));
         assert_eq!(pool(5, 1, 2).output_size([1, 1]), Some([1, 1]));
+    }
+
+    // PyTorch 2.13: F.max_pool2d(torch.zeros(1, 1, h, w), kernel, stride, padding, ceil_mode=True).shape
+    #[test]
+    fn sizes_with_what_is_left_over_are_pytorchs() {
+        for (pool, input, output) in [
+            (ceil(3, 2, 0), [54, 55], [27, 27]),
+            (ceil(3, 2, 0), [2, 2], [1, 1]),
+            (ceil(2, 2, 1), [5, 4], [3, 3]),
+            (ceil(3, 2, 1), [6, 7], [4, 4]),
+            (ceil(2, 4, 1), [3, 5], [1, 2]),
+            (ceil(2, 5, 0), [6, 5], [2, 1]),
+            (ceil(1, 3, 0), [3, 4], [1, 2]),
+            (ceil(3, 1, 0), [3, 4], [1, 2]),
+        ] {
+            assert_eq!(pool.output_size(input), Some(output), "{pool:?} of {input:?}");
+        }
+        // PyTorch: "Output size is too small".
+        assert_eq!((ceil(3, 2, 0).output_size([2, 1]), ceil(5, 2, 0).output_size([3, 3])), (None, None));
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn conv(stride: usize, padding: usize, groups: usize) -> Conv2d {
 }
 
 fn pool(kernel: usize, stride: usize, padding: usize) -> Pool2d {
-    Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] }
+    Pool2d { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], ceil_mode: false }
 }
 
 /// `function` of each tensor.
