@@ -305,7 +305,7 @@ fn arguments_that_make_no_sense_are_explained() {
         (&["claims", "run"], &["did you mean `interp-audit claims`?"]),
         (&["recipe.toml", "--device", "tpu"], &["tpu", "auto, cpu or cuda:N"]),
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
-        (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "not a whole safetensors file"]),
+        (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "this is a text file that begins"]),
         (&["eval", ".", "--data", "concepts"], &["no model.safetensors"]),
         (&["eval", "hub:a/b", "--data", "concepts"], &["hub:a/b"]),
         (&["show", "conceptss"], &["conceptss", "did you mean"]),

@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 use interp_finding::{Claim, nearest};
 use serde::{Deserialize, Serialize};
 
-use crate::{Graph, NetError, Network, NodeId, Op, Params, Result, sealed, zoo};
+use crate::{Graph, NetError, Network, NodeId, Op, Params, Result, sealed, stored, zoo};
 
 /// The version of [`Meta`] that this code writes.
 const FORMAT: u32 = 1;
@@ -102,13 +102,15 @@ impl Checkpoint {
         sealed::write(path, &tensors, meta)
     }
 
-    /// Reads a file of ours or of others.
+    /// Reads a file of ours or of others, whatever its name is: safetensors, a state dict saved by PyTorch
+    /// (`.pth`, `.pt`, `.bin`), or the index of either in shards (`model.safetensors.index.json`), which lie
+    /// beside it. Nothing in a file is executed.
     ///
     /// # Errors
-    /// If it is no safetensors file, was damaged, or is of a later format.
+    /// If the file holds anything but tensors, was damaged, or is of a later format.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |problem: String| NetError::Checkpoint { path: path.to_owned(), problem };
-        let sealed = sealed::read(path)?;
+        let sealed = stored::read(path)?;
         let format = sealed.content.as_ref().map(|c| c.get("format").and_then(|f| f.as_u64()));
         match format {
             None => return Ok(Self { meta: None, tensors: sealed.tensors }),
@@ -121,6 +123,11 @@ impl Checkpoint {
         let meta = sealed.content.map(serde_json::from_value).transpose();
         let meta = meta.map_err(|e| wrong(format!("its description is not understood: {e}")))?;
         Ok(Self { meta, tensors: sealed.tensors })
+    }
+
+    /// The tensors, by name.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
     }
 
     /// The network of a file of ours, or with `architecture` that of any file, built for its tensors: the

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use interp_finding::nearest;
 use interp_ops::{OpError, is_out_of_memory};
 
+use crate::stored::Unread;
+
 /// Why a network could not be built, run, loaded or saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -80,6 +82,14 @@ pub enum NetError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// No tensors can be read from a file.
+    #[error("{path}: {problem}")]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: Unread,
     },
     /// A checkpoint is not what it should be.
     #[error("{path}: {problem}")]

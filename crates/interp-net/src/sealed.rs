@@ -11,11 +11,12 @@ use std::path::Path;
 
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use safetensors::tensor::View;
+use safetensors::tensor::{TensorView, View};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::stored::short;
 use crate::{NetError, Result, files};
 
 /// The metadata key of our files.
@@ -61,11 +62,15 @@ fn bytes(path: &Path, tensors: &BTreeMap<String, Tensor>, content: &impl Seriali
 /// # Errors
 /// Where the file cannot be read, is no safetensors file, or was changed after it was written.
 pub fn read(path: &Path) -> Result<Sealed> {
+    of_bytes(path, &files::read(path)?)
+}
+
+/// As [`read`], of the bytes of the file at `path`.
+pub(crate) fn of_bytes(path: &Path, raw: &[u8]) -> Result<Sealed> {
     let wrong = |problem: String| NetError::Checkpoint { path: path.to_owned(), problem };
-    let raw = files::read(path)?;
     let broken = |e: &dyn std::fmt::Display| wrong(format!("not a whole safetensors file: {e}"));
-    let (_, header) = SafeTensors::read_metadata(&raw).map_err(|e| broken(&e))?;
-    let file = SafeTensors::deserialize(&raw).map_err(|e| broken(&e))?;
+    let (_, header) = SafeTensors::read_metadata(raw).map_err(|e| broken(&e))?;
+    let file = SafeTensors::deserialize(raw).map_err(|e| broken(&e))?;
     let views: BTreeMap<String, _> = file.tensors().into_iter().collect();
     let text = header.metadata().as_ref().and_then(|m| m.get(KEY));
     let seal: Option<Seal> = text.map(|t| serde_json::from_str(t)).transpose().map_err(|e| broken(&e))?;
@@ -79,8 +84,10 @@ pub fn read(path: &Path) -> Result<Sealed> {
             ));
         }
     }
-    let tensors =
-        views.iter().map(|(name, view)| Ok((name.clone(), view.load(&Device::Cpu)?))).collect::<Result<_>>()?;
+    let tensor = |name: &str, view: &TensorView| {
+        view.load(&Device::Cpu).map_err(|e| wrong(format!("tensor `{}`: {e}", short(name))))
+    };
+    let tensors = views.iter().map(|(name, view)| Ok((name.clone(), tensor(name, view)?))).collect::<Result<_>>()?;
     let content = seal.map(|seal| serde_json::from_str(&seal.content)).transpose().map_err(|e| broken(&e))?;
     Ok(Sealed { content, tensors })
 }
