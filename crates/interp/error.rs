@@ -55,6 +55,9 @@ pub enum Error {
     /// From an analysis.
     #[error(transparent)]
     Audit(#[from] interp_audit::AuditError),
+    /// From the hub.
+    #[error(transparent)]
+    Hub(#[from] interp_hub::HubError),
     /// From the report.
     #[error(transparent)]
     Report(#[from] interp_report::ReportError),

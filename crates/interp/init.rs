@@ -1,14 +1,17 @@
 //! Networks that training starts from: those of checkpoints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use interp_data::Info;
 use interp_learn::Objective;
+use interp_net::zoo::Architecture;
 use interp_net::{Checkpoint, Graph, Meta, Network, Normalization};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::folder::{Folder, Stage};
+use crate::config::Config;
+use crate::network_file::NetworkFile;
+use crate::progress::Screen;
 use crate::{Error, Result};
 
 /// The network that training starts from in place of random values. A file of ours brings its structure, which may have
@@ -18,7 +21,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Init {
-    /// A safetensors file, or the folder of a run.
+    /// A file (safetensors, or a state dict of PyTorch), the folder of a run, or `hub:OWNER/NAME[@REVISION]`.
     pub path: PathBuf,
     /// Subtracted from pictures in [0, 1], per channel; where it is not given, as the file says, or else the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,30 +29,94 @@ pub struct Init {
     /// Pictures are divided by this, per channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
+    /// The file is of the ordinary network, without what `[model]` has for people to understand: its weights are taken over as far as
+    /// `[model]` can. Of `bcos_resnet`: a ResNet is made a B-cos network (B-cosification), to be trained on.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub of_plain: bool,
+    /// The last layer starts from random values: the file's may be for other classes.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub new_head: bool,
     /// Take the structure alone, with random values: is training from the start as good?
     #[serde(default)]
     pub structure_only: bool,
 }
 
+fn is_no(value: &bool) -> bool {
+    !value
+}
+
+/// What a network is to start for.
+pub(crate) struct Start<'a> {
+    /// The recipe's architecture.
+    pub(crate) architecture: &'a dyn Architecture,
+    /// Its graph.
+    pub(crate) model: &'a Graph,
+    /// What it is trained for.
+    pub(crate) objective: Objective,
+    /// The data.
+    pub(crate) info: &'a Info,
+    /// Of random values.
+    pub(crate) seed: u64,
+}
+
 impl Init {
-    /// The network of the file, for the data that `info` describes, and how its pictures are normalized. `model` is the
-    /// network graph of the recipe's architecture; random values are those of `seed`.
+    /// The network of the file, and how its pictures are normalized.
     ///
     /// # Errors
     /// If the file cannot be read, or does not fit the data or the architecture: tensors, shapes and nodes are compared.
-    pub fn network(
-        &self,
-        model: &Graph,
-        objective: Objective,
-        info: &Info,
-        seed: u64,
-    ) -> Result<(Network, Normalization)> {
-        let path = if self.path.is_dir() { Folder::new(&self.path).model(Stage::Main) } else { self.path.clone() };
+    pub(crate) fn network(&self, start: &Start<'_>) -> Result<(Network, Normalization)> {
+        let NetworkFile { path, config, .. } = NetworkFile::find(&self.path, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
-        let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
+        match self.of_plain {
+            true => self.adopted(&path, &file, config.as_ref(), start),
+            false => self.own(&path, file, config.as_ref(), start),
+        }
+    }
+
+    /// The recipe's network with what it takes over from the ordinary one in the file. It sees pixel values.
+    fn adopted(
+        &self,
+        path: &Path,
+        file: &Checkpoint,
+        config: Option<&Config>,
+        start: &Start<'_>,
+    ) -> Result<(Network, Normalization)> {
+        let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
+        let none = || Error::Usage("`init.of_plain`: this model has no ordinary network to take over from".into());
+        let plain = start.architecture.plain().ok_or_else(none)?;
+        let Info { channels, height, width, .. } = *start.info;
+        let graph = plain.graph([channels, height, width], start.info.classes.len())?;
+        let ordinary = file.with_graph(path, graph)?;
+        let unknown = || wrong("it does not say how pictures are normalized: give `mean` and `std`".into());
+        let said = file.meta.as_ref().map(|meta| &meta.normalization).or(config.map(|config| &config.normalization));
+        let normalization = self.given().or(said.cloned()).ok_or_else(unknown)?;
+        normalization.check(channels).map_err(wrong)?;
+        let mut network = Network::new(start.model.clone(), start.seed)?;
+        if !self.structure_only {
+            start.architecture.adopt(&mut network, &ordinary, &normalization)?;
+        }
+        let Info { mean, std, .. } = start.info.clone();
+        Ok((network, Normalization { mean, std }))
+    }
+
+    /// What the recipe says of how pictures are normalized.
+    fn given(&self) -> Option<Normalization> {
+        let small = |values: &Vec<f64>| values.iter().map(|&value| value as f32).collect();
+        Some(Normalization { mean: small(self.mean.as_ref()?), std: small(self.std.as_ref()?) })
+    }
+
+    fn own(
+        &self,
+        path: &Path,
+        file: Checkpoint,
+        config: Option<&Config>,
+        start: &Start<'_>,
+    ) -> Result<(Network, Normalization)> {
+        let &Start { model, objective, info, seed, .. } = start;
+        let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
         let network = match &file.meta {
-            Some(meta) => file.with_graph(&path, meta.graph.clone())?.with_activations_of(model)?,
-            None => file.with_activations(&path, model.clone())?,
+            Some(meta) => file.with_graph(path, meta.graph.clone())?.with_activations_of(model)?,
+            None => file.with_activations(path, model.clone())?,
         };
         misfit(&network, file.meta.as_ref(), objective, info).map_or(Ok(()), |problem| Err(wrong(problem)))?;
         if !network.graph.has_nodes_of(model) {
@@ -61,15 +128,16 @@ impl Init {
             let (name, own, other) = (&own.name, own.op.label(), other.op.label());
             return Err(wrong(format!("its node `{name}` is: {own}; that of `[model]`: {other}")));
         }
-        let normalization = self.normalization(file.meta, info);
+        let normalization = self.normalization(file.meta, config, info);
         normalization.check(info.channels).map_err(wrong)?;
         let network = if self.structure_only { Network::new(network.graph, seed)? } else { network };
         Ok((network, normalization))
     }
 
-    fn normalization(&self, meta: Option<Meta>, info: &Info) -> Normalization {
+    fn normalization(&self, meta: Option<Meta>, config: Option<&Config>, info: &Info) -> Normalization {
         let of_data = || Normalization { mean: info.mean.clone(), std: info.std.clone() };
-        let mut normalization = meta.map_or_else(of_data, |meta| meta.normalization);
+        let said = meta.map(|meta| meta.normalization).or(config.map(|config| config.normalization.clone()));
+        let mut normalization = said.unwrap_or_else(of_data);
         let given = |values: &Vec<f64>| values.iter().map(|&value| value as f32).collect();
         self.mean.iter().for_each(|mean| normalization.mean = given(mean));
         self.std.iter().for_each(|std| normalization.std = given(std));

@@ -13,6 +13,7 @@ use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe, sealed
 use serde_json::json;
 
 use crate::folder::Stage;
+use crate::init::Start;
 use crate::recipe::{Common, Lacks, Recipe};
 use crate::teaching::Pupil;
 use crate::{Error, Origin, Result};
@@ -86,7 +87,9 @@ impl Plan {
         });
         let (graph, twin) = (own.clone(), twin.transpose()?.unwrap_or(own));
         check_pixels(&recipe.common, sees_pixels).map_err(|problem| origin.at_key("init", problem))?;
-        let start = recipe.common.init.as_ref().map(|init| init.network(&graph, objective, &info, recipe.common.seed));
+        let (architecture, seed) = (&*model, recipe.common.seed);
+        let wanted = Start { architecture, model: &graph, objective, info: &info, seed };
+        let start = recipe.common.init.as_ref().map(|init| init.network(&wanted));
         let start = start.transpose().map_err(|e| origin.at_key("init.path", format!("`init.path`: {e}")))?;
         let hash = start.as_ref().map_or(Ok(hash.clone()), |start| with_start(&hash, start))?;
         let (graph, twin, data) = match &start {
@@ -299,7 +302,7 @@ fn with_start(hash: &str, (network, normalization): &(Network, Normalization)) -
 /// What is wrong with a normalization that is given to a network which sees pixel values.
 fn check_pixels(common: &Common, sees_pixels: bool) -> std::result::Result<(), String> {
     match &common.init {
-        Some(init) if sees_pixels && (init.mean.is_some() || init.std.is_some()) => {
+        Some(init) if sees_pixels && !init.of_plain && (init.mean.is_some() || init.std.is_some()) => {
             Err("`init.mean` and `init.std` are not for this model: it sees pixel values from 0 to 1".into())
         }
         _ => Ok(()),

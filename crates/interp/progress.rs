@@ -49,6 +49,13 @@ impl Screen {
         Units { bar }
     }
 
+    /// A bar for a file that is fetched; tell [`Units`] how many bytes are there.
+    pub fn bytes(&self, file: &str) -> Units {
+        let bar = self.bar(0, 0, "{msg:<24} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+        bar.set_message(file.to_owned());
+        Units { bar }
+    }
+
     fn has_bars(&self) -> bool {
         self.terminal && !self.quiet
     }

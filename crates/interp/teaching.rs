@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::folder::{Folder, Stage};
 use crate::init::misfit;
+use crate::network_file::NetworkFile;
+use crate::progress::Screen;
 use crate::recipe::Part;
 use crate::{Error, Result};
 
@@ -21,7 +22,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherSettings {
-    /// The file of a network, or the folder of a run.
+    /// A file (safetensors, or a state dict of PyTorch), the folder of a run, or `hub:OWNER/NAME[@REVISION]`.
     pub path: PathBuf,
     /// Architecture of a file that does not say: `resnet56`, `vgg16_bn`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,13 +143,14 @@ fn cache(folder: &Path, teacher: &str, network: &Network, pupil: &Pupil<'_>) -> 
 
 impl TeacherSettings {
     fn network(&self, pupil: &Pupil<'_>) -> Result<(Network, Normalization)> {
-        let path = if self.path.is_dir() { Folder::new(&self.path).model(Stage::Main) } else { self.path.clone() };
+        let NetworkFile { path, config, .. } = NetworkFile::find(&self.path, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
+        let named = config.as_ref().filter(|_| file.meta.is_none()).map(|config| config.architecture.as_str());
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
-        let network = file.network(&path, self.arch.as_deref(), [pupil.info.height, pupil.info.width])?;
+        let network = file.network(&path, self.arch.as_deref().or(named), [pupil.info.height, pupil.info.width])?;
         let unfit = misfit(&network, file.meta.as_ref(), pupil.objective, pupil.info);
         unfit.map_or(Ok(()), |problem| Err(wrong(problem)))?;
-        let said = file.meta.map(|meta| meta.normalization);
+        let said = file.meta.map(|meta| meta.normalization).or(config.map(|config| config.normalization));
         let normalization = match (&self.mean, &self.std, said) {
             (Some(mean), Some(std), _) => Normalization { mean: mean.clone(), std: std.clone() },
             (None, None, Some(said)) => said,

@@ -130,6 +130,14 @@ impl Checkpoint {
         &self.tensors
     }
 
+    /// The names of the files that the index at `path` names: the shards of a network, which lie beside it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no such index.
+    pub fn shards(path: &Path) -> Result<Vec<String>> {
+        stored::shards(path)
+    }
+
     /// The network of a file of ours, or with `architecture` that of any file, built for its tensors: the
     /// input's channels and the classes are those of the first and last weight.
     ///

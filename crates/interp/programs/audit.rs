@@ -95,11 +95,11 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
 fn claims(checkpoint: PathBuf, data: Option<&str>, json: bool, machine: &Machine, catalog: &Catalog) -> Result<Ending> {
     let (device, workers) = machine.prepare()?;
     let which = Which::of(checkpoint, None);
-    let (path, file) = which.read()?;
-    if file.meta.is_none() {
-        return Err(Error::Folder { path, problem: "a file of others; it makes no claims".into() });
+    let found = which.read()?;
+    if found.file.meta.is_none() {
+        return Err(Error::Folder { path: found.path, problem: "a file of others; it makes no claims".into() });
     }
-    let mut loaded = which.network(path, file, [32, 32])?;
+    let mut loaded = which.network(found, None)?;
     loaded.network = loaded.network.to_device(&device)?;
     let measured = measure_claims(&loaded, data, catalog, workers, &Screen::new(json))?;
     let holds = measured.iter().all(|m| m.holds);

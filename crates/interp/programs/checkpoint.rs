@@ -10,19 +10,23 @@ use interp_finding::Measured;
 use interp_learn::Objective;
 use interp_net::{Checkpoint, Network, Normalization};
 
-use crate::folder::{Folder, Stage};
+use crate::config::Config;
 use crate::init::misfit;
+use crate::network_file::NetworkFile;
 use crate::progress::Screen;
 use crate::recipe::Recipe;
 use crate::{Catalog, Error, Result};
 
+/// Height and width of pictures where nothing says them.
+const SMALL: [usize; 2] = [32, 32];
+
 /// A network in a file.
 #[derive(Args, Debug)]
 pub(super) struct Which {
-    /// A run folder, or a safetensors file
+    /// A run folder, a file (safetensors, or a state dict of PyTorch), or hub:OWNER/NAME[@REVISION]
     checkpoint: PathBuf,
-    /// Architecture of a file that does not say: resnet20, resnet56, vgg16_bn, ...; a VGG is one for small pictures, with
-    /// a single linear map after the convolutions
+    /// Architecture of a file that does not say: resnet20, resnet50, vgg16_bn, ...; of several of one name the one whose
+    /// tensors the file has
     #[arg(long)]
     arch: Option<String>,
     /// Subtracted from pictures in [0, 1], per channel; where the file does not say
@@ -33,11 +37,20 @@ pub(super) struct Which {
     std: Option<Vec<f32>>,
 }
 
+/// A file that was read.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) file: Checkpoint,
+    /// What is said of it beside it.
+    pub(super) config: Option<Config>,
+}
+
 /// A network with what is needed to feed it.
 pub(super) struct Loaded {
     pub(super) path: PathBuf,
     pub(super) network: Network,
     pub(super) file: Checkpoint,
+    pub(super) config: Option<Config>,
     pub(super) normalization: Option<Normalization>,
 }
 
@@ -60,50 +73,35 @@ impl Which {
     }
 
     /// Reads the file.
-    pub(super) fn read(&self) -> Result<(PathBuf, Checkpoint)> {
-        let path = self.path()?;
+    pub(super) fn read(&self) -> Result<Found> {
+        let NetworkFile { path, config, .. } = NetworkFile::find(&self.checkpoint, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
-        Ok((path, file))
+        Ok(Found { path, file, config })
     }
 
-    /// Reads the file and builds the network. `size` is the pictures' height and width, for files that do
-    /// not say.
-    pub(super) fn load(&self, size: [usize; 2]) -> Result<Loaded> {
-        let (path, file) = self.read()?;
-        self.network(path, file, size)
+    /// Reads the file and builds the network, for pictures of the size that is said of it; where nothing is said, of 32x32.
+    pub(super) fn load(&self) -> Result<Loaded> {
+        self.network(self.read()?, None)
     }
 
-    /// Builds the network of a file that was read.
-    pub(super) fn network(&self, path: PathBuf, file: Checkpoint, size: [usize; 2]) -> Result<Loaded> {
-        let network = file.network(&path, self.arch.as_deref(), size)?;
+    /// Builds the network of a file that was read. `size` is the pictures' height and width, for files that do not say.
+    pub(super) fn network(&self, found: Found, size: Option<[usize; 2]>) -> Result<Loaded> {
+        let Found { path, file, config } = found;
+        let size = size.or(config.as_ref().map(|config| config.size)).unwrap_or(SMALL);
+        let said = config.as_ref().filter(|_| file.meta.is_none()).map(|config| config.architecture.as_str());
+        let network = file.network(&path, self.arch.as_deref().or(said), size)?;
         let normalization = match (&self.mean, &self.std) {
             (Some(mean), Some(std)) => Some(Normalization { mean: mean.clone(), std: std.clone() }),
-            (None, None) => file.meta.as_ref().map(|meta| meta.normalization.clone()),
+            (None, None) => {
+                let own = file.meta.as_ref().map(|meta| &meta.normalization);
+                own.or(config.as_ref().map(|config| &config.normalization)).cloned()
+            }
             _ => return Err(Error::Usage("--mean and --std go together".into())),
         };
         if let Some(n) = &normalization {
             n.check(network.graph.shape(0)[0]).map_err(Error::Usage)?;
         }
-        Ok(Loaded { path, network, file, normalization })
-    }
-
-    fn path(&self) -> Result<PathBuf> {
-        let given = &self.checkpoint;
-        if given.to_str().is_some_and(|s| s.starts_with("hub:")) {
-            return Err(Error::Usage(format!(
-                "{}: checkpoints are read from files and run folders so far",
-                given.display()
-            )));
-        }
-        let path = if given.is_dir() { Folder::new(given).model(Stage::Main) } else { given.clone() };
-        match path.is_file() {
-            true => Ok(path),
-            false if given.is_dir() => {
-                let problem = "there is no model.safetensors in it: is it a finished run?".into();
-                Err(Error::Folder { path: given.clone(), problem })
-            }
-            false => Err(Error::Folder { path, problem: "no such file".into() }),
-        }
+        Ok(Loaded { path, network, file, config, normalization })
     }
 }
 
@@ -118,8 +116,9 @@ impl Loaded {
             return Err(Error::Folder { path: self.path.clone(), problem });
         }
         let [channels, height, width] = *self.network.graph.shape(0) else { return Err(self.not_normalized()) };
-        let classes = self.file.meta.as_ref().map(|meta| meta.classes.clone()).unwrap_or_default();
-        let fit = own_fit(&self.file, catalog)?;
+        let own = self.file.meta.as_ref().map(|meta| &meta.classes);
+        let classes = own.or(self.config.as_ref().map(|config| &config.classes)).cloned().unwrap_or_default();
+        let fit = own_fit(&self.file, self.config.as_ref(), catalog)?;
         Ok((Info { name: String::new(), classes, channels, height, width, mean, std }, fit))
     }
 
@@ -136,10 +135,11 @@ pub(super) fn own_recipe(file: &Checkpoint, catalog: &Catalog) -> Option<Result<
     Some(Recipe::parse("the checkpoint's recipe", text, catalog))
 }
 
-/// How the pictures that a file's network was trained on were brought to their size, where the file says.
-pub(super) fn own_fit(file: &Checkpoint, catalog: &Catalog) -> Result<Fit> {
+/// How the pictures that a file's network was trained on were brought to their size, where that is said.
+pub(super) fn own_fit(file: &Checkpoint, config: Option<&Config>, catalog: &Catalog) -> Result<Fit> {
     let recipe = own_recipe(file, catalog).transpose()?;
-    Ok(recipe.map_or(Fit::default(), |recipe| recipe.data.object.fit()))
+    let said = config.map(|config| config.fit).unwrap_or_default();
+    Ok(recipe.map_or(said, |recipe| recipe.data.object.fit()))
 }
 
 /// The data that a network is to be measured on, as the network's own recipe treats it where it names the
@@ -148,15 +148,22 @@ pub(super) fn own_fit(file: &Checkpoint, catalog: &Catalog) -> Result<Fit> {
 /// their names have.
 pub(super) fn open_for(
     file: &Checkpoint,
+    config: Option<&Config>,
     spec: Option<&str>,
     catalog: &Catalog,
     screen: &Screen,
 ) -> Result<Arc<dyn Dataset>> {
-    let data = open_as_is(file, spec, catalog, screen)?;
+    let data = open_as_is(file, config, spec, catalog, screen)?;
     Ok(file.meta.as_ref().map_or_else(|| Arc::clone(&data), |meta| relabeled(Arc::clone(&data), &meta.classes)))
 }
 
-fn open_as_is(file: &Checkpoint, spec: Option<&str>, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
+fn open_as_is(
+    file: &Checkpoint,
+    config: Option<&Config>,
+    spec: Option<&str>,
+    catalog: &Catalog,
+    screen: &Screen,
+) -> Result<Arc<dyn Dataset>> {
     let recipe = own_recipe(file, catalog);
     let (name, path) = spec.map(split_spec).map_or((None, None), |(name, path)| (Some(name), path));
     // A recipe that cannot be read any more is in the way only where it would be used.
@@ -177,7 +184,7 @@ fn open_as_is(file: &Checkpoint, spec: Option<&str>, catalog: &Catalog, screen: 
             }
             Ok(Divided::new(data, &recipe.common.split)?.examining())
         }
-        (_, Some(spec)) => open_data(spec, catalog, screen),
+        (_, Some(spec)) => open_as(spec, config, catalog, screen),
         (_, None) => Err(Error::Usage("the file does not say what data it was trained on: give --data".into())),
     }
 }
@@ -194,7 +201,7 @@ pub(super) fn measure_claims(
     let claims = meta.map_or(&[][..], |meta| meta.claims.as_slice());
     let pictures = match (claims.iter().any(|claim| claim.quantity.needs_pictures()), &loaded.normalization) {
         (true, Some(normalization)) => {
-            let data = open_for(&loaded.file, spec, catalog, screen)?;
+            let data = open_for(&loaded.file, loaded.config.as_ref(), spec, catalog, screen)?;
             let objective = objective(&loaded.file, catalog);
             check_fit(loaded, objective, data.info())?;
             let data = renormalized(data, &normalization.mean, &normalization.std);
@@ -209,6 +216,14 @@ pub(super) fn measure_claims(
 pub(super) fn open_data(spec: &str, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
     let built = interp_data::from_spec(spec, catalog.data.iter().copied())?;
     open(built.object.as_ref(), split_spec(spec).0, screen)
+}
+
+/// The same for a network of which it is said how its pictures are brought to their size: one's own pictures are.
+fn open_as(spec: &str, config: Option<&Config>, catalog: &Catalog, screen: &Screen) -> Result<Arc<dyn Dataset>> {
+    match (split_spec(spec), config) {
+        (("folder", Some(path)), Some(config)) => open(&config.folder(path), "folder", screen),
+        _ => open_data(spec, catalog, screen),
+    }
 }
 
 fn open(source: &dyn Source, kind: &str, screen: &Screen) -> Result<Arc<dyn Dataset>> {

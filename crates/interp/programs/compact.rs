@@ -46,7 +46,7 @@ impl Compact {
             let problem = "exists already; --overwrite replaces it".into();
             return Err(Error::Folder { path: self.out.clone(), problem });
         }
-        let loaded = Which::of(self.checkpoint.clone(), None).load([32, 32])?;
+        let loaded = Which::of(self.checkpoint.clone(), None).load()?;
         let Some(meta) = loaded.file.meta else {
             let problem = "a file of others, which does not say what it was trained on".into();
             return Err(Error::Folder { path: loaded.path, problem });

@@ -10,7 +10,7 @@ use interp_finding::Measured;
 use interp_net::{Checkpoint, Network, Node, NodeId, Op, aligned};
 use serde_json::json;
 
-use super::checkpoint::{Loaded, Which, check_fit, measure_claims, objective, open_for};
+use super::checkpoint::{Found, Loaded, Which, check_fit, measure_claims, objective, open_for};
 use super::{Ending, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
@@ -91,12 +91,12 @@ fn at_least_zero(text: &str) -> std::result::Result<f64, String> {
 impl Edit {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let which = Which::of(self.checkpoint.clone(), None);
-        let (path, file) = which.read()?;
+        let Found { path, file, config } = which.read()?;
         let Some(mut meta) = file.meta.clone() else {
             let problem = "a file of others: only files of ours say enough to be changed".into();
             return Err(Error::Folder { path, problem });
         };
-        let mut loaded = which.network(path.clone(), file, [32, 32])?;
+        let mut loaded = which.network(Found { path: path.clone(), file, config }, None)?;
         let before = thresholds_of(&loaded.network)?;
         if before.is_empty() {
             return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no thresholds".into() });
@@ -105,7 +105,7 @@ impl Edit {
         self.change(&mut loaded, catalog)?;
         meta.edits.push(self.words());
         Checkpoint::write(&target, &loaded.network.params, &meta)?;
-        let written = Which::of(target.clone(), None).load([32, 32])?;
+        let written = Which::of(target.clone(), None).load()?;
         let after = thresholds_of(&written.network)?;
         let claims = measure_claims(&written, self.data.as_deref(), catalog, 0, &Screen::new(self.json))?;
         self.report(&target, before, after, &claims)
@@ -139,7 +139,7 @@ impl Edit {
     /// Node after node in the graph's order: what comes into one depends on the thresholds before it.
     fn choose(&self, loaded: &mut Loaded, catalog: &Catalog) -> Result<()> {
         let objective = objective(&loaded.file, catalog);
-        let data = open_for(&loaded.file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        let data = open_for(&loaded.file, loaded.config.as_ref(), self.data.as_deref(), catalog, &Screen::new(self.json))?;
         check_fit(loaded, objective, data.info())?;
         let data = match &loaded.normalization {
             Some(normalization) => renormalized(data, &normalization.mean, &normalization.std),

@@ -57,10 +57,10 @@ impl Eval {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let (device, workers) = self.machine.prepare()?;
         let screen = Screen::new(self.quiet);
-        let (path, file) = self.which.read()?;
-        let data = open_for(&file, self.data.as_deref(), catalog, &screen)?;
+        let found = self.which.read()?;
+        let data = open_for(&found.file, found.config.as_ref(), self.data.as_deref(), catalog, &screen)?;
         let info = data.info().clone();
-        let loaded = self.which.network(path, file, [info.height, info.width])?;
+        let loaded = self.which.network(found, Some([info.height, info.width]))?;
         let objective = objective(&loaded.file, catalog);
         check_fit(&loaded, objective, &info)?;
         let all = data.len(self.split).min(self.limit.unwrap_or(usize::MAX));

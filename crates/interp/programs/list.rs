@@ -8,11 +8,11 @@ use serde_json::json;
 use super::{Ending, print};
 use crate::{Catalog, Result};
 
-/// List data sets, models, priors and saliency methods
+/// List data sets, models, priors, ways of teaching and saliency methods
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// Only this table: data, model, prior or saliency
-    #[arg(value_parser = ["data", "model", "prior", "saliency"])]
+    /// Only this table: data, model, prior, teaching or saliency
+    #[arg(value_parser = ["data", "model", "prior", "teaching", "saliency"])]
     table: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -32,6 +32,7 @@ impl List {
             ("data", lines(&catalog.data)),
             ("model", lines(&catalog.models)),
             ("prior", lines(&catalog.priors)),
+            ("teaching", lines(&catalog.distillations)),
             ("saliency", lines(METHODS)),
         ];
         let wanted: Vec<_> = all.iter().filter(|(name, _)| self.table.as_deref().is_none_or(|t| t == *name)).collect();

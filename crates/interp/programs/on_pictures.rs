@@ -7,10 +7,10 @@ use clap::Args;
 use interp_audit::Pictures;
 use interp_data::{Fit, Info, Split, renormalized};
 use interp_learn::Objective;
-use interp_net::{Checkpoint, Network};
+use interp_net::Network;
 
 use super::Machine;
-use super::checkpoint::{Loaded, Which, check_fit, name_of, objective, open_for, own_fit, split};
+use super::checkpoint::{Found, Loaded, Which, check_fit, name_of, objective, open_for, own_fit, split};
 use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result};
 
@@ -66,22 +66,15 @@ impl OnPictures {
     /// Reads the network and opens the pictures.
     pub(super) fn open(&self, catalog: &Catalog) -> Result<Opened> {
         let (device, workers) = self.machine.prepare()?;
-        let (path, file) = self.which.read()?;
-        self.opened(path, file, catalog, &device, workers)
+        self.opened(self.which.read()?, catalog, &device, workers)
     }
 
-    fn opened(
-        &self,
-        path: PathBuf,
-        file: Checkpoint,
-        catalog: &Catalog,
-        device: &Device,
-        workers: usize,
-    ) -> Result<Opened> {
-        let objective = objective(&file, catalog);
-        let data = open_for(&file, self.data.as_deref(), catalog, &Screen::new(self.json))?;
-        let fit = own_fit(&file, catalog).unwrap_or_default();
-        let loaded = self.which.network(path, file, [data.info().height, data.info().width])?;
+    fn opened(&self, found: Found, catalog: &Catalog, device: &Device, workers: usize) -> Result<Opened> {
+        let (file, config) = (&found.file, found.config.as_ref());
+        let objective = objective(file, catalog);
+        let data = open_for(file, config, self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        let fit = own_fit(file, config, catalog).unwrap_or_default();
+        let loaded = self.which.network(found, Some([data.info().height, data.info().width]))?;
         check_fit(&loaded, objective, data.info())?;
         let Some(normalization) = &loaded.normalization else {
             return Err(loaded.not_normalized());
@@ -110,20 +103,19 @@ impl OnPictures {
     /// Reads the network alone, for pictures that are no data set's.
     pub(super) fn open_alone(&self, catalog: &Catalog) -> Result<Known> {
         let (device, _) = self.machine.prepare()?;
-        alone(self.which.load([32, 32])?, catalog, &device)
+        alone(self.which.load()?, catalog, &device)
     }
 
     /// Reads the network, and opens pictures where these are named or can be had.
     pub(super) fn open_known(&self, catalog: &Catalog) -> Result<Known> {
         let (device, workers) = self.machine.prepare()?;
-        let (path, file) = self.which.read()?;
-        match self.opened(path, file, catalog, &device, workers) {
+        match self.opened(self.which.read()?, catalog, &device, workers) {
             Ok(Opened { path, network, info, fit, pictures, .. }) => {
                 Ok(Known { path, network, info, fit, pictures: Some(pictures) })
             }
             Err(error) if self.data.is_some() => Err(error),
             Err(error) => {
-                let known = alone(self.which.load([32, 32])?, catalog, &device)?;
+                let known = alone(self.which.load()?, catalog, &device)?;
                 tell(&format!("not compared with pictures: {error}"));
                 Ok(known)
             }
@@ -133,7 +125,7 @@ impl OnPictures {
     /// Reads the network alone, for pictures of this height and width where its file does not say, and needs no more of it.
     pub(super) fn open_bare(&self, size: [usize; 2]) -> Result<(PathBuf, Network)> {
         let (device, _) = self.machine.prepare()?;
-        let loaded = self.which.load(size)?;
+        let loaded = self.which.network(self.which.read()?, Some(size))?;
         Ok((loaded.path, loaded.network.to_device(&device)?))
     }
 

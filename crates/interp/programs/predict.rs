@@ -34,7 +34,7 @@ pub(super) struct Predict {
 impl Predict {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let (device, _) = self.machine.prepare()?;
-        let loaded = self.which.load([32, 32])?;
+        let loaded = self.which.load()?;
         let network = loaded.network.to_device(&device)?;
         let (info, fit) = loaded.own_pictures(catalog)?;
         let Info { channels, height, width, .. } = info;

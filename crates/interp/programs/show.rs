@@ -66,7 +66,7 @@ impl Show {
     }
 
     fn layers(&self) -> Result<Ending> {
-        let loaded = Which::of(PathBuf::from(&self.what), self.arch.clone()).load([32, 32])?;
+        let loaded = Which::of(PathBuf::from(&self.what), self.arch.clone()).load()?;
         print(&describe(&loaded.network))?;
         let thresholds = thresholds_of(&loaded.network)?;
         if !thresholds.is_empty() {

@@ -63,7 +63,7 @@ struct Layer {
 
 impl Weights {
     pub(super) fn run(&self) -> Result<Ending> {
-        let loaded = self.which.load([32, 32])?;
+        let loaded = self.which.load()?;
         self.settings.outcome(&loaded.path, &loaded.network)?.write_and_tell(&self.out, self.json)
     }
 }

@@ -39,12 +39,23 @@ fn pairs<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<(String,
     from.deserialize_map(Pairs)
 }
 
+/// The names of the files that the index at `path` names, in order.
+pub(super) fn shards(path: &Path) -> Result<Vec<String>> {
+    let index = parsed(path, &super::whole(path)?)?;
+    let shards = by_shard(&index).map_err(|problem| unread(path, Unread::Index(problem)))?;
+    Ok(shards.into_keys().map(str::to_owned).collect())
+}
+
+fn parsed(path: &Path, bytes: &[u8]) -> Result<Index> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        unread(path, Unread::Other(format!("JSON without a `weight_map` of files ({})", short(&e.to_string()))))
+    })
+}
+
 /// The tensors of all shards of the index in `bytes`, which lie beside it.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     let wrong = |problem: String| unread(path, Unread::Index(problem));
-    let index: Index = serde_json::from_slice(bytes).map_err(|e| {
-        unread(path, Unread::Other(format!("JSON without a `weight_map` of files ({})", short(&e.to_string()))))
-    })?;
+    let index = parsed(path, bytes)?;
     let mut tensors = BTreeMap::new();
     for (shard, names) in by_shard(&index).map_err(wrong)? {
         let found = read_shard(&path.with_file_name(shard))?;

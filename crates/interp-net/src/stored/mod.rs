@@ -29,6 +29,14 @@ pub(crate) fn read(path: &Path) -> Result<Sealed> {
     }
 }
 
+/// The names of the files that the index at `path` names: the shards of a network, which lie beside it.
+///
+/// # Errors
+/// If the file cannot be read, or is no such index.
+pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
+    index::shards(path)
+}
+
 fn foreign(tensors: BTreeMap<String, Tensor>) -> Sealed {
     Sealed { content: None, tensors }
 }

@@ -1,0 +1,129 @@
+//! What timm's `config.json` says of a checkpoint: its architecture, and what its pictures go through first.
+
+use interp_data::{Fit, Folder, Interpolation};
+use interp_net::Normalization;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What a checkpoint's `config.json` says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    /// The architecture's name: `vgg16_bn`.
+    pub(crate) architecture: String,
+    /// What is subtracted and divided by, per channel.
+    pub(crate) normalization: Normalization,
+    /// How pictures are brought to their size.
+    pub(crate) fit: Fit,
+    /// Height and width in pixels.
+    pub(crate) size: [usize; 2],
+    /// The names of the classes, where it has them.
+    pub(crate) classes: Vec<String>,
+}
+
+/// The part that is read. Older files have all of it at the top, newer ones in `pretrained_cfg`.
+#[derive(Deserialize)]
+struct Said {
+    input_size: [usize; 3],
+    mean: Vec<f32>,
+    std: Vec<f32>,
+    interpolation: String,
+    crop_pct: f64,
+    #[serde(default = "center")]
+    crop_mode: String,
+}
+
+fn center() -> String {
+    "center".into()
+}
+
+/// Networks that take larger pictures are not told from mistakes.
+const LARGEST: usize = 4096;
+
+impl Config {
+    /// Reads the file's text; `None` where it is of no picture network of timm.
+    ///
+    /// # Errors
+    /// What is missing in it, or cannot be had here.
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>, String> {
+        let root: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        let Some(architecture) = root["architecture"].as_str() else { return Ok(None) };
+        let inner = if root["pretrained_cfg"].is_object() { &root["pretrained_cfg"] } else { &root };
+        let said = Said::deserialize(inner).map_err(|error| {
+            format!("it does not say what pictures go through first ({error}): give --arch, --mean and --std")
+        })?;
+        let [channels, height, width] = said.input_size;
+        if height != width || !(1..=LARGEST).contains(&height) || !matches!(channels, 1 | 3) {
+            return Err(format!("pictures of {channels} channel(s) and {height}x{width} pixels are not read here"));
+        }
+        let normalization = Normalization { mean: said.mean.clone(), std: said.std.clone() };
+        normalization.check(channels)?;
+        let classes = root["label_names"].as_array().into_iter().flatten();
+        let classes = classes.map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
+        let (architecture, fit) = (architecture.to_owned(), said.fit(height)?);
+        Ok(Some(Self { architecture, normalization, fit, size: [height, width], classes }))
+    }
+
+    /// A folder of pictures, brought to their size as the network wants them.
+    pub(crate) fn folder(&self, path: &str) -> Folder {
+        let Normalization { mean, std } = self.normalization.clone();
+        let Fit { resize, interpolation, .. } = self.fit;
+        let size = self.size[0];
+        Folder { path: path.into(), size, resize, interpolation, csv: None, mean: Some(mean), std: Some(std) }
+    }
+}
+
+impl Said {
+    /// timm's: the shorter side is scaled to `size / crop_pct`, rounded down, and the middle cut out.
+    fn fit(&self, size: usize) -> Result<Fit, String> {
+        let interpolation = match self.interpolation.as_str() {
+            "bilinear" => Interpolation::Bilinear,
+            "bicubic" => Interpolation::Bicubic,
+            other => return Err(format!("its interpolation `{other}` is neither bilinear nor bicubic")),
+        };
+        if self.crop_mode != "center" {
+            return Err(format!("its crop mode `{}` is not `center`", self.crop_mode));
+        }
+        let share = self.crop_pct;
+        if !(share > 0.25 && share <= 1.0) {
+            return Err(format!("its crop_pct {share} is not from 0.25 to 1"));
+        }
+        let resize = Some((size as f64 / share).floor() as u32);
+        Ok(Fit { border: 0, resize, interpolation })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VGG: &str = r#"{"architecture": "vgg16_bn", "num_classes": 1000, "pretrained_cfg": {"tag": "tv_in1k",
+        "input_size": [3, 224, 224], "interpolation": "bilinear", "crop_pct": 0.875, "crop_mode": "center",
+        "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "classifier": "head.fc"}}"#;
+
+    #[test]
+    fn the_usual_numbers_are_read() {
+        let config = Config::parse(VGG).unwrap().unwrap();
+        assert_eq!((config.architecture.as_str(), config.size), ("vgg16_bn", [224, 224]));
+        assert_eq!(config.fit, Fit { border: 0, resize: Some(256), interpolation: Interpolation::Bilinear });
+        assert_eq!(config.normalization.mean, [0.485, 0.456, 0.406]);
+        let older = VGG.replace("\"pretrained_cfg\": {", "").replacen("}}", "}", 1);
+        assert_eq!(Config::parse(&older).unwrap().unwrap(), config);
+    }
+
+    #[test]
+    fn what_is_missing_or_cannot_be_had_is_told() {
+        for (from, to, problem) in [
+            ("\"mean\"", "\"maen\"", "missing field `mean`"),
+            ("\"bilinear\"", "\"lanczos\"", "neither bilinear nor bicubic"),
+            ("\"center\"", "\"squash\"", "crop mode `squash`"),
+            ("0.875", "0.0", "crop_pct 0"),
+            ("[3, 224, 224]", "[3, 224, 99999]", "224x99999"),
+            ("0.229", "0.0", "std above 0"),
+            ("{", "<html>{", "no JSON"),
+        ] {
+            let error = Config::parse(&VGG.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(problem), "{error}");
+        }
+        assert_eq!(Config::parse("{\"model_type\": \"bert\"}"), Ok(None));
+    }
+}

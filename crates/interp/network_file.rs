@@ -1,0 +1,100 @@
+//! Finding the file of a network: a path, the folder of a run, or a repository of the hub.
+
+use std::path::{Path, PathBuf};
+
+use interp_hub::{Hub, Listing, Repo};
+use interp_net::Checkpoint;
+
+use crate::config::Config;
+use crate::folder::{Folder, Stage};
+use crate::progress::Screen;
+use crate::{Error, Result};
+
+/// The file of a network, and what lies beside it.
+#[derive(Debug)]
+pub(crate) struct NetworkFile {
+    /// The file, or the index of its shards.
+    pub(crate) path: PathBuf,
+    /// What `config.json` says, where it is timm's.
+    pub(crate) config: Option<Config>,
+    /// The repository at the commit that was fetched, where it is the hub's: `timm/vgg16_bn.tv_in1k@0123...`.
+    pub(crate) source: Option<String>,
+}
+
+/// What the names of repositories begin with on a command line and in recipes.
+const HUB: &str = "hub:";
+
+/// Files that may hold a network, the best first.
+const CANDIDATES: [&str; 4] =
+    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+const CONFIG: &str = "config.json";
+
+impl NetworkFile {
+    /// Finds the file that `given` names; what the hub has, and the cache has not, is downloaded.
+    ///
+    /// # Errors
+    /// If there is no such file, or it cannot be had; what to do is said.
+    pub(crate) fn find(given: &Path, screen: &Screen) -> Result<Self> {
+        match given.to_str().and_then(|text| text.strip_prefix(HUB)) {
+            Some(repository) => fetched(repository, screen),
+            None => local(given),
+        }
+    }
+}
+
+fn local(given: &Path) -> Result<NetworkFile> {
+    let path = if given.is_dir() { in_folder(given)? } else { given.to_owned() };
+    if !path.is_file() {
+        return Err(Error::Folder { path, problem: "no such file".into() });
+    }
+    let beside = path.with_file_name(CONFIG);
+    // Another file's name says that the configuration is not of it.
+    let is_own = path.file_name().is_some_and(|name| CANDIDATES.iter().any(|candidate| name == *candidate));
+    let config = if is_own && beside.is_file() { config(&beside)? } else { None };
+    Ok(NetworkFile { path, config, source: None })
+}
+
+fn in_folder(folder: &Path) -> Result<PathBuf> {
+    let run = Folder::new(folder).model(Stage::Main);
+    let all = std::iter::once(run).chain(CANDIDATES.iter().map(|name| folder.join(name)));
+    let none = || {
+        let problem = "there is no model.safetensors in it: is it a finished run?".into();
+        Error::Folder { path: folder.to_owned(), problem }
+    };
+    all.into_iter().find(|path| path.is_file()).ok_or_else(none)
+}
+
+fn config(path: &Path) -> Result<Option<Config>> {
+    let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Config::parse(&text).map_err(wrong)
+}
+
+fn fetched(repository: &str, screen: &Screen) -> Result<NetworkFile> {
+    let hub = Hub::from_environment()?;
+    let listing = hub.list(&Repo::model(repository)?)?;
+    let main = CANDIDATES.into_iter().find(|name| listing.has(name)).ok_or_else(|| no_network(&listing))?;
+    let fetch = |file: &str| -> Result<PathBuf> {
+        let bar = screen.bytes(file);
+        Ok(hub.fetch(&listing.repo, file, &|done, all| bar.set(done, all))?.path)
+    };
+    let path = fetch(main)?;
+    for shard in shards(&path, main)? {
+        fetch(&shard)?;
+    }
+    let config = if listing.has(CONFIG) { config(&fetch(CONFIG)?)? } else { None };
+    Ok(NetworkFile { path, config, source: Some(listing.repo.to_string()) })
+}
+
+/// The files that an index names.
+fn shards(path: &Path, name: &str) -> Result<Vec<String>> {
+    Ok(if name.ends_with(".index.json") { Checkpoint::shards(path)? } else { vec![] })
+}
+
+fn no_network(listing: &Listing) -> Error {
+    let some: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).take(8).collect();
+    let (wanted, has) = (CANDIDATES.join(", "), some.join(", "));
+    let said = if listing.complete { "it has" } else { "the cache has of it" };
+    Error::Usage(format!("hub:{}: there is none of {wanted} in it; {said}: {has}", listing.repo))
+}
