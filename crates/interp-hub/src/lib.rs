@@ -1,84 +1,122 @@
-//! Files from the Hugging Face hub: cache, downloads, offline mode.
+//! Files from the Hugging Face hub: models and data sets.
 //!
-//! The cache has the layout of the Python library `huggingface_hub`, so that both share their
-//! files. The environment is read as there: `HF_ENDPOINT` (another server), `HF_HOME` and
-//! `HF_HUB_CACHE` (where the cache lies), `HF_TOKEN` (who asks), `HF_HUB_OFFLINE` (use the cache only).
+//! - [`Repo`] names a repository at a revision: `OWNER/NAME[@REVISION]`.
+//! - [`Hub`] says which server is asked, who asks, and where files are kept; [`Hub::list`] tells a repository's files,
+//!   [`Hub::fetch`] downloads one unless the cache has it.
+//! - [`HubError`] says what was wrong and what to do.
+//!
+//! The cache has the layout of the Python library `huggingface_hub`, so that both use each other's files. The
+//! environment is read as there ([`Hub::from_environment`]). Nothing enters the cache unless its size and its
+//! checksum are those that the server told. Without the cargo feature `network` (on unless turned off) only the cache
+//! is read.
 
+mod cache;
 mod error;
+mod listing;
+#[cfg(feature = "network")]
+mod network;
+mod repo;
+mod settings;
 
 use std::path::PathBuf;
 
-use hf_hub::{HFClient, HFClientSync, HFError};
+use cache::Folder;
 
 pub use error::HubError;
+pub use listing::{ListedFile, Listing};
+pub use repo::{Kind, Repo};
+pub use settings::{Patience, Token};
 
-/// How often a request is repeated when the server is busy or the connection breaks.
-const RETRIES: usize = 3;
+/// Reports how many bytes of a file are there, and of how many.
+pub type Progress<'p> = &'p dyn Fn(u64, u64);
 
 /// Where files come from, and where they are kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Hub {
+    /// The address of the server, without `/` at its end.
+    pub endpoint: String,
+    /// The folder of cached files.
+    pub cache: PathBuf,
+    /// Who asks.
+    pub token: Option<Token>,
     /// Use the cache only, ask no server.
     pub offline: bool,
-    /// The server; where none is given `HF_ENDPOINT`, else the hub's own address.
-    pub endpoint: Option<String>,
-    /// The folder of cached files; where none is given `HF_HUB_CACHE`, else `hub` in `HF_HOME`.
-    pub cache: Option<PathBuf>,
+    /// How long a server is waited for.
+    pub patience: Patience,
+}
+
+/// A file that was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where it lies. It belongs to the cache: to be read, not changed.
+    pub path: PathBuf,
+    /// The commit that it comes from, to be written down with the result.
+    pub commit: String,
 }
 
 impl Hub {
-    /// The hub as the environment asks for it.
-    pub fn from_environment() -> Self {
-        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_true(&value));
-        Self { offline, ..Self::default() }
-    }
-
-    /// The path of a file of the data set `owner/name`, downloaded unless the cache has it.
+    /// A file of a repository, downloaded unless the cache has it.
     ///
-    /// `revision` is a branch, a tag or a commit; a branch is asked for afresh each time, unless the
-    /// server cannot be reached.
+    /// Of a repository that is pinned to a commit, what the cache has needs no server. A branch is asked for afresh
+    /// each time; where the server cannot be reached, the file of the commit that the branch was at last serves.
     ///
     /// # Errors
     /// [`HubError`], which says what to do.
-    pub fn fetch_dataset_file(&self, owner: &str, name: &str, revision: &str, file: &str) -> Result<PathBuf, HubError> {
-        let client = self.client().map_err(|error| self.explain(error, file))?;
-        client
-            .dataset(owner, name)
-            .download_file()
-            .filename(file)
-            .revision(revision)
-            .local_files_only(self.offline)
-            .send()
-            .map_err(|error| self.explain(error, &format!("{owner}/{name}@{revision}: {file}")))
+    pub fn fetch(&self, repo: &Repo, file: &str, progress: Progress<'_>) -> Result<Fetched, HubError> {
+        repo::check_file(file)?;
+        let folder = Folder::new(&self.cache, repo);
+        let needs_no_server = self.offline || repo.commit().is_some();
+        match needs_no_server.then(|| folder.find(repo, file)).flatten() {
+            Some(found) => Ok(found),
+            None if self.offline => Err(HubError::Offline { what: repo.with_file(file) }),
+            None => self.download(repo, file, &folder, progress),
+        }
     }
 
-    fn client(&self) -> Result<HFClientSync, HFError> {
-        let mut builder = HFClient::builder().retry_max_attempts(RETRIES);
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.endpoint(endpoint);
+    /// The files of a repository, and the commit that its revision is at.
+    ///
+    /// Fetching them with the listing's own `repo` gives files of one commit. Where no server may or can be asked,
+    /// only the files are known that the cache has ([`Listing::complete`]).
+    ///
+    /// # Errors
+    /// [`HubError`], which says what to do.
+    pub fn list(&self, repo: &Repo) -> Result<Listing, HubError> {
+        let folder = Folder::new(&self.cache, repo);
+        if !self.offline {
+            return self.ask_for_list(repo, &folder);
         }
-        if let Some(cache) = &self.cache {
-            builder = builder.cache_dir(cache);
-        }
-        builder.build_sync()
+        cached_listing(repo, &folder).ok_or_else(|| HubError::Offline { what: repo.to_string() })
     }
 
-    fn explain(&self, error: HFError, file: &str) -> HubError {
-        let file = file.to_owned();
-        match error {
-            HFError::LocalEntryNotFound { .. } => HubError::NotCached { file },
-            HFError::EntryNotFound { .. } | HFError::RepoNotFound { .. } | HFError::RevisionNotFound { .. } => {
-                HubError::NotFound { file }
-            }
-            HFError::Request { .. } => HubError::NoNetwork { file, source: Box::new(error) },
-            _ => HubError::Failed { file, source: Box::new(error) },
-        }
+    #[cfg(feature = "network")]
+    fn download(&self, repo: &Repo, file: &str, folder: &Folder, progress: Progress<'_>) -> Result<Fetched, HubError> {
+        network::Client::new(self, repo)?.fetch(file, folder, progress)
+    }
+
+    #[cfg(not(feature = "network"))]
+    fn download(&self, repo: &Repo, file: &str, folder: &Folder, _progress: Progress<'_>) -> Result<Fetched, HubError> {
+        folder.find(repo, file).ok_or_else(|| HubError::WithoutNetwork { what: repo.with_file(file) })
+    }
+
+    #[cfg(feature = "network")]
+    fn ask_for_list(&self, repo: &Repo, folder: &Folder) -> Result<Listing, HubError> {
+        let listed = network::Client::new(self, repo).and_then(|client| client.list());
+        listed.or_else(|error| {
+            let serves = error.is_of_the_way().then(|| cached_listing(repo, folder)).flatten();
+            serves.ok_or(error)
+        })
+    }
+
+    #[cfg(not(feature = "network"))]
+    fn ask_for_list(&self, repo: &Repo, folder: &Folder) -> Result<Listing, HubError> {
+        cached_listing(repo, folder).ok_or_else(|| HubError::WithoutNetwork { what: repo.to_string() })
     }
 }
 
-/// Whether the value of an environment variable means yes, as `huggingface_hub` reads it.
-fn is_true(value: &str) -> bool {
-    ["1", "on", "yes", "true"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
+/// What the cache has of a repository, if anything.
+fn cached_listing(repo: &Repo, folder: &Folder) -> Option<Listing> {
+    let (commit, files) = folder.list(repo)?;
+    Some(Listing { repo: repo.at(&commit).ok()?, files, complete: false })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use interp_hub::Hub;
+use interp_hub::{Hub, Repo};
 use rayon::prelude::*;
 
 use crate::formats::{
@@ -27,8 +27,9 @@ pub(super) struct Hosted {
 impl Hosted {
     /// The parquet files of train and test, downloaded where the cache lacks them.
     pub(super) fn fetch(&self) -> Result<Parts> {
-        let hub = Hub::from_environment();
-        let fetch = |file| hub.fetch_dataset_file(self.owner, self.name, "main", file);
+        let hub = Hub::from_environment()?;
+        let repo = Repo::dataset(&format!("{}/{}", self.owner, self.name))?;
+        let fetch = |file| Ok::<_, DataError>(hub.fetch(&repo, file, &|_, _| ())?.path);
         Ok(Parts { train: vec![fetch(self.train)?], test: vec![fetch(self.test)?] })
     }
 }
