@@ -9,6 +9,19 @@
 //! environment is read as there ([`Hub::from_environment`]). Nothing enters the cache unless its size and its
 //! checksum are those that the server told. Without the cargo feature `network` (on unless turned off) only the cache
 //! is read.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), interp_hub::HubError> {
+//! use interp_hub::{Hub, Repo};
+//!
+//! let hub = Hub::from_environment()?;
+//! let listing = hub.list(&Repo::model("timm/vgg16_bn.tv_in1k@main")?)?;
+//! // Pinned to the commit that was listed, so that config and weights fit together.
+//! let weights = hub.fetch(&listing.repo, "model.safetensors", &|done, total| eprintln!("{done} of {total} bytes"))?;
+//! println!("{} of commit {}", weights.path.display(), weights.commit);
+//! # Ok(())
+//! # }
+//! ```
 
 mod cache;
 mod error;
@@ -100,11 +113,7 @@ impl Hub {
 
     #[cfg(feature = "network")]
     fn ask_for_list(&self, repo: &Repo, folder: &Folder) -> Result<Listing, HubError> {
-        let listed = network::Client::new(self, repo).and_then(|client| client.list());
-        listed.or_else(|error| {
-            let serves = error.is_of_the_way().then(|| cached_listing(repo, folder)).flatten();
-            serves.ok_or(error)
-        })
+        network::Client::new(self, repo)?.list(cached_listing(repo, folder))
     }
 
     #[cfg(not(feature = "network"))]

@@ -28,6 +28,17 @@ impl<'h> Client<'h> {
         Ok(Self { hub, repo, agent: agent(&hub.patience) })
     }
 
+    /// Where the cache serves if the server does not, the server is asked once.
+    fn patience(&self, has_cached: bool) -> Patience {
+        let patience = self.hub.patience.clone();
+        if has_cached { Patience { retries: 0, ..patience } } else { patience }
+    }
+
+    /// What the server gave, or what the cache has where the server cannot be reached.
+    fn or_cached<T>(&self, given: Result<T, HubError>, cached: Option<T>) -> Result<T, HubError> {
+        given.or_else(|error| cached.filter(|_| error.is_of_the_way()).ok_or(error))
+    }
+
     fn signed_in(&self) -> bool {
         self.hub.token.is_some()
     }

@@ -65,7 +65,7 @@ impl Default for Patience {
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(30),
             retries: 5,
-            pause: Duration::from_millis(500),
+            pause: Duration::from_millis(250),
             longest_pause: Duration::from_secs(60),
         }
     }

@@ -91,11 +91,13 @@ fn said(status: StatusCode, headers: &HeaderMap) -> String {
 }
 
 /// How long the server asks to wait, where it says it in seconds: `Retry-After: 30`, or the time until more requests
-/// are allowed, `RateLimit: "api";r=0;t=30`.
+/// are allowed where none is left, `RateLimit: "api";r=0;t=30`.
 fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
     let until_reset = || {
-        let fields = header(headers, "ratelimit")?.split(';').map(str::trim);
-        fields.filter_map(|field| field.strip_prefix("t=")).find_map(|time| time.parse().ok())
+        let fields: Vec<&str> = header(headers, "ratelimit")?.split(';').map(str::trim).collect();
+        let none_is_left = fields.contains(&"r=0");
+        let time = fields.iter().filter(|_| none_is_left).find_map(|field| field.strip_prefix("t="));
+        time.and_then(|time| time.parse().ok())
     };
     number(headers, "retry-after").or_else(until_reset).map(Duration::from_secs)
 }
@@ -113,6 +115,7 @@ mod tests {
         };
         assert_eq!(wait("retry-after", "120"), Some(120));
         assert_eq!(wait("ratelimit", "\"api\";r=0;t=55"), Some(55)); // As in the documentation of huggingface_hub.
+        assert_eq!(wait("ratelimit", "\"api\";r=499;t=55"), None);
         assert_eq!(wait("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), None);
         assert_eq!(wait("retry-after", "-1"), None);
     }

@@ -8,8 +8,8 @@ use super::checksum::Checksum;
 use super::request::Answer;
 use super::retry::{Failure, repeat};
 use super::{Client, address};
-use crate::HubError;
 use crate::repo::is_commit;
+use crate::{HubError, Patience};
 
 /// The longest name of a content that a cache is given.
 const LONGEST_ETAG: usize = 128;
@@ -26,9 +26,9 @@ pub(super) struct About {
 
 impl Client<'_> {
     /// Asks the server about a file.
-    pub(super) fn describe(&self, file: &str) -> Result<About, HubError> {
+    pub(super) fn describe(&self, file: &str, patience: &Patience) -> Result<About, HubError> {
         let url = address::of_file(&self.hub.endpoint, self.repo, self.repo.exact_revision(), file);
-        repeat(&self.hub.patience, || self.read_description(file, self.head(file, &url)?))
+        repeat(patience, || self.read_description(file, self.head(file, &url)?))
     }
 
     fn read_description(&self, file: &str, answer: Answer) -> Result<About, Failure> {

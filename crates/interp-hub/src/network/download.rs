@@ -24,12 +24,10 @@ impl Client<'_> {
     /// A file, downloaded unless the cache has its content. Where the server cannot be reached, what the cache has
     /// serves.
     pub(crate) fn fetch(&self, file: &str, folder: &Folder, progress: Progress<'_>) -> Result<Fetched, HubError> {
-        match self.describe(file) {
+        let cached = folder.find(self.repo, file);
+        match self.describe(file, &self.patience(cached.is_some())) {
             Ok(about) => self.bring(file, &about, folder, progress),
-            Err(error) => {
-                let serves = error.is_of_the_way().then(|| folder.find(self.repo, file)).flatten();
-                serves.ok_or_else(|| self.with_nearest(error, file))
-            }
+            Err(error) => self.or_cached(Err(self.with_nearest(error, file)), cached),
         }
     }
 
@@ -61,19 +59,30 @@ impl Client<'_> {
     /// Downloads into `BLOB.incomplete`, and moves that to its place once size and checksum are right.
     fn receive(&self, file: &str, about: &About, folder: &Folder, progress: Progress<'_>) -> Result<(), HubError> {
         let mut part = Part::open(folder.part(&about.etag), about.size)?;
+        match self.receive_checked(file, about, &mut part, progress) {
+            Ok(()) => part.finish(&folder.blob(&about.etag)),
+            Err(error @ HubError::Corrupt { .. }) => part.discard().and(Err(error)),
+            Err(error) => Err(error), // What came is gone on with next time.
+        }
+    }
+
+    fn receive_checked(
+        &self,
+        file: &str,
+        about: &About,
+        part: &mut Part,
+        progress: Progress<'_>,
+    ) -> Result<(), HubError> {
         let goes_on = part.length() > 0;
-        self.complete(file, about, &mut part, progress)?;
-        let mut wrong = mismatch(about, &part)?;
+        self.complete(file, about, part, progress)?;
+        let mut wrong = mismatch(about, part)?;
         if wrong.is_some() && goes_on {
             // The beginning, left by an earlier download, may be what is wrong.
             part.restart()?;
-            self.complete(file, about, &mut part, progress)?;
-            wrong = mismatch(about, &part)?;
+            self.complete(file, about, part, progress)?;
+            wrong = mismatch(about, part)?;
         }
-        match wrong {
-            None => part.finish(&folder.blob(&about.etag)),
-            Some(problem) => part.discard().and(Err(HubError::Corrupt { what: self.what(Some(file)), problem })),
-        }
+        wrong.map_or(Ok(()), |problem| Err(HubError::Corrupt { what: self.what(Some(file)), problem }))
     }
 
     /// Receives what is missing, in as many tries as patience allows.

@@ -33,9 +33,10 @@ struct Sibling {
 }
 
 impl Client<'_> {
-    /// The commit and the files of the repository.
-    pub(crate) fn list(&self) -> Result<Listing, HubError> {
-        repeat(&self.hub.patience, || self.list_once())
+    /// The commit and the files of the repository; where the server cannot be reached, `cached`.
+    pub(crate) fn list(&self, cached: Option<Listing>) -> Result<Listing, HubError> {
+        let listed = repeat(&self.patience(cached.is_some()), || self.list_once());
+        self.or_cached(listed, cached)
     }
 
     fn list_once(&self) -> Result<Listing, Failure> {

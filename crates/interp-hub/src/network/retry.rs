@@ -80,7 +80,7 @@ mod tests {
     fn pauses_double_up_to_the_longest() {
         let patience = Patience { retries: 100, ..Patience::default() };
         let pause = |done| Retries { patience: &patience, done }.growing_pause().as_secs_f64();
-        assert_eq!([0, 1, 2, 6].map(pause), [0.5, 1.0, 2.0, 32.0]);
-        assert_eq!([7, 31, 32, 99].map(pause), [60.0; 4]);
+        assert_eq!([0, 1, 2, 7].map(pause), [0.25, 0.5, 1.0, 32.0]);
+        assert_eq!([8, 31, 32, 99].map(pause), [60.0; 4]);
     }
 }

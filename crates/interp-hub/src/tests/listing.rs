@@ -1,6 +1,6 @@
 //! What a repository has.
 
-use super::server::{Reply, Server};
+use super::server::{Reply, Server, regular};
 use super::*;
 
 /// As the hub answers to `/api/models/OWNER/NAME/revision/REVISION?blobs=true`.
@@ -26,6 +26,20 @@ fn files_are_listed_with_their_commit() {
     assert!(listing.complete);
     assert_eq!(server.asked()[0].path, "/api/models/owner/name/revision/a%2Fb?blobs=true");
     assert_eq!(server.asked()[0].header("authorization"), Some("Bearer hf_secret"));
+}
+
+// Whatever the branch does meanwhile; and offline the branch is known all the same.
+#[test]
+fn what_a_listing_names_is_fetched_from_its_commit() {
+    let server = Server::start(|request, _| if request.path.starts_with("/api") { described() } else { regular() });
+    let cache = tempfile::tempdir().unwrap();
+    let hub = server.hub(cache.path());
+    let listing = hub.list(&model()).unwrap();
+    let fetched = hub.fetch(&listing.repo, "config.json", &quiet).unwrap();
+    assert_eq!(server.asked()[1].path, format!("/owner/name/resolve/{COMMIT}/config.json"));
+    let offline = Hub { offline: true, ..hub };
+    assert_eq!(offline.fetch(&model(), "config.json", &quiet).unwrap(), fetched);
+    assert_eq!(offline.list(&model()).unwrap().repo, listing.repo);
 }
 
 #[test]

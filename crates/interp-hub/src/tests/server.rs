@@ -1,6 +1,6 @@
 //! A server whose answers a test decides, and which remembers what it was asked.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -20,8 +20,6 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) path: String,
     headers: Vec<(String, String)>,
-    #[allow(dead_code)] // Read by the tests of uploads.
-    pub(super) body: Vec<u8>,
 }
 
 impl Request {
@@ -43,11 +41,7 @@ impl Request {
         let mut words = lines[0].split(' ').map(str::to_owned);
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let header = |line: &String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.into()));
-        let mut request = Self { method, path, headers: lines.iter().filter_map(header).collect(), body: Vec::new() };
-        let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
-        request.body.resize(length, 0);
-        reader.read_exact(&mut request.body).unwrap();
-        request
+        Self { method, path, headers: lines.iter().filter_map(header).collect() }
     }
 }
 

@@ -54,10 +54,10 @@ fn a_lock_whose_holder_receives_something_is_waited_for() {
     let blobs = cache.path().join("models--owner--name/blobs");
     std::fs::create_dir_all(&blobs).unwrap();
     let mut hub = server.hub(cache.path());
-    hub.patience.silence = Duration::from_millis(400);
-    hub.patience.longest_pause = Duration::from_millis(400);
+    hub.patience.silence = Duration::from_millis(750);
+    hub.patience.longest_pause = Duration::from_millis(750);
     let other = std::thread::spawn(move || {
-        for length in 1..=8 {
+        for length in 1..=10 {
             std::fs::write(blobs.join(format!("{BODY_SHA256}.0a1b2c3d.incomplete")), vec![0; length]).unwrap();
             std::thread::sleep(Duration::from_millis(250));
         }
