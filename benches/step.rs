@@ -105,7 +105,8 @@ fn resnet18() -> Result<Graph, NetError> {
     graph.then("conv1", Op::conv(64, 7, 2, 3, false))?;
     graph.then("bn1", Op::batch_norm())?;
     graph.then("relu", Op::Relu)?;
-    let mut last = graph.then("maxpool", Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [1; 2] })?;
+    let mut last =
+        graph.then("maxpool", Op::MaxPool { kernel: [3; 2], stride: [2; 2], padding: [1; 2], ceil_mode: false })?;
     for (stage, filters) in [64, 128, 256, 512].into_iter().enumerate() {
         for block in 0..2 {
             let stride = if stage > 0 && block == 0 { 2 } else { 1 };

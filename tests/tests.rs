@@ -18,6 +18,8 @@ mod determinism;
 mod edit;
 /// What pixels contribute, and what a node is worth, by the programs.
 mod explained;
+/// Networks of the hub.
+mod hub;
 /// Training that starts from a checkpoint.
 mod init;
 /// Every prior on every architecture, and every pair of priors.
@@ -36,5 +38,7 @@ mod refused;
 mod saliency;
 /// Where the shared data is.
 mod shared;
+/// Networks that learn from others.
+mod teachers;
 /// The crates, and who may use whom.
 mod workspace;

@@ -65,7 +65,7 @@ impl Init {
     /// # Errors
     /// If the file cannot be read, or does not fit the data or the architecture: tensors, shapes and nodes are compared.
     pub(crate) fn network(&self, start: &Start<'_>) -> Result<(Network, Normalization)> {
-        let NetworkFile { path, config, .. } = NetworkFile::find(&self.path, &Screen::new(false))?;
+        let NetworkFile { path, config } = NetworkFile::find(&self.path, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
         match self.of_plain {
             true => self.adopted(&path, &file, config.as_ref(), start),

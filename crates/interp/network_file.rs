@@ -17,8 +17,6 @@ pub(crate) struct NetworkFile {
     pub(crate) path: PathBuf,
     /// What `config.json` says, where it is timm's.
     pub(crate) config: Option<Config>,
-    /// The repository at the commit that was fetched, where it is the hub's: `timm/vgg16_bn.tv_in1k@0123...`.
-    pub(crate) source: Option<String>,
 }
 
 /// What the names of repositories begin with on a command line and in recipes.
@@ -52,7 +50,7 @@ fn local(given: &Path) -> Result<NetworkFile> {
     // Another file's name says that the configuration is not of it.
     let is_own = path.file_name().is_some_and(|name| CANDIDATES.iter().any(|candidate| name == *candidate));
     let config = if is_own && beside.is_file() { config(&beside)? } else { None };
-    Ok(NetworkFile { path, config, source: None })
+    Ok(NetworkFile { path, config })
 }
 
 fn in_folder(folder: &Path) -> Result<PathBuf> {
@@ -84,7 +82,9 @@ fn fetched(repository: &str, screen: &Screen) -> Result<NetworkFile> {
         fetch(&shard)?;
     }
     let config = if listing.has(CONFIG) { config(&fetch(CONFIG)?)? } else { None };
-    Ok(NetworkFile { path, config, source: Some(listing.repo.to_string()) })
+    // What a branch stood at: to repeat it.
+    screen.say(&format!("{HUB}{}", listing.repo));
+    Ok(NetworkFile { path, config })
 }
 
 /// The files that an index names.

@@ -143,7 +143,7 @@ fn cache(folder: &Path, teacher: &str, network: &Network, pupil: &Pupil<'_>) -> 
 
 impl TeacherSettings {
     fn network(&self, pupil: &Pupil<'_>) -> Result<(Network, Normalization)> {
-        let NetworkFile { path, config, .. } = NetworkFile::find(&self.path, &Screen::new(false))?;
+        let NetworkFile { path, config } = NetworkFile::find(&self.path, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
         let named = config.as_ref().filter(|_| file.meta.is_none()).map(|config| config.architecture.as_str());
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };

@@ -75,7 +75,7 @@ fn what_the_outputs_do_not_depend_on_has_no_map() {
 
 #[test]
 fn settings_that_make_no_network_are_refused() {
-    let graph = |b: f64, depth: usize| BCosResNet { b, depth, width: 1.0 }.graph([3, 32, 32], 10);
+    let graph = |b: f64, depth: usize| BCosResNet { b, depth, ..BCosResNet::default() }.graph([3, 32, 32], 10);
     assert!(graph(0.5, 20).unwrap_err().to_string().contains("`b`"));
     assert!(graph(2.0, 21).unwrap_err().to_string().contains("`depth`"));
     // Nothing is added anywhere: weights, gains, and running variances are all that there is.

@@ -74,7 +74,7 @@ impl Which {
 
     /// Reads the file.
     pub(super) fn read(&self) -> Result<Found> {
-        let NetworkFile { path, config, .. } = NetworkFile::find(&self.checkpoint, &Screen::new(false))?;
+        let NetworkFile { path, config } = NetworkFile::find(&self.checkpoint, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
         Ok(Found { path, file, config })
     }

@@ -139,7 +139,8 @@ impl Edit {
     /// Node after node in the graph's order: what comes into one depends on the thresholds before it.
     fn choose(&self, loaded: &mut Loaded, catalog: &Catalog) -> Result<()> {
         let objective = objective(&loaded.file, catalog);
-        let data = open_for(&loaded.file, loaded.config.as_ref(), self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        let data =
+            open_for(&loaded.file, loaded.config.as_ref(), self.data.as_deref(), catalog, &Screen::new(self.json))?;
         check_fit(loaded, objective, data.info())?;
         let data = match &loaded.normalization {
             Some(normalization) => renormalized(data, &normalization.mean, &normalization.std),

@@ -106,7 +106,8 @@ impl Architecture for BCosResNet {
     /// the first filters are `w / (2 std)` and `-w / (2 std)`: `w (x - 1/2) / std`, nearly what they were of normalized pixels.
     fn adopt(&self, net: &mut Network, plain: &Network, normalization: &Normalization) -> Result<()> {
         for position in 0..net.params.list().len() {
-            let (name, dims) = (net.params.list()[position].name.clone(), net.params.list()[position].value.dims().to_vec());
+            let (name, dims) =
+                (net.params.list()[position].name.clone(), net.params.list()[position].value.dims().to_vec());
             let found = plain.params.list().iter().find(|param| param.name == name);
             let missing = || NetError::Architecture(format!("the ordinary network has no `{name}`"));
             let value = &found.ok_or_else(missing)?.value;

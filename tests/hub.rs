@@ -1,0 +1,121 @@
+//! Networks of the hub, by the programs: against a server on this machine that speaks as the hub does.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use assert_cmd::Command;
+use interp::net::{Network, zoo};
+
+use crate::common::{program, run, write_pictures};
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+type Files = BTreeMap<&'static str, Vec<u8>>;
+
+/// Serves the files of the model `owner/tiny`, and a web page under any other name of `owner`; gives its address.
+fn serve(files: Files) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let files = Arc::new(files);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let files = Arc::clone(&files);
+            std::thread::spawn(move || answer(stream.unwrap(), &files));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream, files: &Files) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let request = lines.next().unwrap().unwrap();
+    lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+    let words: Vec<&str> = request.split(' ').collect();
+    let name =
+        words[1].strip_prefix("/owner/tiny/resolve/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
+    let (head, body) = match name.and_then(|name| files.get_key_value(name)) {
+        Some((name, body)) => (format!("x-repo-commit: {COMMIT}\r\netag: \"{name}-{}\"", body.len()), body.clone()),
+        None if words[1].starts_with("/api/models/owner/tiny/") => {
+            let list: Vec<String> = files.keys().map(|name| format!("{{\"rfilename\": \"{name}\"}}")).collect();
+            let text = format!("{{\"sha\": \"{COMMIT}\", \"siblings\": [{}]}}", list.join(", "));
+            ("content-type: application/json".to_owned(), text.into_bytes())
+        }
+        None => ("content-type: text/html".to_owned(), b"<!DOCTYPE html><title>Sign in</title>".to_vec()),
+    };
+    let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    if words[0] == "GET" {
+        let _ = stream.write_all(&body);
+    }
+}
+
+/// A ResNet-20 of three classes under PyTorch's names, as a safetensors file.
+fn resnet20() -> Vec<u8> {
+    let graph = zoo::by_name("resnet20").unwrap().graph([3, 32, 32], 3).unwrap();
+    let network = Network::new(graph, 7).unwrap();
+    let tensors: BTreeMap<_, _> = network.params.list().iter().map(|p| (p.name.clone(), p.value.clone())).collect();
+    safetensors::serialize(tensors, None).unwrap()
+}
+
+const CONFIG: &str = r#"{"architecture": "resnet20", "num_classes": 3, "label_names": ["ant", "bee", "cat"], "pretrained_cfg": {
+    "input_size": [3, 32, 32], "interpolation": "bicubic", "crop_pct": 0.875, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
+
+fn files() -> Files {
+    Files::from([("config.json", CONFIG.into()), ("model.safetensors", resnet20()), ("README.md", b"# Tiny".to_vec())])
+}
+
+fn at_hub(name: &str, folder: &Path, endpoint: &str) -> Command {
+    let mut command = program(name, folder);
+    command.env("HF_ENDPOINT", endpoint).env("HF_HOME", folder.join("home")).env_remove("HF_TOKEN");
+    command.env_remove("HF_HUB_CACHE").env_remove("HF_HUB_OFFLINE");
+    command
+}
+
+#[test]
+fn a_network_of_the_hub_is_used_as_its_configuration_says() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pictures(folder.path(), &[("ant", 2), ("bee", 2), ("cat", 2)]);
+    let endpoint = serve(files());
+    let predict = |more: &[&str]| {
+        let mut command = at_hub("interp-train", folder.path(), &endpoint);
+        run(command.args(["predict", "hub:owner/tiny", "pictures/ant/0.png", "--top", "3"]).args(more))
+    };
+    let (status, stdout, stderr) = predict(&[]);
+    assert!(status == 0 && ["ant", "bee", "cat"].iter().all(|class| stdout.contains(class)), "{stdout}{stderr}");
+    let (_, other, _) = predict(&["--mean", "0,0,0", "--std", "1,1,1"]);
+    assert_ne!(other, stdout, "pictures are normalized as the file beside it says, unless told otherwise");
+    let mut offline = at_hub("interp-train", folder.path(), "http://127.0.0.1:9");
+    let again = run(offline.env("HF_HUB_OFFLINE", "1").args(["predict", "hub:owner/tiny", "pictures/ant/0.png"]));
+    assert_eq!((again.0, again.1), (0, stdout), "{}", again.2);
+    let mut eval = at_hub("interp-train", folder.path(), &endpoint);
+    let (status, stdout, stderr) =
+        run(eval.args(["eval", &format!("hub:owner/tiny@{COMMIT}"), "--data", "folder:pictures", "--split", "train"]));
+    assert!(status == 0 && stdout.contains("folder"), "{stdout}{stderr}");
+}
+
+#[test]
+fn what_the_hub_has_not_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pictures(folder.path(), &[("ant", 1)]);
+    let endpoint = serve(files());
+    let bare = serve(Files::from([("notes.txt", b"nothing".to_vec())]));
+    let silent = serve(Files::from([("model.safetensors", resnet20())]));
+    let squashed =
+        Files::from([("config.json", CONFIG.replace("bicubic", "lanczos").into()), ("model.safetensors", resnet20())]);
+    let squashed = serve(squashed);
+    for (endpoint, given, problem) in [
+        (&endpoint, "hub:tiny", "OWNER/NAME"),
+        (&endpoint, "hub:owner/other", "web page"),
+        (&bare, "hub:owner/tiny", "it has: notes.txt"),
+        (&silent, "hub:owner/tiny", "those of resnet20"),
+        (&squashed, "hub:owner/tiny", "neither bilinear nor bicubic"),
+    ] {
+        let mut command = at_hub("interp-train", folder.path(), endpoint);
+        command.env("HF_HOME", folder.path().join(problem));
+        let (status, _, stderr) = run(command.args(["predict", given, "pictures/ant/0.png"]));
+        let flat: String = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert!(status == 2 && flat.contains(problem) && !flat.contains("panicked"), "{given}: {stderr}");
+    }
+}
