@@ -52,7 +52,7 @@ fn answer(mut stream: TcpStream, files: &Files) {
 }
 
 /// A ResNet-20 of three classes under PyTorch's names, as a safetensors file.
-fn resnet20() -> Vec<u8> {
+pub(crate) fn resnet20() -> Vec<u8> {
     let graph = zoo::by_name("resnet20").unwrap().graph([3, 32, 32], 3).unwrap();
     let network = Network::new(graph, 7).unwrap();
     let tensors: BTreeMap<_, _> = network.params.list().iter().map(|p| (p.name.clone(), p.value.clone())).collect();
@@ -93,6 +93,26 @@ fn a_network_of_the_hub_is_used_as_its_configuration_says() {
     let (status, stdout, stderr) =
         run(eval.args(["eval", &format!("hub:owner/tiny@{COMMIT}"), "--data", "folder:pictures", "--split", "train"]));
     assert!(status == 0 && stdout.contains("folder"), "{stdout}{stderr}");
+}
+
+#[test]
+fn an_imported_network_says_itself_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pictures(folder.path(), &[("ant", 2)]);
+    let endpoint = serve(files());
+    let train = |args: &[&str]| run(at_hub("interp-train", folder.path(), &endpoint).args(args));
+    let (status, _, stderr) = train(&["import", "hub:owner/tiny", "--out", "own.safetensors"]);
+    assert_eq!(status, 0, "{stderr}");
+    let predicted = |checkpoint: &str| train(&["predict", checkpoint, "pictures/ant/1.png"]).1;
+    assert!(predicted("own.safetensors").contains("bee"));
+    assert_eq!(predicted("own.safetensors"), predicted("hub:owner/tiny"));
+    let refused = |args: &[&str], problem: &str| {
+        let (status, _, stderr) = train(args);
+        assert!(status == 2 && stderr.contains(problem), "{args:?}: {stderr}");
+    };
+    refused(&["import", "hub:owner/tiny", "--out", "own.safetensors"], "--overwrite replaces it");
+    refused(&["import", "own.safetensors", "--out", "again.safetensors"], "a file of ours already");
+    refused(&["import", "hub:owner/tiny", "--classes", "a,b", "--out", "two.safetensors"], "2 classes are named");
 }
 
 #[test]

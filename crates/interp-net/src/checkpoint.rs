@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
-use interp_finding::{Claim, nearest};
+use interp_finding::{Claim, Fit, nearest};
 use serde::{Deserialize, Serialize};
 
 use crate::{Graph, NetError, Network, NodeId, Op, Params, Result, sealed, stored, zoo};
@@ -54,6 +54,9 @@ pub struct Meta {
     pub classes: Vec<String>,
     /// What pictures go through first.
     pub normalization: Normalization,
+    /// How pictures of any size are brought to the network's; where a recipe is there, it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
     /// Name of the data set it was trained on.
     pub data: String,
     /// The resolved recipe it was trained by.
@@ -83,6 +86,7 @@ impl Meta {
             graph,
             classes,
             normalization,
+            fit: None,
             data: String::new(),
             recipe: String::new(),
             epoch: 0,

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::zoo::{Architecture, BCosResNet};
-use interp_net::{Keep, Mode, NetError, Network, Want};
+use interp_net::zoo::{self, Architecture, BCosResNet};
+use interp_net::{Keep, Mode, NetError, Network, Normalization, Want};
 
 /// In f64, with gains and running variances that are not all alike.
 fn network() -> Network {
@@ -81,4 +81,42 @@ fn settings_that_make_no_network_are_refused() {
     // Nothing is added anywhere: weights, gains, and running variances are all that there is.
     let net = Network::new(graph(2.0, 20).unwrap(), 0).unwrap();
     assert!(net.params.list().iter().all(|p| !p.name.ends_with("bias") && !p.name.ends_with("mean")));
+}
+
+/// What is taken over of an ordinary network: its filters of normalized pixels as ones of pixels and what is missing to 1, whose answer is
+/// `w (x - 1/2) / std`; all other weights, gains and variances as they are.
+#[test]
+fn an_ordinary_network_becomes_a_bcos_one() {
+    let settings = BCosResNet { relu: true, ..BCosResNet::default() };
+    let plain = Network::new(settings.plain().unwrap().graph([3, 32, 32], 10).unwrap(), 3).unwrap();
+    let mut net = Network::new(settings.graph([3, 32, 32], 10).unwrap(), 4).unwrap();
+    let std = [0.25f32, 0.5, 0.125];
+    let normalization = Normalization { mean: vec![0.5; 3], std: std.to_vec() };
+    settings.adopt(&mut net, &plain, &normalization).unwrap();
+    let values = |net: &Network, name: &str| -> Vec<f32> {
+        let param = net.params.list().iter().find(|param| param.name == name).unwrap();
+        param.value.flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let (own, before) = (values(&net, "conv1.weight"), values(&plain, "conv1.weight"));
+    let pixel = |channel: usize, place: usize| (channel as f32 * 1.3 + place as f32 * 0.7).sin().abs();
+    for (filter, (own, before)) in own.chunks(54).zip(before.chunks(27)).enumerate() {
+        let parts = (0..3).flat_map(|c| (0..9).map(move |place| (c, place)));
+        let of_both =
+            parts.clone().map(|(c, p)| own[9 * c + p] * pixel(c, p) + own[27 + 9 * c + p] * (1.0 - pixel(c, p)));
+        let expected = parts.map(|(c, p)| before[9 * c + p] * (pixel(c, p) - 0.5) / std[c]);
+        let (found, expected) = (of_both.sum::<f32>(), expected.sum::<f32>());
+        assert!((found - expected).abs() < 1e-4, "filter {filter}: {found}, not {expected}");
+    }
+    for name in ["layer2.0.conv1.weight", "bn1.weight", "layer3.2.bn2.running_var", "linear.weight"] {
+        assert_eq!(values(&net, name), values(&plain, name), "{name}");
+    }
+    let error = BCosResNet { depth: 32, ..settings.clone() }.adopt(&mut deeper(), &plain, &normalization).unwrap_err();
+    assert!(error.to_string().contains("no `layer1.3.conv1.weight`"), "{error}");
+    let other = zoo::by_name("resnet20").unwrap().adopt(&mut net, &plain, &normalization);
+    assert!(other.unwrap_err().to_string().contains("takes nothing over"));
+}
+
+/// A B-cos network of more blocks than the ordinary one has.
+fn deeper() -> Network {
+    Network::new(BCosResNet { depth: 32, ..BCosResNet::default() }.graph([3, 32, 32], 10).unwrap(), 0).unwrap()
 }

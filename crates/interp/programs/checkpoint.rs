@@ -138,7 +138,8 @@ pub(super) fn own_recipe(file: &Checkpoint, catalog: &Catalog) -> Option<Result<
 /// How the pictures that a file's network was trained on were brought to their size, where that is said.
 pub(super) fn own_fit(file: &Checkpoint, config: Option<&Config>, catalog: &Catalog) -> Result<Fit> {
     let recipe = own_recipe(file, catalog).transpose()?;
-    let said = config.map(|config| config.fit).unwrap_or_default();
+    let own = file.meta.as_ref().and_then(|meta| meta.fit);
+    let said = own.or(config.map(|config| config.fit)).unwrap_or_default();
     Ok(recipe.map_or(said, |recipe| recipe.data.object.fit()))
 }
 

@@ -16,6 +16,7 @@ mod dissect;
 mod edit;
 mod eval;
 mod fields;
+mod import;
 mod invert;
 mod layers;
 mod list;

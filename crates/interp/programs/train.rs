@@ -13,6 +13,7 @@ use interp_finding::{Measured, nearest};
 use super::compact::Compact;
 use super::edit::Edit;
 use super::eval::Eval;
+use super::import::Import;
 use super::list::List;
 use super::predict::Predict;
 use super::show::Show;
@@ -50,6 +51,7 @@ enum Command {
     Compact(Compact),
     Edit(Edit),
     Eval(Eval),
+    Import(Import),
     Predict(Predict),
     Show(Show),
     List(List),
@@ -134,6 +136,7 @@ pub fn train(catalog: &Catalog) -> ExitCode {
         Some(Command::Compact(compact)) => compact.run(),
         Some(Command::Edit(edit)) => edit.run(catalog),
         Some(Command::Eval(eval)) => eval.run(catalog),
+        Some(Command::Import(import)) => import.run(),
         Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),
         Some(Command::List(list)) => list.run(catalog),

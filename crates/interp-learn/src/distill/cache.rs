@@ -45,7 +45,7 @@ impl Cache {
     /// # Errors
     /// If the file is of another teacher or other pictures, was damaged, or cannot be read or written.
     pub(crate) fn get(&self, epoch: usize, indices: &[usize]) -> Result<Option<Vec<f32>>> {
-        let mut open = self.page(epoch)?;
+        let mut open = self.page(epoch, indices)?;
         let Some(page) = open.as_mut().filter(|page| indices.iter().all(|&index| page.known[index] == 1)) else {
             return Ok(None);
         };
@@ -58,7 +58,7 @@ impl Cache {
     /// # Errors
     /// As [`Cache::get`].
     pub(crate) fn put(&self, epoch: usize, indices: &[usize], logits: &[f32]) -> Result<()> {
-        let mut open = self.page(epoch)?;
+        let mut open = self.page(epoch, indices)?;
         let (Some(page), [_, classes]) = (open.as_mut(), self.size) else { return Ok(()) };
         for (&index, row) in indices.iter().zip(logits.chunks_exact(classes)) {
             page.logits[index * classes..][..classes].copy_from_slice(row);
@@ -81,8 +81,13 @@ impl Cache {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The page of an epoch; the one that was open before is written.
-    fn page(&self, epoch: usize) -> Result<MutexGuard<'_, Option<Page>>> {
+    /// The page of an epoch, which has these pictures; the one that was open before is written.
+    fn page(&self, epoch: usize, indices: &[usize]) -> Result<MutexGuard<'_, Option<Page>>> {
+        let [count, _] = self.size;
+        if indices.iter().any(|&index| index >= count) {
+            let problem = format!("it is for {count} pictures, of which there are more");
+            return Err(LearnError::Cache { path: self.folder.clone(), problem });
+        }
         let number = if self.is_fixed { 0 } else { epoch };
         let mut open = self.lock();
         if open.as_ref().is_none_or(|page| page.number != number) {

@@ -17,7 +17,7 @@ pub(super) fn mean(lesson: &Lesson<'_>, loss: impl Fn(&[f64], &[f64], usize) -> 
     for ((own, theirs), &label) in student.iter().zip(&teacher).zip(lesson.labels) {
         let (of_row, slope) = loss(own, theirs, label as usize);
         value += of_row / count;
-        grad.extend(slope.into_iter().map(|g| (g / count) as f32));
+        grad.extend(slope.into_iter().map(|g| g / count));
     }
     let logits = lesson.student.logits;
     let grad = Tensor::from_vec(grad, logits.dims(), &Device::Cpu)?.to_dtype(logits.dtype())?;

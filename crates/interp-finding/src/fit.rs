@@ -1,11 +1,13 @@
 //! How pictures of any size are brought to the size that a network takes.
 
-use interp_finding::Unfit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Unfit;
+
 /// How pictures of any size are brought to the size that a network takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Fit {
     /// Black pixels at each side, among those that the network takes.
     pub border: usize,

@@ -1,0 +1,40 @@
+//! Pictures brought to a network's size as torchvision does: its `Resize` and `CenterCrop` on Pillow's pictures.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use interp_data::{Fit, Interpolation, read_picture};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fit")
+}
+
+/// Mean and largest difference to Pillow's values, in units of 1/255.
+fn apart(interpolation: Interpolation, name: &str, resize: u32, size: usize) -> [f64; 2] {
+    let fit = Fit { border: 0, resize: Some(resize), interpolation };
+    let own = read_picture(&data().join("photo.jpg"), 3, [size, size], &fit).unwrap();
+    let theirs = std::fs::read(data().join(format!("{name}-{resize}-{size}.rgb"))).unwrap();
+    assert_eq!(own.len(), theirs.len());
+    let differences = own.iter().zip(theirs).map(|(a, b)| (f64::from(*a) * 255.0 - f64::from(b)).abs());
+    [differences.clone().sum::<f64>() / own.len() as f64, differences.fold(0.0, f64::max)]
+}
+
+// Pillow rounds to whole numbers after rows and again after columns; JPEG decoders differ by 1 or 2 where they round.
+#[test]
+fn pictures_are_those_of_torchvision() {
+    for (interpolation, name) in [(Interpolation::Bilinear, "bilinear"), (Interpolation::Bicubic, "bicubic")] {
+        for (resize, size) in [(32, 28), (47, 33), (120, 101)] {
+            let [mean, most] = apart(interpolation, name, resize, size);
+            println!("{name} {resize} {size}: {mean:.3} of 255 on average, at most {most:.1}");
+            assert!(mean < 1.0 && most <= 6.0, "{name} {resize} {size}: {mean:.3}, at most {most:.1}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_cut_out_is_refused() {
+    let fit = Fit { resize: Some(20), ..Fit::default() };
+    let error = read_picture(&data().join("photo.jpg"), 3, [28, 28], &fit).unwrap_err().to_string();
+    assert!(error.contains("`resize` must be 28 pixels, which are cut out, to 16384, not 20"), "{error}");
+}
