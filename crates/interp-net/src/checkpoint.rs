@@ -6,14 +6,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
-use interp_finding::{Claim, Fit, nearest};
+use candle_core::Tensor;
+use interp_finding::{Claim, Fit};
 use serde::{Deserialize, Serialize};
 
-use crate::{Graph, NetError, Network, NodeId, Op, Params, Result, sealed, stored, zoo};
+use crate::fit::{Fresh, Misfit, fits, load};
+use crate::names::{Naming, without_prefix};
+use crate::params::slots;
+use crate::{Graph, NetError, Network, NewHead, NodeId, Op, Params, Result, Role, sealed, stored, zoo};
 
 /// The version of [`Meta`] that this code writes.
 const FORMAT: u32 = 1;
+
+/// Pictures of so many pixels a side are large enough for every architecture with a name; what tensors it has is not up to them.
+const LARGE: usize = 224;
 
 /// What is done to a picture in [0, 1] before the network sees it: `(x - mean) / std` per channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,7 +123,7 @@ impl Checkpoint {
         let sealed = stored::read(path)?;
         let format = sealed.content.as_ref().map(|c| c.get("format").and_then(|f| f.as_u64()));
         match format {
-            None => return Ok(Self { meta: None, tensors: sealed.tensors }),
+            None => return Ok(Self::of_others(sealed.tensors)),
             Some(None) => return Err(wrong("a file of ours, but not a network (is it a state file?)".into())),
             Some(Some(version)) if version != u64::from(FORMAT) => {
                 return Err(wrong(format!("format {version}; this program reads format {FORMAT}")));
@@ -142,19 +148,23 @@ impl Checkpoint {
         stored::shards(path)
     }
 
+    /// A file of others that has these tensors. What all of their names begin with is left out ([`without_prefix`]).
+    pub fn of_others(tensors: BTreeMap<String, Tensor>) -> Self {
+        Self { meta: None, tensors: without_prefix(tensors) }
+    }
+
     /// The network of a file of ours, or with `architecture` that of any file, built for its tensors: the
-    /// input's channels and the classes are those of the first and last weight.
+    /// input's channels and the classes are those of the first and last weight. Of several architectures of that name
+    /// ([`zoo::all_by_name`]) it is the first that fits, and tensors may have the names of each [`Naming`].
     ///
     /// # Errors
     /// If the file is not ours and no architecture is given; if tensors are missing, unexpected, or of
     /// other shapes than the architecture's: all of them are named.
     pub fn network(&self, path: &Path, architecture: Option<&str>, size: [usize; 2]) -> Result<Network> {
-        let fitting =
-            || self.fitting(size).map(|name| format!("; its tensors are those of {name}")).unwrap_or_default();
-        let graph = match (architecture, &self.meta) {
-            (None, Some(meta)) => meta.graph.clone(),
+        let graphs = match (architecture, &self.meta) {
+            (None, Some(meta)) => vec![meta.graph.clone()],
             (None, None) => {
-                let fitting = fitting();
+                let fitting = self.fitting(size);
                 let problem = match fitting.is_empty() {
                     true => {
                         "the file does not say what network it is, and its tensors are those of none that --arch knows"
@@ -163,13 +173,54 @@ impl Checkpoint {
                 };
                 return Err(wrong(path, format!("{problem}{fitting}")));
             }
-            (Some(name), _) => self.graph_of(&*zoo::by_name(name)?, size)?,
+            (Some(name), _) => self.graphs_of(name, size, None)?,
         };
         let said = self.meta.as_ref().filter(|_| architecture.is_some());
         let itself = said.map_or("", |_| "; the file says itself what network it is: leave out --arch");
-        let params = load(&graph, &self.tensors);
-        let params = params.map_err(|problem| wrong(path, format!("{problem}{}{itself}", fitting())))?;
-        Ok(Network { graph, params })
+        self.first_of(graphs, None)
+            .map_err(|misfit| wrong(path, format!("{}{}{itself}", misfit.tell(), self.fitting(size))))
+    }
+
+    /// The network of an architecture for `classes` classes, with all tensors of the file but those of the layer that tells the
+    /// classes ([`Graph::head`]), which has the first values of `seed`. What the file has for it is passed over, whatever its
+    /// shape.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::network`].
+    pub fn for_classes(
+        &self,
+        path: &Path,
+        architecture: &str,
+        size: [usize; 2],
+        classes: usize,
+        seed: u64,
+    ) -> Result<NewHead> {
+        let graphs = self.graphs_of(architecture, size, Some(classes))?;
+        let network = self.first_of(graphs, Some(seed)).map_err(|misfit| wrong(path, misfit.tell()))?;
+        Ok(NewHead::of(network))
+    }
+
+    /// As [`Checkpoint::for_classes`], with the structure `graph`, whose [`Graph::head`] has first values.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::with_graph`].
+    pub fn with_new_head(&self, path: &Path, graph: Graph, seed: u64) -> Result<NewHead> {
+        let network = self.first_of(vec![graph], Some(seed)).map_err(|misfit| wrong(path, misfit.tell()))?;
+        Ok(NewHead::of(network))
+    }
+
+    /// The network of the first of the structures that fits, with the file's tensors, and where there is a seed with its first
+    /// values in the head; else what does not fit the structure that fits best.
+    fn first_of(&self, graphs: Vec<Graph>, seed: Option<u64>) -> Result<Network, Misfit> {
+        let mut least = Misfit::none();
+        for graph in graphs {
+            let nodes = seed.map(|_| graph.head()).unwrap_or_default();
+            match load(&graph, &self.tensors, Fresh { nodes: &nodes, seed: seed.unwrap_or_default() }) {
+                Ok(params) => return Ok(Network { graph, params }),
+                Err(misfit) => least = least.lesser(misfit),
+            }
+        }
+        Err(least)
     }
 
     /// The network of the structure `graph` with the file's tensors.
@@ -177,8 +228,7 @@ impl Checkpoint {
     /// # Errors
     /// If tensors are missing, unexpected, or of other shapes: all of them are named.
     pub fn with_graph(&self, path: &Path, graph: Graph) -> Result<Network> {
-        let params = load(&graph, &self.tensors).map_err(|problem| wrong(path, problem))?;
-        Ok(Network { graph, params })
+        self.first_of(vec![graph], None).map_err(|misfit| wrong(path, misfit.tell()))
     }
 
     /// The network of the structure `graph`, as [`Checkpoint::with_graph`]; where the file has no thresholds for its activations, these
@@ -192,58 +242,59 @@ impl Checkpoint {
             op => op.clone(),
         };
         let bare = graph.with_operations(op)?;
-        match load(&bare, &self.tensors) {
+        match load(&bare, &self.tensors, Fresh::default()) {
             Ok(params) => Network { graph: bare, params }.with_activations_of(&graph),
             Err(_) => self.with_graph(path, graph),
         }
     }
 
-    /// The first architecture of the zoo that has just these tensors.
-    fn fitting(&self, size: [usize; 2]) -> Option<String> {
-        let fits = |graph: Graph| load(&graph, &self.tensors).is_ok();
-        zoo::named().find(|(_, kind)| self.graph_of(&**kind, size).is_ok_and(fits)).map(|(name, _)| name)
+    /// That the tensors are just those of an architecture of the zoo, where they are of one.
+    fn fitting(&self, size: [usize; 2]) -> String {
+        let large = size.map(|side| side.max(LARGE));
+        let is_it = |kind: &dyn zoo::Architecture| {
+            self.graph_of(kind, large, None).is_ok_and(|graph| fits(&graph, &self.tensors))
+        };
+        let found = zoo::named().find(|(_, kind)| is_it(&**kind));
+        found.map(|(name, _)| format!("; its tensors are those of {name}")).unwrap_or_default()
     }
 
-    fn graph_of(&self, architecture: &dyn zoo::Architecture, [height, width]: [usize; 2]) -> Result<Graph> {
+    /// The structures of all architectures of a name, for the file's channels, and its classes or these.
+    fn graphs_of(&self, name: &str, size: [usize; 2], classes: Option<usize>) -> Result<Vec<Graph>> {
+        let (mut graphs, mut errors) = (vec![], vec![]);
+        for kind in zoo::all_by_name(name)? {
+            match self.graph_of(&*kind, size, classes) {
+                Ok(graph) => graphs.push(graph),
+                Err(error) => errors.push(error),
+            }
+        }
+        match errors.into_iter().next() {
+            Some(error) if graphs.is_empty() => Err(error),
+            _ => Ok(graphs),
+        }
+    }
+
+    fn graph_of(
+        &self,
+        architecture: &dyn zoo::Architecture,
+        [height, width]: [usize; 2],
+        classes: Option<usize>,
+    ) -> Result<Graph> {
         let draft = architecture.graph([3, height, width], 2)?;
-        let dims = |name: &str| self.tensors.get(name).map(|t| t.dims().to_vec());
-        let named = |node: usize| dims(&format!("{}.weight", draft.nodes()[node].name));
-        let channels = named(1).and_then(|d| d.get(1).copied()).unwrap_or(3);
-        let classes = named(draft.output()).and_then(|d| d.first().copied()).unwrap_or(2);
+        let head = draft.head();
+        let (mut first, mut last) = (None, None);
+        for slot in slots(&draft).iter().filter(|slot| slot.role == Role::Weight) {
+            let name = |naming: Naming| naming.of(&draft, &slot.name, &slot.shape).0;
+            let found = Naming::ALL.into_iter().find_map(|naming| self.tensors.get(&name(naming)));
+            let dims = found.map(|tensor| tensor.dims().to_vec());
+            last = if head.contains(&slot.node) { dims.clone() } else { last };
+            first.get_or_insert(dims);
+        }
+        let channels = first.flatten().and_then(|dims| dims.get(1).copied()).unwrap_or(3);
+        let classes = classes.or(last.and_then(|dims| dims.first().copied())).unwrap_or(2);
         architecture.graph([channels, height, width], classes)
     }
 }
 
 fn wrong(path: &Path, problem: String) -> NetError {
     NetError::Checkpoint { path: path.to_owned(), problem }
-}
-
-/// Parameters of `graph` from tensors with PyTorch's names; counters of batches are passed over. All
-/// that does not fit is told in one message.
-fn load(graph: &Graph, tensors: &BTreeMap<String, Tensor>) -> std::result::Result<Params, String> {
-    let mut problems = vec![];
-    let mut used = vec![];
-    let params = Params::build(graph, |name, _, shape| {
-        used.push(name.to_owned());
-        let found = tensors.get(name).filter(|t| t.dims() == shape);
-        match (found, tensors.get(name)) {
-            (Some(tensor), _) => return Ok(tensor.to_dtype(DType::F32)?.contiguous()?),
-            (_, Some(other)) => problems.push(format!("`{name}` is of shape {:?}, not {shape:?}", other.dims())),
-            (_, None) => problems.push(format!("`{name}` {shape:?} is missing")),
-        }
-        Ok(Tensor::zeros(1, DType::F32, &candle_core::Device::Cpu)?)
-    });
-    let expected = |name: &&String| used.contains(name) || name.ends_with(".num_batches_tracked");
-    for name in tensors.keys().filter(|name| !expected(name)) {
-        let hint = nearest(name, used.iter().map(String::as_str)).map(|n| format!(" (nearest: `{n}`)"));
-        problems.push(format!("`{name}` is not expected{}", hint.unwrap_or_default()));
-    }
-    match problems.len() {
-        0 => params.map_err(|e| e.to_string()),
-        count => {
-            let shown = problems.iter().take(8).cloned().collect::<Vec<_>>().join("\n  ");
-            let more = if count > 8 { format!("\n  and {} more", count - 8) } else { String::new() };
-            Err(format!("{count} tensor(s) do not fit the network:\n  {shown}{more}"))
-        }
-    }
 }

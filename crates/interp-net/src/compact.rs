@@ -48,12 +48,12 @@ impl Network {
             }
             graph.add(node.name.clone(), op, &node.inputs)?;
         }
-        let params = Params::build(&graph, |name, role, _| {
-            let Some(param) = self.params.list().iter().find(|param| param.name == name) else {
-                return Err(crate::NetError::Architecture(format!("there is no `{name}`")));
+        let params = Params::build(&graph, |slot| {
+            let Some(param) = self.params.list().iter().find(|param| param.name == slot.name) else {
+                return Err(crate::NetError::Architecture(format!("there is no `{}`", slot.name)));
             };
             let input = self.graph.nodes()[param.node].inputs[0];
-            self.slice(param.node, role, &param.value, &kept[input], &kept[param.node])
+            self.slice(param.node, slot.role, &param.value, &kept[input], &kept[param.node])
         })?;
         Ok(Compact { network: Self { graph, params }, cuts })
     }

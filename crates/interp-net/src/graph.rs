@@ -167,10 +167,12 @@ impl Graph {
     /// # Errors
     /// If there is none; the nearest name is offered.
     pub fn id(&self, name: &str) -> Result<NodeId> {
-        self.ids
-            .get(name)
-            .copied()
-            .ok_or_else(|| NetError::UnknownNode { name: name.into(), hint: hint(name, self.names()) })
+        self.find(name).ok_or_else(|| NetError::UnknownNode { name: name.into(), hint: hint(name, self.names()) })
+    }
+
+    /// The node called `name`, if there is one.
+    pub(crate) fn find(&self, name: &str) -> Option<NodeId> {
+        self.ids.get(name).copied()
     }
 
     /// Ids of the nodes whose names match one of the glob patterns (`features.*`, `layer?.0.conv1`)

@@ -19,8 +19,7 @@ impl Network {
     /// # Errors
     /// Where parameters cannot be made.
     pub fn new(graph: Graph, seed: u64) -> Result<Self> {
-        let mut params = Params::constant(&graph, DType::F32)?;
-        init::fill(&graph, &mut params, seed)?;
+        let params = Params::build(&graph, |slot| init::first_value(&graph, slot, seed))?;
         Ok(Self { graph, params })
     }
 

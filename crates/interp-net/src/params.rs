@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::{Graph, NetError, NodeId, Op, Result};
+use crate::{Graph, NetError, Node, NodeId, Op, Result};
 
 /// What a tensor is to its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,36 @@ pub struct Param {
     pub value: Tensor,
 }
 
+/// Where a tensor of a network belongs.
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) node: NodeId,
+    pub(crate) role: Role,
+    pub(crate) shape: Vec<usize>,
+}
+
+/// Those of a network, in the order of [`Params`].
+pub(crate) fn slots(graph: &Graph) -> Vec<Slot> {
+    let of_node = |(node, n): (NodeId, &Node)| {
+        let shapes = shapes(&n.op, n.inputs.first().map_or(&[], |&i| graph.shape(i)));
+        let slot = |(role, shape): (Role, Vec<usize>)| Slot {
+            name: format!("{}.{}", n.name, role.suffix()),
+            node,
+            role,
+            shape,
+        };
+        shapes.into_iter().map(slot).collect::<Vec<_>>()
+    };
+    graph.nodes().iter().enumerate().flat_map(of_node).collect()
+}
+
+impl Graph {
+    /// Name and shape of every tensor of a network of this structure, in the order of [`Params::list`].
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        slots(self).into_iter().map(|slot| (slot.name, slot.shape)).collect()
+    }
+}
+
 /// All tensors of a network, in the graph's order and within a node in the order of [`Role`].
 #[derive(Clone, Debug)]
 pub struct Params {
@@ -65,30 +95,20 @@ pub struct Params {
 }
 
 impl Params {
-    /// Parameters of the shapes that `graph` asks for, each made by `value` from its name, role and shape.
+    /// Parameters of the shapes that `graph` asks for, each made by `value`.
     ///
     /// # Errors
     /// The first that `value` gives.
-    pub(crate) fn build(graph: &Graph, mut value: impl FnMut(&str, Role, &[usize]) -> Result<Tensor>) -> Result<Self> {
-        let mut params = Self { list: vec![], nodes: vec![] };
-        for (node, n) in graph.nodes().iter().enumerate() {
-            let start = params.list.len();
-            for (role, shape) in shapes(&n.op, n.inputs.first().map_or(&[], |&i| graph.shape(i))) {
-                let name = format!("{}.{}", n.name, role.suffix());
-                let value = value(&name, role, &shape)?;
-                params.list.push(Param { name, node, role, value });
-            }
-            params.nodes.push(start..params.list.len());
+    pub(crate) fn build(graph: &Graph, value: impl Fn(&Slot) -> Result<Tensor>) -> Result<Self> {
+        let mut params = Self { list: vec![], nodes: vec![0..0; graph.nodes().len()] };
+        for slot in slots(graph) {
+            let (value, at) = (value(&slot)?, params.list.len());
+            let Slot { name, node, role, .. } = slot;
+            let range = &mut params.nodes[node];
+            *range = if range.start == range.end { at..at + 1 } else { range.start..at + 1 };
+            params.list.push(Param { name, node, role, value });
         }
         Ok(params)
-    }
-
-    /// First values before randomness: gains and running variances 1, the rest 0.
-    pub(crate) fn constant(graph: &Graph, dtype: DType) -> Result<Self> {
-        Self::build(graph, |_, role, shape| match role {
-            Role::Gain | Role::RunningVariance => Ok(Tensor::ones(shape, dtype, &Device::Cpu)?),
-            _ => Ok(Tensor::zeros(shape, dtype, &Device::Cpu)?),
-        })
     }
 
     /// All of them, in order.

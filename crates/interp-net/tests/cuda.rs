@@ -38,8 +38,11 @@ fn networks_give_the_cpus_outputs_and_gradients_within_half_a_percent() {
     if device.is_cpu() {
         return std::io::stderr().write_all(b"SKIPPED: networks: there is no CUDA device\n").unwrap();
     }
-    for name in ["vgg8", "vgg11_bn", "resnet20"] {
-        let net = Network::new(zoo::by_name(name).unwrap().graph([3, 32, 32], 10).unwrap(), 1).unwrap();
+    let vgg = |depth: usize, batch_norm: bool| Box::new(zoo::Vgg { depth, batch_norm, ..zoo::Vgg::default() });
+    let kinds: [(&str, Box<dyn zoo::Architecture>); 3] =
+        [("vgg8", vgg(8, false)), ("vgg11_bn", vgg(11, true)), ("resnet20", Box::new(zoo::ResNet::default()))];
+    for (name, kind) in kinds {
+        let net = Network::new(kind.graph([3, 32, 32], 10).unwrap(), 1).unwrap();
         let (x, seed) = (waves(&[4, 3, 32, 32], 0.71), waves(&[4, 10], 1.3));
         let (there, exact) = (net.to_device(&device).unwrap(), net.to_dtype(DType::F64).unwrap());
         for mode in [Mode::Eval, Mode::Train { frozen: vec![] }] {

@@ -19,7 +19,8 @@ fn size(net: &Network, name: &str) -> usize {
 // Araujo et al. 2019 and the tables of the reference implementations.
 #[test]
 fn vgg16_and_resnet20_as_published() {
-    let vgg = network(zoo::by_name("vgg16").unwrap().graph([3, 224, 224], 10).unwrap());
+    let vgg = zoo::ImagenetVgg { width: 1.0 / 16.0, batch_norm: false, ..zoo::ImagenetVgg::default() };
+    let vgg = network(vgg.graph([3, 224, 224], 10).unwrap());
     // conv1_1, conv1_2, pool1, conv2_2, conv3_3, conv4_3, conv5_3, pool5 in torchvision's numbers.
     let expected = [(0, 3), (2, 5), (4, 6), (7, 14), (14, 40), (21, 92), (28, 196), (30, 212)];
     for (layer, field) in expected {
@@ -34,38 +35,15 @@ fn vgg16_and_resnet20_as_published() {
     }
 }
 
-/// ImageNet's residual networks, as torchvision has them: the stem, then stages of blocks.
-fn imagenet_resnet(blocks: [usize; 4], bottleneck: bool) -> Network {
-    let mut graph = Graph::new(3, 224, 224).unwrap();
-    graph.then("conv1", Op::conv(4, 7, 2, 3, false)).unwrap();
-    let mut last = graph.then("maxpool", Op::max_pool_by(3, 2, 1)).unwrap();
-    for (stage, count) in blocks.into_iter().enumerate() {
-        for block in 0..count {
-            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-            let name = |part: &str| format!("layer{}.{block}.{part}", stage + 1);
-            // torchvision's v1.5 strides in the 3x3 convolution.
-            let kernels: &[(usize, usize)] =
-                if bottleneck { &[(1, 1), (3, stride), (1, 1)] } else { &[(3, stride), (3, 1)] };
-            let mut branch = last;
-            for (i, &(kernel, stride)) in kernels.iter().enumerate() {
-                branch = graph
-                    .add(name(&format!("conv{i}")), Op::conv(4, kernel, stride, kernel / 2, false), &[branch])
-                    .unwrap();
-            }
-            let beside = match stride {
-                1 => last,
-                _ => graph.add(name("downsample"), Op::conv(4, 1, stride, 0, false), &[last]).unwrap(),
-            };
-            // The stem has as many channels as every stage, so that the sum fits.
-            last = graph.add(name("add"), Op::Add, &[branch, beside]).unwrap();
-        }
-    }
-    network(graph)
+/// A residual network of torchvision, of a few channels.
+fn imagenet_resnet(depth: usize) -> Network {
+    let architecture = zoo::ImagenetResNet { depth, width: 1.0 / 16.0, ..zoo::ImagenetResNet::default() };
+    network(architecture.graph([3, 224, 224], 2).unwrap())
 }
 
 #[test]
 fn resnet18_and_resnet50_as_published() {
-    let eighteen = imagenet_resnet([2, 2, 2, 2], false);
+    let eighteen = imagenet_resnet(18);
     for (node, field) in [
         ("conv1", 7),
         ("maxpool", 11),
@@ -76,7 +54,7 @@ fn resnet18_and_resnet50_as_published() {
     ] {
         assert_eq!(size(&eighteen, node), field, "{node}");
     }
-    let fifty = imagenet_resnet([3, 4, 6, 3], true);
+    let fifty = imagenet_resnet(50);
     for (node, field) in [("layer1.2.add", 35), ("layer2.3.add", 91), ("layer3.5.add", 267), ("layer4.2.add", 427)] {
         assert_eq!(size(&fifty, node), field, "{node}");
     }

@@ -15,7 +15,7 @@ use crate::{Graph, NetError, Network, NodeId, Normalization, Op, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BCosResNet {
-    /// Layers with weights: 20, 32 or 56.
+    /// Layers with weights: 20, 32, 44, 56 or 110.
     pub depth: usize,
     /// What the number of filters of every layer is multiplied with; the stages have 16, 32 and 64.
     pub width: f64,

@@ -2,11 +2,15 @@
 
 mod activation;
 mod additive;
+mod alexnet;
 mod bagnet;
 mod bcos;
+mod imagenet_resnet;
+mod imagenet_vgg;
 mod mixture;
 mod resnet;
 mod soft_autoencoder;
+mod squeezenet;
 mod vgg;
 
 use interp_finding::{Entry, Unfit, nearest};
@@ -15,11 +19,15 @@ use crate::{Graph, NetError, Network, NodeId, Normalization, Op, Result};
 
 pub use activation::Activation;
 pub use additive::{Additive, Module};
+pub use alexnet::AlexNet;
 pub use bagnet::BagNet;
 pub use bcos::BCosResNet;
+pub use imagenet_resnet::ImagenetResNet;
+pub use imagenet_vgg::ImagenetVgg;
 pub use mixture::Mixture;
 pub use resnet::{ResNet, Shortcut};
 pub use soft_autoencoder::SoftAutoencoder;
+pub use squeezenet::{SqueezeNet, Version};
 pub use vgg::Vgg;
 
 /// Settings that make a graph for pictures of one size and a number of classes.
@@ -68,37 +76,65 @@ pub const ENTRIES: &[&Entry<dyn Architecture>] = &[
     &additive::ENTRY,
     &bcos::ENTRY,
     &mixture::ENTRY,
+    &imagenet_vgg::ENTRY,
+    &imagenet_resnet::ENTRY,
+    &alexnet::ENTRY,
+    &squeezenet::ENTRY,
 ];
 
-/// Architectures with well-known names, as other people's checkpoints are called: `vgg16`, `vgg16_bn`,
-/// `resnet20`.
+/// An architecture and its name.
+type Named = (String, Box<dyn Architecture>);
+
+/// Architectures with well-known names, as other people's checkpoints are called: `vgg16`, `vgg16_bn`, `resnet50`, `resnet20`. Several
+/// may have one name: of a VGG that of torchvision comes first, then the one for small pictures.
 pub fn named() -> impl Iterator<Item = (String, Box<dyn Architecture>)> {
-    let vggs = vgg::DEPTHS.iter().flat_map(|&depth| {
-        [(format!("vgg{depth}"), false), (format!("vgg{depth}_bn"), true)].map(|(name, batch_norm)| {
-            (name, Box::new(Vgg { depth, batch_norm, ..Vgg::default() }) as Box<dyn Architecture>)
-        })
-    });
-    let resnets = resnet::DEPTHS.iter().map(|&depth| {
-        (format!("resnet{depth}"), Box::new(ResNet { depth, ..ResNet::default() }) as Box<dyn Architecture>)
-    });
-    vggs.chain(resnets)
+    [
+        imagenet_vgg::named(),
+        imagenet_resnet::named(),
+        alexnet::named(),
+        squeezenet::named(),
+        vgg::named(),
+        resnet::named(),
+    ]
+    .into_iter()
+    .flatten()
 }
 
-/// The architecture of [`named`] that has this name.
+/// The first architecture of [`all_by_name`].
+///
+/// # Errors
+/// As [`all_by_name`].
+pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
+    all_by_name(name)?.into_iter().next().ok_or_else(|| unknown(name))
+}
+
+/// The architectures of [`named`] that have this name, one or more. Of a hub's name, such as `timm/vgg16_bn.tv_in1k`, what stands between
+/// the owner and the dot counts.
 ///
 /// # Errors
 /// If no architecture has this name; the nearest is offered.
-pub fn by_name(name: &str) -> Result<Box<dyn Architecture>> {
-    let mut names = vec![];
-    for (known, architecture) in named() {
-        if known == name {
-            return Ok(architecture);
+pub fn all_by_name(name: &str) -> Result<Vec<Box<dyn Architecture>>> {
+    let short = short(name);
+    let found: Vec<_> = named().filter(|(known, _)| known == short).map(|(_, architecture)| architecture).collect();
+    if found.is_empty() { Err(unknown(name)) } else { Ok(found) }
+}
+
+/// The architecture's part of a hub's name.
+fn short(name: &str) -> &str {
+    let own = name.rsplit(['/', ':']).next().unwrap_or(name);
+    own.split('.').next().unwrap_or(own)
+}
+
+fn unknown(name: &str) -> NetError {
+    let mut names: Vec<String> = vec![];
+    named().for_each(|(known, _)| {
+        if !names.contains(&known) {
+            names.push(known);
         }
-        names.push(known);
-    }
-    let hint =
-        nearest(name, names.iter().map(String::as_str)).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-    Err(NetError::Architecture(format!("`{name}` is no known architecture ({}){hint}", names.join(", "))))
+    });
+    let hint = nearest(short(name), names.iter().map(String::as_str));
+    let hint = hint.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+    NetError::Architecture(format!("`{name}` is no known architecture ({}){hint}", names.join(", ")))
 }
 
 /// A graph that sees pictures, and beside them how salient each pixel is where that is asked for: as one more channel, `seen`.
@@ -125,6 +161,20 @@ fn blocks(filters: &[usize], width: f64) -> Vec<(String, Op)> {
     let mut nodes: Vec<_> = filters.iter().enumerate().flat_map(block).collect();
     nodes.push(("mean".into(), Op::GlobalAvgPool));
     nodes
+}
+
+/// Two hidden linear maps with their activations, and one for the classes: `classifier.N`, numbered so.
+fn classifier(
+    graph: &mut Graph,
+    numbers: [usize; 5],
+    units: usize,
+    classes: usize,
+    activation: &Op,
+) -> Result<(), NetError> {
+    let linear = |out_features: usize| Op::Linear { out_features, bias: true };
+    let ops = [linear(units), activation.clone(), linear(units), activation.clone(), linear(classes)];
+    let nodes = numbers.into_iter().zip(ops);
+    nodes.into_iter().try_for_each(|(number, op)| graph.then(format!("classifier.{number}"), op).map(|_| ()))
 }
 
 /// Refuses a width multiplier that makes no network, or one for no computer.

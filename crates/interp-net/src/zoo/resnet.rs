@@ -4,11 +4,11 @@ use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Architecture, activation, check_width, scaled, seeing};
+use super::{Activation, Architecture, Named, activation, check_width, scaled, seeing};
 use crate::{Graph, NodeId, Op, Result};
 
 /// Depths that exist.
-pub(super) const DEPTHS: &[usize] = &[20, 32, 56];
+pub(super) const DEPTHS: &[usize] = &[20, 32, 44, 56, 110];
 
 /// What stands beside two convolutions where the shape changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,11 +22,13 @@ pub enum Shortcut {
 
 /// Three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions, at 16, 32 and 64 filters. Names
 /// are those of akamaster/pytorch_resnet_cifar10, with each ReLU, sum and shortcut named too:
-/// `layer1.0.relu1`, `layer1.0.add`, `layer2.0.shortcut`.
+/// `layer1.0.relu1`, `layer1.0.add`, `layer2.0.shortcut`. With projections it is also the network of
+/// chenyaofo/pytorch-cifar-models, which calls some of its tensors otherwise
+/// ([`Naming::Chenyaofo`](crate::names::Naming::Chenyaofo)).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResNet {
-    /// Layers with weights: 20, 32 or 56.
+    /// Layers with weights: 20, 32, 44, 56 or 110.
     pub depth: usize,
     /// What the number of filters of every layer is multiplied with.
     pub width: f64,
@@ -62,11 +64,24 @@ impl Default for ResNet {
 
 pub(super) const ENTRY: Entry<dyn Architecture> = Entry {
     name: "resnet",
-    summary: "ResNet 20, 32, 56 for small pictures: residual blocks of two 3x3 convolutions",
+    summary: "ResNet 20 to 110 for small pictures: residual blocks of two 3x3 convolutions",
     example: "kind = \"resnet\"\ndepth = 20\nshortcut = \"pad\"\n",
     build: |section| build(section, |settings: ResNet| Box::new(settings)),
     schema: || schemars::schema_for!(ResNet),
 };
+
+/// `resnet20` and so on, with shortcuts of either kind, and as chenyaofo/pytorch-cifar-models calls those with projections.
+pub(super) fn named() -> Vec<Named> {
+    let resnet = |depth: usize, shortcut: Shortcut| Box::new(ResNet { depth, shortcut, ..ResNet::default() }) as Box<_>;
+    let both = |&depth: &usize| {
+        [Shortcut::Pad, Shortcut::Projection].map(|shortcut| (format!("resnet{depth}"), resnet(depth, shortcut) as _))
+    };
+    let theirs = |data: &'static str| {
+        let one = move |depth: usize| (format!("{data}_resnet{depth}"), resnet(depth, Shortcut::Projection) as _);
+        [20, 32, 44, 56].map(one)
+    };
+    DEPTHS.iter().flat_map(both).chain(["cifar10", "cifar100"].into_iter().flat_map(theirs)).collect()
+}
 
 impl ResNet {
     /// One block; gives its last node.

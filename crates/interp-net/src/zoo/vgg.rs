@@ -4,11 +4,11 @@ use interp_finding::{Entry, Unfit, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Architecture, activation, check_width, scaled, seeing};
+use super::{Activation, Architecture, Named, activation, check_width, scaled, seeing};
 use crate::{Graph, NetError, Op, Result};
 
 /// Depths that exist.
-pub(super) const DEPTHS: &[usize] = &[8, 11, 13, 16, 19];
+const DEPTHS: &[usize] = &[8, 11, 13, 16, 19];
 
 /// Blocks of 3x3 convolutions, each followed by a batch norm (where asked for) and ReLU, each block by
 /// 2x2 max pooling; then the mean over positions and one linear map, as is usual for 32x32 pictures.
@@ -65,6 +65,15 @@ pub(super) const ENTRY: Entry<dyn Architecture> = Entry {
     schema: || schemars::schema_for!(Vgg),
 };
 
+/// `vgg8`, `vgg8_bn` and so on.
+pub(super) fn named() -> Vec<Named> {
+    let both = |&depth: &usize| {
+        let vgg = |batch_norm: bool| Box::new(Vgg { depth, batch_norm, ..Vgg::default() });
+        [(format!("vgg{depth}"), vgg(false) as _), (format!("vgg{depth}_bn"), vgg(true) as _)]
+    };
+    DEPTHS.iter().flat_map(both).collect()
+}
+
 impl Vgg {
     /// Convolutions of each of the five blocks.
     fn blocks(&self) -> Result<[usize; 5]> {
@@ -77,28 +86,21 @@ impl Vgg {
             other => Err(Unfit::new("depth", format!("must be one of {DEPTHS:?}, not {other}")).into()),
         }
     }
-}
 
-impl Architecture for Vgg {
-    fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph> {
-        let [_, height, width] = input;
-        if height.min(width) < 32 {
+    /// Adds the five blocks, whose convolutions have biases or not.
+    pub(super) fn features(&self, graph: &mut Graph, bias: bool) -> Result<()> {
+        if let &[_, height, width] = graph.shape(0)
+            && height.min(width) < 32
+        {
             let problem = format!("vgg halves the picture five times and needs 32x32 or more, not {height}x{width}");
             return Err(NetError::Architecture(problem));
         }
-        check_width(self.width)?;
         let mut side = self.first_kernel;
-        let usable = side % 2 == 1 && side < 32;
-        Unfit::unless(usable, "first_kernel", format!("must be odd and below 32, not {side}"))?;
-        let mut graph = seeing(input, self.saliency)?;
-        if self.on_off {
-            graph.then("on_off", Op::OnOff)?;
-        }
         let mut next = 0..;
         let mut name = || format!("features.{}", next.next().unwrap_or(0));
         for (count, filters) in self.blocks()?.into_iter().zip([64, 128, 256, 512, 512]) {
             for _ in 0..count {
-                graph.then(name(), Op::conv(scaled(filters, self.width), side, 1, side / 2, !self.batch_norm))?;
+                graph.then(name(), Op::conv(scaled(filters, self.width), side, 1, side / 2, bias))?;
                 side = 3;
                 if self.batch_norm {
                     graph.then(name(), Op::batch_norm())?;
@@ -107,6 +109,21 @@ impl Architecture for Vgg {
             }
             graph.then(name(), Op::max_pool(2))?;
         }
+        Ok(())
+    }
+}
+
+impl Architecture for Vgg {
+    fn graph(&self, input: [usize; 3], classes: usize) -> Result<Graph> {
+        check_width(self.width)?;
+        let side = self.first_kernel;
+        let usable = side % 2 == 1 && side < 32;
+        Unfit::unless(usable, "first_kernel", format!("must be odd and below 32, not {side}"))?;
+        let mut graph = seeing(input, self.saliency)?;
+        if self.on_off {
+            graph.then("on_off", Op::OnOff)?;
+        }
+        self.features(&mut graph, !self.batch_norm)?;
         graph.then("avgpool", Op::GlobalAvgPool)?;
         graph.then("classifier", Op::Linear { out_features: classes, bias: true })?;
         activation::check_winners(&graph)?;
