@@ -167,3 +167,34 @@ fn what_does_not_fit_is_told_before_training_with_its_place() {
     std::fs::remove_file(&path).unwrap();
     assert!(complaint(TINY, "").contains("narrow.safetensors"));
 }
+
+/// [`TINY`] with a ResNet-20 that starts from the file at `path`.
+fn of_resnet20(path: &Path, more: &str) -> Result<Plan, Error> {
+    let model = "kind = \"vgg\"\ndepth = 8\nwidth = 0.125";
+    let text = TINY.replacen(model, "kind = \"resnet\"\ndepth = 20", 1).replace("features.*", "layer*");
+    let text = text + &format!("\n[init]\npath = {path:?}\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n{more}\n");
+    Plan::new(Recipe::parse("tiny", &text, &Catalog::default()).unwrap(), &|_, _| {})
+}
+
+/// A network of three classes starts one of twelve: all is taken but the last layer, which is as in a new network.
+#[test]
+fn a_new_head_for_other_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resnet20.safetensors");
+    std::fs::write(&path, crate::hub::resnet20()).unwrap();
+    let plan = of_resnet20(&path, "new_head = true").unwrap();
+    let net = plan.network(Stage::Main).unwrap();
+    let file = Checkpoint::read(&path).unwrap().network(&path, Some("resnet20"), [32, 32]).unwrap();
+    let fresh = Network::new(net.graph.clone(), 0).unwrap();
+    for ((own, of_file), (new, param)) in
+        numbers(&net).iter().zip(numbers(&file)).zip(numbers(&fresh).iter().zip(net.params.list()))
+    {
+        match param.name.starts_with("linear") {
+            true => assert_eq!(own, new, "{}", param.name),
+            false => assert_eq!(*own, of_file, "{}", param.name),
+        }
+    }
+    assert_eq!(net.graph.outputs(), plan.info().classes.len());
+    let error = of_resnet20(&path, "").err().unwrap().to_string();
+    assert!(error.contains("`linear.weight` is of shape [3, 64]"), "{error}");
+}

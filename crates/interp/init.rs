@@ -115,10 +115,13 @@ impl Init {
         let &Start { model, objective, info, seed, .. } = start;
         let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
         let network = match &file.meta {
+            _ if self.new_head => file.with_new_head(path, model.clone(), seed)?.network,
             Some(meta) => file.with_graph(path, meta.graph.clone())?.with_activations_of(model)?,
             None => file.with_activations(path, model.clone())?,
         };
-        misfit(&network, file.meta.as_ref(), objective, info).map_or(Ok(()), |problem| Err(wrong(problem)))?;
+        // Of a new head the classes are the data's.
+        let said = file.meta.as_ref().filter(|_| !self.new_head);
+        misfit(&network, said, objective, info).map_or(Ok(()), |problem| Err(wrong(problem)))?;
         if !network.graph.has_nodes_of(model) {
             return Err(wrong("its nodes are others than those of `[model]`".into()));
         }

@@ -14,13 +14,15 @@ pub fn page(catalog: &Catalog) -> String {
     page.add("# What a recipe can say\n\nWritten by `interp-train schema --markdown`: every section and key, with its default. \
               Keys without one are required, or do nothing where they are not given. \
               What is in braces is a table: `{ adamw = {} }` is AdamW with its defaults.");
-    let (sections, plain): (Vec<_>, Vec<_>) =
-        members(&schema["properties"]).partition(|(_, value)| reference(value).is_some() || kinds(value).is_some());
+    let (sections, plain): (Vec<_>, Vec<_>) = members(&schema["properties"]).partition(|(_, value)| {
+        reference(value).is_some() || kinds(value).is_some() || value["items"]["properties"].is_object()
+    });
     page.add("## At the top");
     page.settings(&plain.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect());
     for (name, section) in sections {
         match kinds(section) {
             Some(kinds) => page.kinds(name, kinds, section["type"] == "array"),
+            None if section["type"] == "array" => page.list(name, &section["items"]),
             None => {
                 let definition = reference(section).map_or(section, |name| &schema["$defs"][name]);
                 page.add(&format!("## [{name}]"));
@@ -75,6 +77,18 @@ impl Page {
             self.add(kind["description"].as_str().unwrap_or_default());
             let own = members(&kind["properties"]).filter(|(key, _)| !SHARED.contains(&key.as_str()));
             self.settings(&own.map(|(key, value)| (key.clone(), value.clone())).collect());
+        }
+    }
+
+    /// A section that may be written several times, and the sections of kinds within it.
+    fn list(&mut self, name: &str, item: &Value) {
+        self.add(&format!("## [[{name}]]"));
+        self.add(item["description"].as_str().unwrap_or_default());
+        let (inner, own): (Vec<_>, Vec<_>) =
+            members(&item["properties"]).partition(|(_, value)| kinds(value).is_some());
+        self.settings(&own.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+        for (key, section) in inner {
+            self.kinds(&format!("{name}.{key}"), kinds(section).map_or(&[], Vec::as_slice), true);
         }
     }
 
