@@ -58,6 +58,16 @@ pub enum NetError {
         /// What it computes.
         op: String,
     },
+    /// An operation that a format of other programs does not have.
+    #[error("{format} has no form of `{node}`, {op}")]
+    NoForm {
+        /// The format.
+        format: &'static str,
+        /// The node.
+        node: String,
+        /// What it computes.
+        op: String,
+    },
     /// A setting of an architecture that makes no network.
     #[error(transparent)]
     Setting(#[from] interp_finding::Unfit),

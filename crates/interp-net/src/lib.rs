@@ -19,6 +19,7 @@ mod checkpoint;
 mod compact;
 mod describe;
 mod error;
+pub mod export;
 pub mod files;
 mod fit;
 mod forward;
