@@ -1,9 +1,9 @@
 //! What timm's `config.json` says of a checkpoint: its architecture, and what its pictures go through first.
 
-use interp_data::{Fit, Folder, Interpolation};
+use interp_data::{Fit, Folder, Info, Interpolation};
 use interp_net::Normalization;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a checkpoint's `config.json` says.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,34 @@ impl Config {
         let classes = classes.map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
         let (architecture, fit) = (architecture.to_owned(), said.fit(height)?);
         Ok(Some(Self { architecture, normalization, fit, size: [height, width], classes }))
+    }
+
+    /// That of a network whose pictures are as `info` says, and brought to their size by `fit`.
+    pub(crate) fn of(architecture: &str, info: &Info, fit: Fit) -> Self {
+        let normalization = Normalization { mean: info.mean.clone(), std: info.std.clone() };
+        let (size, classes) = ([info.height, info.width], info.classes.clone());
+        Self { architecture: architecture.to_owned(), normalization, fit, size, classes }
+    }
+
+    /// The file's text, as timm reads it.
+    pub(crate) fn written(&self) -> String {
+        let [height, width] = self.size;
+        let Normalization { mean, std } = &self.normalization;
+        let crop = self.fit.resize.map_or(1.0, |resize| height as f64 / f64::from(resize));
+        let (head, first) = match self.architecture.starts_with("vgg") {
+            true => ("head.fc", "features.0"),
+            false => ("fc", "conv1"),
+        };
+        let own = json!({
+            "input_size": [mean.len(), height, width], "interpolation": self.fit.interpolation, "crop_pct": crop,
+            "crop_mode": "center", "mean": mean, "std": std, "num_classes": self.classes.len(), "classifier": head,
+            "first_conv": first,
+        });
+        let all = json!({
+            "architecture": self.architecture, "num_classes": self.classes.len(), "label_names": self.classes,
+            "pretrained_cfg": own,
+        });
+        format!("{all:#}\n")
     }
 
     /// A folder of pictures, brought to their size as the network wants them.

@@ -14,6 +14,7 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use interp_net::names::Naming;
 use interp_net::zoo::{self, Activation, Architecture, Module, Shortcut};
 use interp_net::{Keep, Mode, NetError, Network, Normalization, Op, Role, export};
 use networks::waves;
@@ -54,6 +55,8 @@ fn all() -> Vec<(&'static str, Network)> {
         ("additive_luminance", of(&luminance)),
         ("mixture", of(&zoo::Mixture { width: 0.5, top: 2, ..zoo::Mixture::default() })),
         ("autoencoder", of(&zoo::SoftAutoencoder { border: 4, ..zoo::SoftAutoencoder::default() })),
+        ("imagenet_resnet", of(&zoo::ImagenetResNet { depth: 50, ..zoo::ImagenetResNet::default() })),
+        ("squeezenet", of(&zoo::SqueezeNet::default())),
         ("branched", networks::branched()),
         ("decoder", networks::decoder()),
         ("linear_for_each_picture", networks::linear_for_each_picture()),
@@ -112,8 +115,8 @@ fn write(folder: &Path, network: &Network) {
     let Op::Input { channels, height, width } = network.graph.nodes()[0].op else { panic!("no input") };
     let normalization = Normalization { mean: vec![0.4, 0.5, 0.6][..channels].into(), std: vec![0.25; channels] };
     put("model.py", export::pytorch(&network.graph, Some(&normalization)).unwrap().as_bytes());
-    put("model.pth", &export::pth(network).unwrap());
-    put("model.safetensors", &export::safetensors(network).unwrap());
+    put("model.pth", &export::pth(network, Naming::Torchvision).unwrap());
+    put("model.safetensors", &export::safetensors(network, Naming::Torchvision).unwrap());
     match export::onnx(network, Some(&normalization)) {
         Ok(model) => put("model.onnx", &model),
         Err(error @ NetError::NoForm { .. }) => put("no_onnx.txt", error.to_string().as_bytes()),

@@ -8,6 +8,7 @@ mod onnx;
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
+use interp_net::names::Naming;
 use interp_net::zoo::{self, Architecture, Module};
 use interp_net::{Checkpoint, Graph, NetError, Network, Normalization, Op, export};
 
@@ -45,8 +46,11 @@ fn state_dicts_come_back_from_both_formats() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     for network in [tiny(), of(&zoo::ResNet::default())] {
-        let state: BTreeMap<_, _> = export::state_dict(&network).unwrap().into_iter().collect();
-        for bytes in [export::pth(&network).unwrap(), export::safetensors(&network).unwrap()] {
+        let state: BTreeMap<_, _> = export::state_dict(&network, Naming::Torchvision).unwrap().into_iter().collect();
+        for bytes in [
+            export::pth(&network, Naming::Torchvision).unwrap(),
+            export::safetensors(&network, Naming::Torchvision).unwrap(),
+        ] {
             std::fs::write(&path, bytes).unwrap();
             let read = Checkpoint::read(&path).unwrap();
             assert!(read.tensors().keys().eq(state.keys()));
@@ -56,14 +60,19 @@ fn state_dicts_come_back_from_both_formats() {
             }
             assert_eq!(read.with_graph(&path, network.graph.clone()).unwrap().graph, network.graph);
         }
-        assert_eq!(export::pth(&network).unwrap(), export::pth(&network).unwrap(), "equal networks make equal files");
+        assert_eq!(
+            export::pth(&network, Naming::Torchvision).unwrap(),
+            export::pth(&network, Naming::Torchvision).unwrap(),
+            "equal networks make equal files"
+        );
     }
 }
 
 // The order of torch.nn.BatchNorm2d(4).state_dict().
 #[test]
 fn batch_norms_have_their_counters_behind_them() {
-    let names: Vec<String> = export::state_dict(&tiny()).unwrap().into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> =
+        export::state_dict(&tiny(), Naming::Torchvision).unwrap().into_iter().map(|(name, _)| name).collect();
     let norm = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
     assert_eq!(names[1..6], norm.map(|name| format!("features.1.{name}")));
     assert_eq!(names[6..9], ["block.conv.weight", "block.norm.weight", "block.norm.running_var"]);

@@ -15,6 +15,7 @@ mod contributions;
 mod dissect;
 mod edit;
 mod eval;
+mod export;
 mod fields;
 mod import;
 mod invert;

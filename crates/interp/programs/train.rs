@@ -13,6 +13,7 @@ use interp_finding::{Measured, nearest};
 use super::compact::Compact;
 use super::edit::Edit;
 use super::eval::Eval;
+use super::export::Export;
 use super::import::Import;
 use super::list::List;
 use super::predict::Predict;
@@ -51,6 +52,7 @@ enum Command {
     Compact(Compact),
     Edit(Edit),
     Eval(Eval),
+    Export(Export),
     Import(Import),
     Predict(Predict),
     Show(Show),
@@ -136,6 +138,7 @@ pub fn train(catalog: &Catalog) -> ExitCode {
         Some(Command::Compact(compact)) => compact.run(),
         Some(Command::Edit(edit)) => edit.run(catalog),
         Some(Command::Eval(eval)) => eval.run(catalog),
+        Some(Command::Export(export)) => export.run(catalog),
         Some(Command::Import(import)) => import.run(),
         Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),

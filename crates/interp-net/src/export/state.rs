@@ -9,19 +9,22 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::pickle;
+use crate::names::Naming;
 use crate::{NetError, Network, Op, Param, Result, Role};
 
-/// The tensors of a network under the names that PyTorch's modules give them, in the order of its state dicts: f32, and behind each batch
+/// The tensors of a network under the names that a library gives them, in the order of its state dicts: f32, and behind each batch
 /// norm its counter of batches, which is 0.
 ///
 /// # Errors
 /// Where parameters cannot be read.
-pub fn state_dict(network: &Network) -> Result<Vec<(String, Tensor)>> {
+pub fn state_dict(network: &Network, naming: Naming) -> Result<Vec<(String, Tensor)>> {
     let mut state = vec![];
     for param in network.params.list() {
         let value = param.value.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?;
-        state.push((param.name.clone(), value));
-        state.extend(counter(network, param)?);
+        let (name, shape) = naming.of(&network.graph, &param.name, value.dims());
+        state.push((name, value.reshape(shape)?));
+        let counter = counter(network, param)?;
+        state.extend(counter.map(|(name, count)| (naming.of(&network.graph, &name, &[]).0, count)));
     }
     Ok(state)
 }
@@ -38,17 +41,17 @@ fn counter(network: &Network, param: &Param) -> Result<Option<(String, Tensor)>>
 ///
 /// # Errors
 /// Where parameters cannot be read, or two have one name.
-pub fn safetensors(network: &Network) -> Result<Vec<u8>> {
+pub fn safetensors(network: &Network, naming: Naming) -> Result<Vec<u8>> {
     let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize(state_dict(network)?, Some(about)).map_err(|e| failed(&e))
+    safetensors::serialize(state_dict(network, naming)?, Some(about)).map_err(|e| failed(&e))
 }
 
 /// The [`state_dict`] as PyTorch saves it, for `torch.load(path, weights_only=True)`.
 ///
 /// # Errors
 /// Where parameters cannot be read.
-pub fn pth(network: &Network) -> Result<Vec<u8>> {
-    let state = state_dict(network)?;
+pub fn pth(network: &Network, naming: Naming) -> Result<Vec<u8>> {
+    let state = state_dict(network, naming)?;
     let mut zip = ZipWriter::new(Cursor::new(vec![]));
     let mut put = |name: &str, bytes: &[u8]| {
         zip.start_file(format!("model/{name}"), options(bytes.len())).map_err(|e| failed(&e))?;

@@ -119,6 +119,16 @@ pub fn all_by_name(name: &str) -> Result<Vec<Box<dyn Architecture>>> {
     if found.is_empty() { Err(unknown(name)) } else { Ok(found) }
 }
 
+/// The name under which libraries have just this structure, where one has: of several architectures of a name the first is theirs.
+pub fn name_of(graph: &Graph) -> Option<String> {
+    let &[channels, height, width] = graph.shape(0) else { return None };
+    let is_it = |kind: &dyn Architecture| {
+        kind.graph([channels, height, width], graph.outputs()).is_ok_and(|other| other == *graph)
+    };
+    let is_first = |name: &str| by_name(name).is_ok_and(|kind| is_it(&*kind));
+    named().map(|(name, _)| name).find(|name| is_first(name))
+}
+
 /// The architecture's part of a hub's name.
 fn short(name: &str) -> &str {
     let own = name.rsplit(['/', ':']).next().unwrap_or(name);

@@ -42,7 +42,10 @@ impl Form<'_> {
                 self.bcos(&windows(kernel, stride, padding), kernel, exponent)
             }
             Op::Linear { .. } => {
-                let inputs = self.weighted()?;
+                let mut inputs = self.weighted()?;
+                if self.shape().len() > 1 {
+                    inputs[0] = self.step("Flatten", &[x], "flat", &[("axis", Attribute::Integer(1))])?;
+                }
                 self.end("Gemm", &inputs, &[("transB", Attribute::Integer(1))])
             }
             Op::BatchNorm { eps, .. } => {
@@ -76,7 +79,10 @@ impl Form<'_> {
             }
             Op::Mirror { .. } | Op::UpsampleNearest { .. } => self.gather(op),
             Op::UpsampleBilinear { .. } | Op::AdaptiveAvgPool { .. } => self.mix(op),
-            Op::MaxPool { kernel, stride, padding } => self.end("MaxPool", &[x], &windows(kernel, stride, padding)),
+            Op::MaxPool { kernel, stride, padding, ceil_mode } => {
+                let over = vec![("ceil_mode", Attribute::Integer(i64::from(ceil_mode)))];
+                self.end("MaxPool", &[x], &[windows(kernel, stride, padding), over].concat())
+            }
             Op::AvgPool { kernel, stride, padding } => {
                 let counted = vec![("count_include_pad", Attribute::Integer(1))];
                 self.end("AveragePool", &[x], &[windows(kernel, stride, padding), counted].concat())

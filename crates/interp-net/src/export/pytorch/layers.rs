@@ -40,8 +40,10 @@ pub(super) fn made_by(op: &Op, input: &[usize]) -> Option<String> {
         Op::UncenteredNorm { eps, momentum } => norm("UncenteredNorm", channels, eps, momentum),
         Op::Relu => "nn.ReLU()".into(),
         Op::Threshold { curve, shared, .. } => threshold(curve, if shared { 1 } else { channels }),
-        Op::MaxPool { kernel, stride, padding } => pool("nn.MaxPool2d", kernel, stride, padding),
-        Op::AvgPool { kernel, stride, padding } => pool("nn.AvgPool2d", kernel, stride, padding),
+        Op::MaxPool { kernel, stride, padding, ceil_mode } => {
+            pool("nn.MaxPool2d", kernel, stride, padding).named("ceil_mode", truth(ceil_mode), "False").end()
+        }
+        Op::AvgPool { kernel, stride, padding } => pool("nn.AvgPool2d", kernel, stride, padding).end(),
         Op::AdaptiveAvgPool { size } => Call::new("nn.AdaptiveAvgPool2d").with(pair(size)).end(),
         Op::UpsampleNearest { size } => Call::new("nn.Upsample").with(pair(size)).end(),
         Op::UpsampleBilinear { size, align_corners } => Call::new("nn.Upsample")
@@ -50,7 +52,8 @@ pub(super) fn made_by(op: &Op, input: &[usize]) -> Option<String> {
             .named("align_corners", truth(align_corners), "")
             .end(),
         Op::Linear { out_features, bias } => {
-            Call::new("nn.Linear").with(channels).with(out_features).named("bias", truth(bias), "True").end()
+            let in_features = input.iter().product::<usize>();
+            Call::new("nn.Linear").with(in_features).with(out_features).named("bias", truth(bias), "True").end()
         }
         Op::Input { .. }
         | Op::KWinners { .. }
@@ -82,9 +85,9 @@ fn threshold(curve: Curve, count: usize) -> String {
     Call::new(name).with(count).end()
 }
 
-fn pool(name: &str, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> String {
+fn pool(name: &str, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Call {
     let call = Call::new(name).with(pair(kernel)).named("stride", pair(stride), &pair(kernel));
-    call.named("padding", pair(padding), "0").end()
+    call.named("padding", pair(padding), "0")
 }
 
 /// A number for both axes, or one for each.

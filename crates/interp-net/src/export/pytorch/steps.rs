@@ -59,6 +59,9 @@ pub(super) fn value(graph: &Graph, layers: &Layers, variables: &[String], id: No
     let inputs: Vec<&str> = node.inputs.iter().map(|&input| variables[input].as_str()).collect();
     match expression(graph, id, &inputs) {
         Some(expression) => format!("{expression}{}", comment(&node.name)),
+        None if matches!(node.op, Op::Linear { .. }) && graph.shape(node.inputs[0]).len() > 1 => {
+            format!("{}({}.flatten(1))", layers.path(&node.name), inputs.join(", "))
+        }
         None => format!("{}({})", layers.path(&node.name), inputs.join(", ")),
     }
 }
