@@ -307,7 +307,7 @@ fn arguments_that_make_no_sense_are_explained() {
         (&["eval", "nowhere", "--data", "concepts"], &["nowhere", "no such file"]),
         (&["eval", "recipe.toml", "--data", "concepts"], &["recipe.toml", "this is a text file that begins"]),
         (&["eval", ".", "--data", "concepts"], &["no model.safetensors"]),
-        (&["eval", "hub:a/b", "--data", "concepts"], &["hub:a/b"]),
+        (&["eval", "hub:a", "--data", "concepts"], &["OWNER/NAME@REVISION"]),
         (&["show", "conceptss"], &["conceptss", "did you mean"]),
         (&["predict", "nowhere", "x.png"], &["nowhere"]),
     ];

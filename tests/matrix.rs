@@ -22,6 +22,7 @@ test = 10
 
 [train]
 batch = 32
+clip = 1.0
 
 [[train.phase]]
 epochs = 1

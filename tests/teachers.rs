@@ -44,8 +44,16 @@ fn a_teacher_runs_once_and_its_logits_serve_the_next_training_to_the_bit() {
     let kept = folder.path().join("logits");
     let of_teacher = fs::read_dir(&kept).unwrap().next().unwrap().unwrap().path();
     assert_eq!(fs::read_dir(&of_teacher).unwrap().count(), 2, "one file for each epoch");
-    // Without the teacher's weights nothing could be asked of it: what the cache has is enough.
+    let written = |at: &Path| -> Vec<_> {
+        let files = fs::read_dir(at).unwrap().map(|file| file.unwrap());
+        let mut files: Vec<_> =
+            files.map(|file| (file.file_name(), file.metadata().unwrap().modified().unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = written(&of_teacher);
     train("second", &["--set", "twin_lacks=\"teachers\""]);
+    assert_eq!(written(&of_teacher), before, "what the teacher says again would be written again");
     assert_eq!(weights(folder.path(), "second"), weights(folder.path(), "first"));
     train("without", &["--set", "teacher=[]", "--set", "train.label_weight=1.0"]);
     assert_ne!(weights(folder.path(), "without"), weights(folder.path(), "first"));
@@ -62,7 +70,7 @@ fn a_teacher_runs_once_and_its_logits_serve_the_next_training_to_the_bit() {
 fn what_is_wrong_with_a_teacher_is_told_at_its_place() {
     let folder = with_teacher();
     fs::write(folder.path().join("page.safetensors"), "<!DOCTYPE html><html><body>Sign in</body></html>").unwrap();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["teacher.0.path=\"nowhere\""], "nowhere: no such file"),
         (&["teacher.0.path=\"page.safetensors\""], "web page"),
         (&["teacher.0.loss=[]"], "needs at least one"),
@@ -73,6 +81,11 @@ fn what_is_wrong_with_a_teacher_is_told_at_its_place() {
         (
             &["teacher.0.loss.0={kind=\"hints\",student=\"features.1\",teacher=\"fetures.1\"}"],
             "did you mean `features.1`?",
+        ),
+        (&["teacher=[]"], "of which there are none"),
+        (
+            &["teacher.0.loss.0={kind=\"hints\",student=\"features.2\",teacher=\"features.2\"}"],
+            "cannot spare a teacher",
         ),
         (&["teacher=[]", "twin_lacks=\"teachers\""], "there are no teachers to go without"),
     ];

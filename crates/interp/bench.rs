@@ -3,6 +3,7 @@
 use interp_finding::Measured;
 use serde::Serialize;
 
+use crate::recipe::Lacks;
 use crate::summary::Summary;
 
 /// A recipe's runs.
@@ -26,6 +27,8 @@ pub struct Row {
     pub unit: &'static str,
     /// That of the network on test.
     pub score: Spread,
+    /// What its twin goes without.
+    pub lacks: Lacks,
     /// That of its twin, where there is one.
     pub twin: Option<Spread>,
     /// That of the twin minus that of the network, in points or dB, seed by seed: what the claims cost.
@@ -94,6 +97,7 @@ impl Row {
             measure: first.test.score.key(),
             unit: first.test.score.unit(),
             score: spread(&|run| run.test.score.shown()),
+            lacks: first.twin.as_ref().map(|twin| twin.lacks).unwrap_or_default(),
             twin: of_twin(&|(_, twin)| *twin),
             tax: of_twin(&|(run, twin)| twin - run.test.score.shown()),
             nonzero: spread(&nonzero),
@@ -134,7 +138,7 @@ impl Row {
             claims.join("<br>"),
             held,
             in_unit(self.score),
-            optional(&self.twin),
+            optional(&self.twin) + if self.lacks == Lacks::Teachers { " (without teachers)" } else { "" },
             optional(&self.tax),
             self.nonzero.show(1),
             self.seconds.show(0),
@@ -146,7 +150,8 @@ impl Row {
 /// An override without what says which data it is, which the row does anyway, and where it lies; `None` where that is all.
 fn changed(set: &str) -> Option<String> {
     match set.split_once('=') {
-        Some(("data.kind" | "data.path", _)) => None,
+        Some(("data.kind" | "data.path" | "init.path", _)) => None,
+        Some((key, _)) if key.starts_with("teacher.") && key.ends_with(".path") => None,
         Some(("data", value)) => {
             let Ok(mut data) = format!("data={value}").parse::<toml::Table>() else { return Some(set.to_owned()) };
             let section = data.get_mut("data")?.as_table_mut()?;
@@ -236,7 +241,13 @@ mod tests {
 
     #[test]
     fn a_row_says_what_was_changed_and_not_where_data_lies() {
-        for where_only in ["data.kind=mnist", "data.path=/a/b", r#"data={kind="mnist",path="/a/b"}"#] {
+        for where_only in [
+            "init.path=a",
+            "teacher.0.path=a",
+            "data.kind=mnist",
+            "data.path=/a/b",
+            r#"data={kind="mnist",path="/a/b"}"#,
+        ] {
             assert_eq!(changed(where_only), None);
         }
         let expected = "data={train=100,pad=2}";
@@ -256,6 +267,7 @@ mod tests {
             measure: "accuracy",
             unit: "%",
             score: one,
+            lacks: Lacks::Everything,
             twin: None,
             tax: None,
             nonzero: one,
@@ -269,7 +281,9 @@ mod tests {
         let size = |parameters, nonzero| Size { parameters, nonzero, multiply_adds: 0 };
         let claim = Measured { statement: "zeros".into(), value: 0.5, bound: 0.5, holds, shown: own.to_string() };
         let difference = crate::compare::Difference { points: 0.0, interval: [0.0; 2] };
-        let twin = Twin { test: scores(twin), validation: scores(0.0), epoch: 1, size: size(80, 80), difference };
+        let lacks = Lacks::Everything;
+        let twin =
+            Twin { lacks, test: scores(twin), validation: scores(0.0), epoch: 1, size: size(80, 80), difference };
         Summary {
             version: 1,
             name: "r".into(),

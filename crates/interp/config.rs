@@ -1,7 +1,7 @@
 //! What timm's `config.json` says of a checkpoint: its architecture, and what its pictures go through first.
 
 use interp_data::{Fit, Folder, Info, Interpolation};
-use interp_net::Normalization;
+use interp_net::{Meta, Normalization};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,6 +19,9 @@ pub(crate) struct Config {
     /// The names of the classes, where it has them.
     pub(crate) classes: Vec<String>,
 }
+
+/// The least share of a scaled picture that is cut out, of a side.
+const LEAST_SHARE: f64 = 0.25;
 
 /// The part that is read. Older files have all of it at the top, newer ones in `pretrained_cfg`.
 #[derive(Deserialize)]
@@ -48,9 +51,8 @@ impl Config {
         let root: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         let Some(architecture) = root["architecture"].as_str() else { return Ok(None) };
         let inner = if root["pretrained_cfg"].is_object() { &root["pretrained_cfg"] } else { &root };
-        let said = Said::deserialize(inner).map_err(|error| {
-            format!("it does not say what pictures go through first ({error}): give --arch, --mean and --std")
-        })?;
+        let said = Said::deserialize(inner)
+            .map_err(|error| format!("it does not say what pictures go through first ({error})"))?;
         let [channels, height, width] = said.input_size;
         if height != width || !(1..=LARGEST).contains(&height) || !matches!(channels, 1 | 3) {
             return Err(format!("pictures of {channels} channel(s) and {height}x{width} pixels are not read here"));
@@ -70,24 +72,31 @@ impl Config {
         Self { architecture: architecture.to_owned(), normalization, fit, size, classes }
     }
 
-    /// The file's text, as timm reads it.
-    pub(crate) fn written(&self) -> String {
+    /// That of a file of ours that says how its pictures are brought to their size.
+    pub(crate) fn of_file(meta: &Meta) -> Option<Self> {
+        let &[_, height, width] = meta.graph.shape(0) else { return None };
+        let (normalization, classes) = (meta.normalization.clone(), meta.classes.clone());
+        Some(Self { architecture: String::new(), normalization, fit: meta.fit?, size: [height, width], classes })
+    }
+
+    /// The file's text, as timm reads it, of a network with so many outputs.
+    pub(crate) fn written(&self, outputs: usize) -> String {
         let [height, width] = self.size;
         let Normalization { mean, std } = &self.normalization;
-        let crop = self.fit.resize.map_or(1.0, |resize| height as f64 / f64::from(resize));
+        let crop = self.fit.resize.map_or(1.0, |resize| share(height, resize));
         let (head, first) = match self.architecture.starts_with("vgg") {
             true => ("head.fc", "features.0"),
             false => ("fc", "conv1"),
         };
         let own = json!({
             "input_size": [mean.len(), height, width], "interpolation": self.fit.interpolation, "crop_pct": crop,
-            "crop_mode": "center", "mean": mean, "std": std, "num_classes": self.classes.len(), "classifier": head,
+            "crop_mode": "center", "mean": mean, "std": std, "num_classes": outputs, "classifier": head,
             "first_conv": first,
         });
-        let all = json!({
-            "architecture": self.architecture, "num_classes": self.classes.len(), "label_names": self.classes,
-            "pretrained_cfg": own,
-        });
+        let mut all = json!({ "architecture": self.architecture, "num_classes": outputs, "pretrained_cfg": own });
+        if !self.classes.is_empty() {
+            all["label_names"] = json!(self.classes);
+        }
         format!("{all:#}\n")
     }
 
@@ -98,6 +107,13 @@ impl Config {
         let size = self.size[0];
         Folder { path: path.into(), size, resize, interpolation, csv: None, mean: Some(mean), std: Some(std) }
     }
+}
+
+/// The share of which timm makes `resize` again: it rounds down.
+fn share(size: usize, resize: u32) -> f64 {
+    let exact = size as f64 / f64::from(resize);
+    let is_read_back = (size as f64 / exact).floor() as u32 == resize;
+    if is_read_back { exact } else { size as f64 / (f64::from(resize) + 0.25) }
 }
 
 impl Said {
@@ -112,8 +128,8 @@ impl Said {
             return Err(format!("its crop mode `{}` is not `center`", self.crop_mode));
         }
         let share = self.crop_pct;
-        if !(share > 0.25 && share <= 1.0) {
-            return Err(format!("its crop_pct {share} is not from 0.25 to 1"));
+        if !(LEAST_SHARE..=1.0).contains(&share) {
+            return Err(format!("its crop_pct {share} is not from {LEAST_SHARE} to 1"));
         }
         let resize = Some((size as f64 / share).floor() as u32);
         Ok(Fit { border: 0, resize, interpolation })
@@ -136,6 +152,16 @@ mod tests {
         assert_eq!(config.normalization.mean, [0.485, 0.456, 0.406]);
         let older = VGG.replace("\"pretrained_cfg\": {", "").replacen("}}", "}", 1);
         assert_eq!(Config::parse(&older).unwrap().unwrap(), config);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for (size, resize) in [(224, 256), (64, 93), (32, 93), (20, 29), (64, 99), (288, 288)] {
+            let fit = Fit { border: 0, resize: Some(resize), interpolation: Interpolation::Bicubic };
+            let config = Config { size: [size; 2], fit, ..Config::parse(VGG).unwrap().unwrap() };
+            assert_eq!(Config::parse(&config.written(7)).unwrap().unwrap(), config);
+            assert!(config.written(7).contains("\"num_classes\": 7") && !config.written(7).contains("label_names"));
+        }
     }
 
     #[test]

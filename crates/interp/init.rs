@@ -23,7 +23,7 @@ use crate::{Error, Result};
 pub struct Init {
     /// A file (safetensors, or a state dict of PyTorch), the folder of a run, or `hub:OWNER/NAME[@REVISION]`.
     pub path: PathBuf,
-    /// Subtracted from pictures in [0, 1], per channel; where it is not given, as the file says, or else the data.
+    /// Subtracted from pictures in [0, 1], per channel; where it is not given, as is said of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
     /// Pictures are divided by this, per channel.
@@ -65,11 +65,17 @@ impl Init {
     /// # Errors
     /// If the file cannot be read, or does not fit the data or the architecture: tensors, shapes and nodes are compared.
     pub(crate) fn network(&self, start: &Start<'_>) -> Result<(Network, Normalization)> {
-        let NetworkFile { path, config } = NetworkFile::find(&self.path, &Screen::new(false))?;
+        let NetworkFile { path, config, unread } = NetworkFile::find(&self.path, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
+        if self.of_plain && self.new_head {
+            return Err(Error::Usage(
+                "`init.of_plain` takes the last layer over too: leave out `init.new_head`".into(),
+            ));
+        }
+        let hint = NetworkFile::hint(unread.as_ref());
         match self.of_plain {
-            true => self.adopted(&path, &file, config.as_ref(), start),
-            false => self.own(&path, file, config.as_ref(), start),
+            true => self.adopted(&path, &file, config.as_ref(), &hint, start),
+            false => self.own(&path, file, config.as_ref(), &hint, start),
         }
     }
 
@@ -79,6 +85,7 @@ impl Init {
         path: &Path,
         file: &Checkpoint,
         config: Option<&Config>,
+        hint: &str,
         start: &Start<'_>,
     ) -> Result<(Network, Normalization)> {
         let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
@@ -87,8 +94,13 @@ impl Init {
         let Info { channels, height, width, .. } = *start.info;
         let graph = plain.graph([channels, height, width], start.info.classes.len())?;
         let ordinary = file.with_graph(path, graph)?;
-        let unknown = || wrong("it does not say how pictures are normalized: give `mean` and `std`".into());
+        let classes = file.meta.as_ref().map(|meta| &meta.classes);
+        misfit(&ordinary, classes, start.objective, start.info).map_or(Ok(()), |problem| Err(wrong(problem)))?;
+        let unknown = || wrong(format!("it does not say how pictures are normalized: give `mean` and `std`{hint}"));
         let said = file.meta.as_ref().map(|meta| &meta.normalization).or(config.map(|config| &config.normalization));
+        if self.mean.is_some() != self.std.is_some() {
+            return Err(wrong("`mean` and `std` go together".into()));
+        }
         let normalization = self.given().or(said.cloned()).ok_or_else(unknown)?;
         normalization.check(channels).map_err(wrong)?;
         let mut network = Network::new(start.model.clone(), start.seed)?;
@@ -110,6 +122,7 @@ impl Init {
         path: &Path,
         file: Checkpoint,
         config: Option<&Config>,
+        hint: &str,
         start: &Start<'_>,
     ) -> Result<(Network, Normalization)> {
         let &Start { model, objective, info, seed, .. } = start;
@@ -120,7 +133,8 @@ impl Init {
             None => file.with_activations(path, model.clone())?,
         };
         // Of a new head the classes are the data's.
-        let said = file.meta.as_ref().filter(|_| !self.new_head);
+        let said = file.meta.as_ref().map(|meta| &meta.classes).or(config.map(|config| &config.classes));
+        let said = said.filter(|classes| !self.new_head && !classes.is_empty());
         misfit(&network, said, objective, info).map_or(Ok(()), |problem| Err(wrong(problem)))?;
         if !network.graph.has_nodes_of(model) {
             return Err(wrong("its nodes are others than those of `[model]`".into()));
@@ -131,26 +145,31 @@ impl Init {
             let (name, own, other) = (&own.name, own.op.label(), other.op.label());
             return Err(wrong(format!("its node `{name}` is: {own}; that of `[model]`: {other}")));
         }
-        let normalization = self.normalization(file.meta, config, info);
+        let unknown = || wrong(format!("it does not say how pictures are normalized: give `mean` and `std`{hint}"));
+        let normalization = self.normalization(file.meta, config).ok_or_else(unknown)?;
         normalization.check(info.channels).map_err(wrong)?;
         let network = if self.structure_only { Network::new(network.graph, seed)? } else { network };
         Ok((network, normalization))
     }
 
-    fn normalization(&self, meta: Option<Meta>, config: Option<&Config>, info: &Info) -> Normalization {
-        let of_data = || Normalization { mean: info.mean.clone(), std: info.std.clone() };
+    /// What the recipe says, over what is said of the file.
+    fn normalization(&self, meta: Option<Meta>, config: Option<&Config>) -> Option<Normalization> {
         let said = meta.map(|meta| meta.normalization).or(config.map(|config| config.normalization.clone()));
-        let mut normalization = said.unwrap_or_else(of_data);
-        let given = |values: &Vec<f64>| values.iter().map(|&value| value as f32).collect();
-        self.mean.iter().for_each(|mean| normalization.mean = given(mean));
-        self.std.iter().for_each(|std| normalization.std = given(std));
-        normalization
+        let Some(mut normalization) = said else { return self.given() };
+        let small = |values: &Vec<f64>| values.iter().map(|&value| value as f32).collect();
+        self.mean.iter().for_each(|mean| normalization.mean = small(mean));
+        self.std.iter().for_each(|std| normalization.std = small(std));
+        Some(normalization)
     }
 }
 
 /// Which of a network's needs a data set does not meet.
-pub(crate) fn misfit(network: &Network, meta: Option<&Meta>, objective: Objective, info: &Info) -> Option<String> {
-    let classes = meta.map(|meta| &meta.classes);
+pub(crate) fn misfit(
+    network: &Network,
+    classes: Option<&Vec<String>>,
+    objective: Objective,
+    info: &Info,
+) -> Option<String> {
     let wants = network.graph.shape(0);
     let has = [info.channels, info.height, info.width];
     if wants[0] != has[0] {

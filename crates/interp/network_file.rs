@@ -17,6 +17,8 @@ pub(crate) struct NetworkFile {
     pub(crate) path: PathBuf,
     /// What `config.json` says, where it is timm's.
     pub(crate) config: Option<Config>,
+    /// Why nothing can be learned of a `config.json` that is there; to be told where something is missing.
+    pub(crate) unread: Option<String>,
 }
 
 /// What the names of repositories begin with on a command line and in recipes.
@@ -29,6 +31,16 @@ const CANDIDATES: [&str; 4] =
 const CONFIG: &str = "config.json";
 
 impl NetworkFile {
+    fn new(path: PathBuf, said: std::result::Result<Option<Config>, String>) -> Self {
+        let (config, unread) = said.map_or_else(|problem| (None, Some(problem)), |config| (config, None));
+        Self { path, config, unread }
+    }
+
+    /// What is wrong with the configuration, as the end of a sentence.
+    pub(crate) fn hint(unread: Option<&String>) -> String {
+        unread.map(|problem| format!(" (config.json: {problem})")).unwrap_or_default()
+    }
+
     /// Finds the file that `given` names; what the hub has, and the cache has not, is downloaded.
     ///
     /// # Errors
@@ -49,8 +61,8 @@ fn local(given: &Path) -> Result<NetworkFile> {
     let beside = path.with_file_name(CONFIG);
     // Another file's name says that the configuration is not of it.
     let is_own = path.file_name().is_some_and(|name| CANDIDATES.iter().any(|candidate| name == *candidate));
-    let config = if is_own && beside.is_file() { config(&beside)? } else { None };
-    Ok(NetworkFile { path, config })
+    let said = if is_own && beside.is_file() { config(&beside)? } else { Ok(None) };
+    Ok(NetworkFile::new(path, said))
 }
 
 fn in_folder(folder: &Path) -> Result<PathBuf> {
@@ -63,10 +75,10 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     all.into_iter().find(|path| path.is_file()).ok_or_else(none)
 }
 
-fn config(path: &Path) -> Result<Option<Config>> {
-    let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
+/// What the configuration says, or why it cannot be used.
+fn config(path: &Path) -> Result<std::result::Result<Option<Config>, String>> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    Config::parse(&text).map_err(wrong)
+    Ok(Config::parse(&text))
 }
 
 fn fetched(repository: &str, screen: &Screen) -> Result<NetworkFile> {
@@ -81,10 +93,10 @@ fn fetched(repository: &str, screen: &Screen) -> Result<NetworkFile> {
     for shard in shards(&path, main)? {
         fetch(&shard)?;
     }
-    let config = if listing.has(CONFIG) { config(&fetch(CONFIG)?)? } else { None };
+    let said = if listing.has(CONFIG) { config(&fetch(CONFIG)?)? } else { Ok(None) };
     // What a branch stood at: to repeat it.
     screen.say(&format!("{HUB}{}", listing.repo));
-    Ok(NetworkFile { path, config })
+    Ok(NetworkFile::new(path, said))
 }
 
 /// The files that an index names.

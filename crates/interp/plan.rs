@@ -130,6 +130,11 @@ impl Plan {
             }
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
+        let alone = recipe.teachers.is_empty() || objective != Objective::Classify;
+        if alone && recipe.common.train.label_weight != 1.0 {
+            let problem = "`train.label_weight` weighs labels against teachers, of which there are none";
+            return Err(origin.at_key("train.label_weight", problem.into()));
+        }
         check_overlaps(&priors, &origin)?;
         check_patterns(&recipe.common, [&graph, &twin], &priors, &origin)?;
         let pupil = Pupil {
@@ -419,7 +424,12 @@ fn check_patterns(common: &Common, [graph, twin]: [&Graph; 2], priors: &[Steerin
     for (i, phase) in common.train.phase.iter().enumerate() {
         select(&phase.freeze, &format!("train.phase.{i}.freeze"))?;
         select(&phase.thaw, &format!("train.phase.{i}.thaw"))?;
-        select(&phase.freeze_statistics, &format!("train.phase.{i}.freeze_statistics"))?;
+        let (key, is_norm) = (format!("train.phase.{i}.freeze_statistics"), |node: &Node| {
+            matches!(node.op, Op::BatchNorm { .. } | Op::UncenteredNorm { .. })
+        });
+        select(&phase.freeze_statistics, &key)?;
+        let norms = graph.select(&phase.freeze_statistics, "norm with statistics", is_norm);
+        norms.map_err(|e| origin.blame(&key, e))?;
         for (j, name) in phase.priors.iter().flatten().enumerate() {
             if priors.iter().all(|p| p.name != *name) {
                 let near = nearest(name, priors.iter().map(|p| p.name.as_str()));

@@ -244,7 +244,15 @@ impl Sitting<'_> {
             twin.as_ref().map(|twin| paired(&main.test.scores, &twin.test.scores, main.test.score.scale()));
         let twin_summary = twin.as_ref().zip(difference).map(|(twin, difference)| {
             let epoch = twin.epoch;
-            Twin { test: scores(&twin.test), validation: scores(&twin.validation), epoch, size: twin.size, difference }
+            let lacks = self.plan.common.twin_lacks;
+            Twin {
+                lacks,
+                test: scores(&twin.test),
+                validation: scores(&twin.validation),
+                epoch,
+                size: twin.size,
+                difference,
+            }
         });
         let stages = [("the network", Some(&main)), ("the twin", twin.as_ref())];
         let doubts = stages.into_iter().filter_map(|(name, found)| doubt(self.plan, name, &found?.validation));

@@ -5,6 +5,7 @@ use interp_learn::Score;
 use serde::Serialize;
 
 use crate::compare::Difference;
+use crate::recipe::Lacks;
 
 /// Version of [`Summary`].
 pub const VERSION: u32 = 1;
@@ -30,7 +31,7 @@ pub struct Summary {
     pub size: Size,
     /// The claims, measured on the saved file.
     pub claims: Vec<Measured>,
-    /// Its black-box twin, if one was trained.
+    /// Its twin, if one was trained.
     pub twin: Option<Twin>,
     /// What makes the results doubtful, a sentence each; usually none.
     pub warnings: Vec<String>,
@@ -61,9 +62,11 @@ pub struct Size {
     pub multiply_adds: usize,
 }
 
-/// The black-box twin: the same network without priors, of a plain architecture.
+/// The twin: the same network without priors and teachers, of a plain architecture; or without teachers alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Twin {
+    /// What it goes without.
+    pub lacks: Lacks,
     /// Results on the test split, of the saved file.
     pub test: Scores,
     /// Results on validation of the network that was chosen.

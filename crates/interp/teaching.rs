@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use interp_data::{Augment, Info};
+use interp_finding::Unfit;
 use interp_learn::distill::{Cache, Distillation, Teacher, Teaching};
 use interp_learn::{LearnError, Objective};
-use interp_net::{Checkpoint, Graph, Network, Normalization, sealed};
+use interp_net::{Checkpoint, Graph, Network, Normalization, files, sealed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -37,7 +38,7 @@ pub struct TeacherSettings {
     #[serde(default = "one")]
     pub weight: f64,
     /// A folder where its logits are kept, by picture and by how the picture was changed: it is then run once for all trainings with
-    /// the same pictures, changes and seed. A file takes four bytes for each class and picture, and there is one for each epoch.
+    /// the same pictures, changes and seed. Not for losses that read its layers. A file takes four bytes for each class and picture, and there is one for each epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
 }
@@ -91,9 +92,7 @@ impl TeacherPart {
     /// If its file cannot be read or does not fit the data, or a loss does not fit the two networks: the key in its section is named.
     pub(crate) fn teacher(self, pupil: &Pupil<'_>) -> Result<(Teacher, String)> {
         let Self { settings, losses } = self;
-        let unfit = |key: &str, problem: String| {
-            Error::from(LearnError::Setting(interp_finding::Unfit { key: key.to_owned(), problem }))
-        };
+        let unfit = |key: &str, problem: String| Error::from(LearnError::Setting(Unfit::new(key, problem)));
         if pupil.objective != Objective::Classify {
             return Err(unfit("path", "is of a classifier: a network that takes noise away has no teachers".into()));
         }
@@ -111,10 +110,15 @@ impl TeacherPart {
             check_share(&format!("{section}.warmup"), loss.share.warmup >= 0.0, loss.share.warmup, "0 or more")?;
         }
         let values = network.params.list().iter().map(|param| (param.name.as_str(), &param.value));
-        let source =
-            json!({ "weights": sealed::digest_of(values)?, "graph": network.graph, "normalization": normalization });
-        let digest = sealed::digest(&source.to_string());
-        let cache = settings.cache.map(|folder| Arc::new(cache(&folder, &digest, &network, pupil)));
+        let weights = sealed::digest_of(values)?;
+        let digest = sealed::digest(&json!([weights, network.graph, normalization]).to_string());
+        let reads_layers = losses.iter().any(|loss| !loss.part.object.teacher_nodes().is_empty());
+        if settings.cache.is_some() && reads_layers {
+            let problem = "cannot spare a teacher whose layers are read: it runs in any case".into();
+            return Err(unfit("cache", problem));
+        }
+        let source = Source { teacher: &digest, normalization: &normalization };
+        let cache = settings.cache.map(|folder| source.cache(&folder, &network, pupil)).transpose()?.map(Arc::new);
         let teaching = |LossPart { share: Share { weight, warmup }, part }: LossPart| Teaching {
             name: part.kind.to_owned(),
             weight,
@@ -129,33 +133,58 @@ impl TeacherPart {
 /// Refuses a number that is not as it should be.
 fn check_share(key: &str, fits: bool, value: f64, wanted: &str) -> Result<()> {
     let problem = format!("must be {wanted}, not {value}");
-    Ok(interp_finding::Unfit::unless(fits && value.is_finite(), key, problem).map_err(LearnError::Setting)?)
+    Ok(Unfit::unless(fits && value.is_finite(), key, problem).map_err(LearnError::Setting)?)
 }
 
-/// The cache below `folder`: in a folder of its own for all that the logits follow from, so that several teachers can share one.
-fn cache(folder: &Path, teacher: &str, network: &Network, pupil: &Pupil<'_>) -> Cache {
-    let is_fixed = pupil.augment == Augment::default();
-    let seed = if is_fixed { 0 } else { pupil.seed };
-    let source = json!({ "teacher": teacher, "data": pupil.data, "augment": pupil.augment, "seed": seed });
-    let name = &sealed::digest(&source.to_string())[..16];
-    Cache::new(folder.join(name), source, [pupil.count, network.graph.outputs()], is_fixed)
+/// Numbers that a file of a cache may have: it is held in memory.
+const MOST_CACHED: usize = 1 << 28;
+
+/// What a teacher's logits follow from, beside the pictures.
+struct Source<'a> {
+    /// The digest of its weights and structure.
+    teacher: &'a str,
+    normalization: &'a Normalization,
+}
+
+impl Source<'_> {
+    /// The cache below `folder`: in a folder of its own for all that the logits follow from, so that several teachers can share one. What
+    /// comes in from outside where a picture is cut or shifted is the mean that the student's data say, so that it counts too.
+    fn cache(&self, folder: &Path, network: &Network, pupil: &Pupil<'_>) -> Result<Cache> {
+        let unfit = |problem: String| LearnError::Setting(Unfit::new("cache", problem));
+        let (is_fixed, classes) = (pupil.augment == Augment::default(), network.graph.outputs());
+        if pupil.count.saturating_mul(classes) > MOST_CACHED {
+            let gib = pupil.count as f64 * classes as f64 / f64::from(1 << 28);
+            return Err(unfit(format!("would hold {gib:.1} GiB for each epoch, more than 1 GiB: leave it out")).into());
+        }
+        let Info { mean, std, .. } = pupil.info;
+        let source = json!({
+            "teacher": self.teacher, "takes": self.normalization, "data": pupil.data, "mean": mean, "std": std,
+            "augment": pupil.augment, "seed": if is_fixed { 0 } else { pupil.seed },
+        });
+        let folder = folder.join(&sealed::digest(&source.to_string())[..16]);
+        files::check_folder(&folder).map_err(|error| unfit(format!("cannot be written to: {error}")))?;
+        Ok(Cache::new(folder, source, [pupil.count, classes], is_fixed))
+    }
 }
 
 impl TeacherSettings {
     fn network(&self, pupil: &Pupil<'_>) -> Result<(Network, Normalization)> {
-        let NetworkFile { path, config } = NetworkFile::find(&self.path, &Screen::new(false))?;
+        let NetworkFile { path, config, unread } = NetworkFile::find(&self.path, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
         let named = config.as_ref().filter(|_| file.meta.is_none()).map(|config| config.architecture.as_str());
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
         let network = file.network(&path, self.arch.as_deref().or(named), [pupil.info.height, pupil.info.width])?;
-        let unfit = misfit(&network, file.meta.as_ref(), pupil.objective, pupil.info);
+        let own = file.meta.as_ref().map(|meta| &meta.classes);
+        let classes = own.or(config.as_ref().map(|config| &config.classes).filter(|classes| !classes.is_empty()));
+        let unfit = misfit(&network, classes, pupil.objective, pupil.info);
         unfit.map_or(Ok(()), |problem| Err(wrong(problem)))?;
         let said = file.meta.map(|meta| meta.normalization).or(config.map(|config| config.normalization));
         let normalization = match (&self.mean, &self.std, said) {
             (Some(mean), Some(std), _) => Normalization { mean: mean.clone(), std: std.clone() },
             (None, None, Some(said)) => said,
             (None, None, None) => {
-                return Err(wrong("it does not say how pictures are normalized: give `mean` and `std`".into()));
+                let hint = NetworkFile::hint(unread.as_ref());
+                return Err(wrong(format!("it does not say how pictures are normalized: give `mean` and `std`{hint}")));
             }
             _ => return Err(wrong("`mean` and `std` go together".into())),
         };

@@ -28,7 +28,7 @@ pub fn read_picture(path: &Path, channels: usize, size: [usize; 2], fit: &Fit) -
     let bytes = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     let decoded = picture::decode(&bytes).map_err(wrong)?;
     let kind = Kind { color: channels == 3, deep: picture::kind(&bytes).map_err(wrong)?.deep };
-    let scaled = picture::fitted(&picture::convert(decoded, kind), side as u32, fit);
+    let scaled = picture::fitted(&picture::convert(decoded, kind), side as u32, fit).map_err(wrong)?;
     let values: Vec<f32> = match channels {
         1 => scaled.into_luma16().into_raw().into_iter().map(|value| f32::from(value) / 65535.0).collect(),
         _ => scaled.into_rgb32f().into_raw(),

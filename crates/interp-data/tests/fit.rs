@@ -40,6 +40,17 @@ fn what_cannot_be_cut_out_is_refused() {
     assert!(error.contains("`resize` must be 28 pixels, which are cut out, to 16384, not 20"), "{error}");
 }
 
+#[test]
+fn a_picture_far_longer_than_wide_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.png");
+    image::GrayImage::new(60_000, 1).save(&path).unwrap();
+    let fit = Fit { resize: Some(256), ..Fit::default() };
+    let error = read_picture(&path, 3, [224, 224], &fit).unwrap_err().to_string();
+    assert!(error.contains("60000x1 pixels are too long"), "{error}");
+    assert!(read_picture(&path, 3, [224, 224], &Fit::default()).is_ok());
+}
+
 /// Photographs `NAME.jpg` beside what Pillow makes of each, `NAME.rgb`, in the folder INTERP_PHOTOS.
 #[test]
 #[ignore = "needs photographs and Pillow: benches/against_pytorch/photos.py runs it"]

@@ -65,7 +65,7 @@ pub enum LearnError {
     #[error("the saved state does not fit: {0}")]
     State(String),
     /// A file of a teacher's logits cannot be used.
-    #[error("{path}: {problem}: give another `cache`, or remove the file")]
+    #[error("{path}: {problem}: remove it, and it is made anew")]
     Cache {
         /// The file.
         path: std::path::PathBuf,

@@ -240,6 +240,9 @@ impl Phase {
         Unfit::unless(rate, "learning_rate", format!("must be 0 or more, not {learning_rate}"))?;
         let shorter = natural(*warmup) && *warmup < *epochs as f64;
         Unfit::unless(shorter, "warmup", format!("must be 0 or more and shorter than the phase, not {warmup}"))?;
+        let parts = self.thaw.len();
+        let problem = format!("has {parts} parts, for which the phase needs {} epochs or more", parts + 1);
+        Unfit::unless(parts < *epochs, "thaw", problem)?;
         if let Schedule::Step { at, factor } = &self.schedule {
             let shares = at.iter().all(|&share| share > 0.0 && share < 1.0);
             Unfit::unless(shares, "schedule.step.at", format!("takes shares of the phase in (0, 1), not {at:?}"))?;

@@ -56,9 +56,11 @@ fn all() -> Vec<(&'static str, Network)> {
         ("mixture", of(&zoo::Mixture { width: 0.5, top: 2, ..zoo::Mixture::default() })),
         ("autoencoder", of(&zoo::SoftAutoencoder { border: 4, ..zoo::SoftAutoencoder::default() })),
         ("imagenet_resnet", of(&zoo::ImagenetResNet { depth: 50, ..zoo::ImagenetResNet::default() })),
+        ("imagenet_vgg", of(&zoo::ImagenetVgg { width: 0.125, ..zoo::ImagenetVgg::default() })),
         ("squeezenet", of(&zoo::SqueezeNet::default())),
         ("branched", networks::branched()),
         ("decoder", networks::decoder()),
+        ("flattened", networks::flattened()),
         ("linear_for_each_picture", networks::linear_for_each_picture()),
         ("mixed", networks::mixed()),
     ]

@@ -200,12 +200,19 @@ impl Checkpoint {
         Ok(NewHead::of(network))
     }
 
-    /// As [`Checkpoint::for_classes`], with the structure `graph`, whose [`Graph::head`] has first values.
+    /// As [`Checkpoint::for_classes`], with the structure `graph`, whose [`Graph::head`] has first values, as have thresholds that the file has not.
     ///
     /// # Errors
     /// As [`Checkpoint::with_graph`].
     pub fn with_new_head(&self, path: &Path, graph: Graph, seed: u64) -> Result<NewHead> {
-        let network = self.first_of(vec![graph], Some(seed)).map_err(|misfit| wrong(path, misfit.tell()))?;
+        let bare = graph.with_operations(|id| match &graph.nodes()[id].op {
+            op if op.is_activation() => Op::Relu,
+            op => op.clone(),
+        })?;
+        let network = match self.first_of(vec![bare], Some(seed)) {
+            Ok(network) => network.with_activations_of(&graph)?,
+            Err(_) => self.first_of(vec![graph], Some(seed)).map_err(|misfit| wrong(path, misfit.tell()))?,
+        };
         Ok(NewHead::of(network))
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Found {
     pub(super) file: Checkpoint,
     /// What is said of it beside it.
     pub(super) config: Option<Config>,
+    /// Why what is said beside it cannot be used.
+    pub(super) unread: Option<String>,
 }
 
 /// A network with what is needed to feed it.
@@ -51,6 +53,7 @@ pub(super) struct Loaded {
     pub(super) network: Network,
     pub(super) file: Checkpoint,
     pub(super) config: Option<Config>,
+    pub(super) unread: Option<String>,
     pub(super) normalization: Option<Normalization>,
 }
 
@@ -74,9 +77,9 @@ impl Which {
 
     /// Reads the file.
     pub(super) fn read(&self) -> Result<Found> {
-        let NetworkFile { path, config } = NetworkFile::find(&self.checkpoint, &Screen::new(false))?;
+        let NetworkFile { path, config, unread } = NetworkFile::find(&self.checkpoint, &Screen::new(false))?;
         let file = Checkpoint::read(&path)?;
-        Ok(Found { path, file, config })
+        Ok(Found { path, file, config, unread })
     }
 
     /// Reads the file and builds the network, for pictures of the size that is said of it; where nothing is said, of 32x32.
@@ -86,10 +89,15 @@ impl Which {
 
     /// Builds the network of a file that was read. `size` is the pictures' height and width, for files that do not say.
     pub(super) fn network(&self, found: Found, size: Option<[usize; 2]>) -> Result<Loaded> {
-        let Found { path, file, config } = found;
+        let Found { path, file, config, unread } = found;
         let size = size.or(config.as_ref().map(|config| config.size)).unwrap_or(SMALL);
         let said = config.as_ref().filter(|_| file.meta.is_none()).map(|config| config.architecture.as_str());
-        let network = file.network(&path, self.arch.as_deref().or(said), size)?;
+        let arch = self.arch.as_deref().or(said);
+        if let (None, None, Some(problem)) = (arch, &file.meta, &unread) {
+            let problem = format!("config.json: {problem}: give --arch, --mean and --std");
+            return Err(Error::Folder { path, problem });
+        }
+        let network = file.network(&path, arch, size)?;
         let normalization = match (&self.mean, &self.std) {
             (Some(mean), Some(std)) => Some(Normalization { mean: mean.clone(), std: std.clone() }),
             (None, None) => {
@@ -101,7 +109,7 @@ impl Which {
         if let Some(n) = &normalization {
             n.check(network.graph.shape(0)[0]).map_err(Error::Usage)?;
         }
-        Ok(Loaded { path, network, file, config, normalization })
+        Ok(Loaded { path, network, file, config, unread, normalization })
     }
 }
 
@@ -124,7 +132,8 @@ impl Loaded {
 
     /// Of a file that does not say what pictures go through first.
     pub(super) fn not_normalized(&self) -> Error {
-        let problem = "the file does not say how pictures are normalized: give --mean and --std".into();
+        let hint = NetworkFile::hint(self.unread.as_ref());
+        let problem = format!("the file does not say how pictures are normalized: give --mean and --std{hint}");
         Error::Folder { path: self.path.clone(), problem }
     }
 }
@@ -155,7 +164,9 @@ pub(super) fn open_for(
     screen: &Screen,
 ) -> Result<Arc<dyn Dataset>> {
     let data = open_as_is(file, config, spec, catalog, screen)?;
-    Ok(file.meta.as_ref().map_or_else(|| Arc::clone(&data), |meta| relabeled(Arc::clone(&data), &meta.classes)))
+    let own = file.meta.as_ref().map(|meta| &meta.classes);
+    let classes = own.or(config.map(|config| &config.classes));
+    Ok(classes.map_or_else(|| Arc::clone(&data), |classes| relabeled(Arc::clone(&data), classes)))
 }
 
 fn open_as_is(
@@ -185,7 +196,10 @@ fn open_as_is(
             }
             Ok(Divided::new(data, &recipe.common.split)?.examining())
         }
-        (_, Some(spec)) => open_as(spec, config, catalog, screen),
+        (_, Some(spec)) => {
+            let of_file = file.meta.as_ref().and_then(Config::of_file);
+            open_as(spec, of_file.as_ref().or(config), catalog, screen)
+        }
         (_, None) => Err(Error::Usage("the file does not say what data it was trained on: give --data".into())),
     }
 }
@@ -262,6 +276,8 @@ pub(super) fn objective(file: &Checkpoint, catalog: &Catalog) -> Objective {
 
 /// Says which of a network's needs a data set does not meet.
 pub(super) fn check_fit(loaded: &Loaded, objective: Objective, info: &Info) -> Result<()> {
-    let problem = misfit(&loaded.network, loaded.file.meta.as_ref(), objective, info);
+    let own = loaded.file.meta.as_ref().map(|meta| &meta.classes);
+    let classes = own.or(loaded.config.as_ref().map(|config| &config.classes).filter(|classes| !classes.is_empty()));
+    let problem = misfit(&loaded.network, classes, objective, info);
     problem.map_or(Ok(()), |problem| Err(Error::Folder { path: loaded.path.clone(), problem }))
 }

@@ -91,12 +91,12 @@ fn at_least_zero(text: &str) -> std::result::Result<f64, String> {
 impl Edit {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let which = Which::of(self.checkpoint.clone(), None);
-        let Found { path, file, config } = which.read()?;
+        let Found { path, file, config, unread } = which.read()?;
         let Some(mut meta) = file.meta.clone() else {
             let problem = "a file of others: only files of ours say enough to be changed".into();
             return Err(Error::Folder { path, problem });
         };
-        let mut loaded = which.network(Found { path: path.clone(), file, config }, None)?;
+        let mut loaded = which.network(Found { path: path.clone(), file, config, unread }, None)?;
         let before = thresholds_of(&loaded.network)?;
         if before.is_empty() {
             return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no thresholds".into() });

@@ -45,6 +45,9 @@ pub(super) struct Export {
     overwrite: bool,
 }
 
+/// VGGs that timm has, each with and without batch norms.
+const VGGS: [&str; 4] = ["vgg11", "vgg13", "vgg16", "vgg19"];
+
 /// Residual networks that timm has.
 const RESNETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "resnet101"];
 
@@ -56,11 +59,11 @@ impl Export {
         match self.format {
             Format::Torchvision => self.write(&[
                 (self.out.clone(), pth(network, Naming::Torchvision)?),
-                (self.out.with_extension("py"), module()?.into_bytes()),
+                (self.module(), module()?.into_bytes()),
             ]),
             Format::Safetensors => self.write(&[
                 (self.out.clone(), safetensors(network, Naming::Torchvision)?),
-                (self.out.with_extension("py"), module()?.into_bytes()),
+                (self.module(), module()?.into_bytes()),
             ]),
             Format::Timm => self.write(&[
                 (self.out.with_file_name("config.json"), config(&loaded, catalog)?.into_bytes()),
@@ -87,10 +90,18 @@ impl Export {
         self.advise()
     }
 
+    /// The file of the module: its name is one that Python can import.
+    fn module(&self) -> PathBuf {
+        let stem = self.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let plain: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let begins = if plain.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+        self.out.with_file_name(format!("{begins}{plain}.py"))
+    }
+
     /// How it is read.
     fn advise(&self) -> Result<Ending> {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (out, stem) = (name(&self.out), name(&self.out.with_extension("")));
+        let (out, stem) = (name(&self.out), name(&self.module().with_extension("")));
         let read = match self.format {
             Format::Torchvision => format!("torch.load(\"{out}\", weights_only=True)"),
             Format::Safetensors => format!("safetensors.torch.load_file(\"{out}\")"),
@@ -104,10 +115,21 @@ impl Export {
 /// timm's configuration of a network that timm has.
 fn config(loaded: &Loaded, catalog: &Catalog) -> Result<String> {
     let wrong = |problem: &str| Error::Folder { path: loaded.path.clone(), problem: problem.into() };
-    let has = |name: &String| name.starts_with("vgg") || RESNETS.contains(&name.as_str());
-    let name = zoo::name_of(&loaded.network.graph).filter(has);
+    let has =
+        |name: &String| VGGS.iter().any(|vgg| name.trim_end_matches("_bn") == *vgg) || RESNETS.contains(&name.as_str());
+    let graph = &loaded.network.graph;
+    let name = zoo::name_of(graph).filter(has);
     let name =
         name.ok_or_else(|| wrong("timm has no such network; --format safetensors writes it with a module of PyTorch"))?;
     let (info, fit) = loaded.own_pictures(catalog)?;
-    Ok(Config::of(&name, &info, fit).written())
+    if fit.border > 0 {
+        return Err(wrong("its pictures have a black border, which timm's config.json cannot say"));
+    }
+    let cells = graph.id("avgpool").ok().map(|id| graph.shape(graph.nodes()[id].inputs[0])[1..].to_vec());
+    if name.starts_with("vgg") && cells.is_some_and(|cells| cells.iter().any(|&side| side > 7)) {
+        return Err(wrong(
+            "timm slides the linear maps over more than 7x7 cells where this network takes means: it would compute something else",
+        ));
+    }
+    Ok(Config::of(&name, &info, fit).written(graph.outputs()))
 }

@@ -41,6 +41,10 @@ impl Import {
             let problem = "it is a file of ours already".into();
             return Err(Error::Folder { path: found.path, problem });
         }
+        if let (Some(_), Some(config)) = (self.size, &found.config) {
+            let [height, width] = config.size;
+            return Err(Error::Usage(format!("--size: config.json says {height}x{width} already; leave it out")));
+        }
         let loaded = self.which.network(found, self.size.map(|size| [size; 2]))?;
         let normalization = loaded.normalization.clone().ok_or_else(|| loaded.not_normalized())?;
         let (graph, params) = (loaded.network.graph, loaded.network.params);

@@ -52,8 +52,14 @@ pub(crate) fn convert(picture: DynamicImage, kind: Kind) -> DynamicImage {
     }
 }
 
+/// Pixels of a scaled picture before the middle is cut out of it: one that is far longer than wide would take all memory.
+const MOST_PIXELS: u64 = 1 << 26;
+
 /// Brings a picture to `size` x `size` pixels by an antialiased filter.
-pub(crate) fn fitted(picture: &DynamicImage, size: u32, fit: &Fit) -> DynamicImage {
+///
+/// # Errors
+/// Text that says why it would be too large in between.
+pub(crate) fn fitted(picture: &DynamicImage, size: u32, fit: &Fit) -> Result<DynamicImage, String> {
     let filter = match fit.interpolation {
         Interpolation::Bilinear => FilterType::Triangle,
         Interpolation::Bicubic => FilterType::CatmullRom,
@@ -62,23 +68,30 @@ pub(crate) fn fitted(picture: &DynamicImage, size: u32, fit: &Fit) -> DynamicIma
 }
 
 /// The same without mixing: each pixel is the nearest one.
-pub(crate) fn nearest_fitted(picture: &DynamicImage, size: u32, fit: &Fit) -> DynamicImage {
+///
+/// # Errors
+/// As [`fitted`].
+pub(crate) fn nearest_fitted(picture: &DynamicImage, size: u32, fit: &Fit) -> Result<DynamicImage, String> {
     filtered(picture, size, fit, FilterType::Nearest)
 }
 
 /// Torchvision's `Resize` and `CenterCrop` where the shorter side has a size of its own; else the middle square, scaled.
-fn filtered(picture: &DynamicImage, size: u32, fit: &Fit, filter: FilterType) -> DynamicImage {
+fn filtered(picture: &DynamicImage, size: u32, fit: &Fit, filter: FilterType) -> Result<DynamicImage, String> {
     let (width, height) = (picture.width(), picture.height());
     let shorter = width.min(height).max(1);
     let Some(side) = fit.resize else {
         let middle = picture.crop_imm((width - shorter) / 2, (height - shorter) / 2, shorter, shorter);
-        return middle.resize_exact(size, size, filter);
+        return Ok(middle.resize_exact(size, size, filter));
     };
-    let [width, height] = [width, height].map(|long| (u64::from(long) * u64::from(side) / u64::from(shorter)) as u32);
+    let [wide, high] = [width, height].map(|long| u64::from(long) * u64::from(side) / u64::from(shorter));
+    if wide.saturating_mul(high) > MOST_PIXELS {
+        return Err(format!("{width}x{height} pixels are too long: scaled to a shorter side of {side}, {wide}x{high}"));
+    }
+    let [width, height] = [wide as u32, high as u32]; // Below 2^26.
     let scaled = picture.resize_exact(width, height, filter);
     // Halves are rounded to the even number, as Python does.
     let [left, top] = [width, height].map(|all| (f64::from(all.saturating_sub(size)) / 2.0).round_ties_even() as u32);
-    scaled.crop_imm(left, top, size, size)
+    Ok(scaled.crop_imm(left, top, size, size))
 }
 
 /// Width and height of a picture, by its header.

@@ -229,7 +229,7 @@ fn decode<T: Copy + Default + Send>(
 fn scaled(found: &Found, kind: Kind, size: u32, fit: &Fit) -> Result<DynamicImage> {
     let decoded = picture::decode(&bytes(found)?);
     decoded
-        .map(|picture| picture::fitted(&picture::convert(picture, kind), size, fit))
+        .and_then(|picture| picture::fitted(&picture::convert(picture, kind), size, fit))
         .map_err(|problem| DataError::format(&found.file, problem))
 }
 

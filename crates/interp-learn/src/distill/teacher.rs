@@ -49,10 +49,11 @@ pub(crate) struct Taught<'a> {
     pub(crate) batch: &'a Batch,
     pub(crate) info: &'a Info,
     pub(crate) student: Side<'a>,
-    /// The epoch, counted from 0, and the share of all epochs that is done.
+    /// The epoch, counted from 0.
     pub(crate) epoch: usize,
-    /// Epochs done, with their part.
+    /// Epochs done after the step, with the part of the present one.
     pub(crate) done: f64,
+    /// The learning rate of the step.
     pub(crate) rate: f64,
 }
 
@@ -95,8 +96,8 @@ impl Teacher {
     /// What it makes of a batch: from the cache where that has it and logits are enough.
     fn seen(&self, taught: &Taught<'_>) -> Result<Seen> {
         let nodes: Vec<String> = self.teachings.iter().flat_map(|teaching| teaching.loss.teacher_nodes()).collect();
-        let (cache, indices) = (self.cache.as_ref(), &taught.batch.indices);
-        if let (true, Some(cache)) = (nodes.is_empty(), cache)
+        let (cache, indices) = (self.cache.as_ref().filter(|_| nodes.is_empty()), &taught.batch.indices);
+        if let Some(cache) = cache
             && let Some(logits) = cache.get(taught.epoch, indices)?
         {
             let shape = (indices.len(), self.network.graph.outputs());

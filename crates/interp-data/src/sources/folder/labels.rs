@@ -142,7 +142,7 @@ fn values(file: &Path, map: &Path, size: u32, fit: &Fit) -> Result<Vec<u16>> {
     if sizes[0] != sizes[1] {
         return Err(DataError::format(map, format!("{:?} pixels, and its picture has {:?}", sizes[1], sizes[0])));
     }
-    match picture::nearest_fitted(&decoded, size, fit) {
+    match picture::nearest_fitted(&decoded, size, fit).map_err(told(map))? {
         DynamicImage::ImageLuma8(gray) => Ok(gray.into_raw().into_iter().map(u16::from).collect()),
         DynamicImage::ImageLuma16(gray) => Ok(gray.into_raw()),
         _ => Err(DataError::format(map, "a label map is a gray PNG file of 8 or 16 bits: a number for each concept")),
