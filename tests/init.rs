@@ -53,6 +53,9 @@ fn training_starts_from_a_file_with_its_structure_and_normalization() {
     assert_eq!(numbers(&fresh.network(Stage::Main).unwrap()), numbers(&Network::new(net.graph, 0).unwrap()));
 }
 
+/// How the pictures of a file are normalized, for files that do not say.
+const NORMALIZED: &str = "mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n";
+
 /// Soft thresholds are fine-tuned into a network with ReLUs; its twin goes on with ReLUs. Thresholds of a file stay.
 #[test]
 fn activations_are_those_of_the_recipe() {
@@ -61,7 +64,7 @@ fn activations_are_those_of_the_recipe() {
     let net = narrow(&relu);
     let plan_of = |path: &Path, threshold: f64| {
         let model = format!("width = 0.125\nactivation = \"soft_threshold\"\nthreshold = {threshold}");
-        let text = TINY.replacen("width = 0.125", &model, 1) + &format!("\n[init]\npath = {path:?}\n");
+        let text = TINY.replacen("width = 0.125", &model, 1) + &format!("\n[init]\npath = {path:?}\n{NORMALIZED}");
         Plan::new(Recipe::parse("tiny", &text, &Catalog::default()).unwrap(), &|_, _| {}).unwrap()
     };
     let started = plan_of(&relu, 0.25);
@@ -139,7 +142,11 @@ fn a_file_of_others_has_the_tensors_of_the_recipe() {
     let tensors: HashMap<_, _> = net.params.list().iter().map(|p| (p.name.clone(), p.value.clone())).collect();
     candle_core::safetensors::save(&tensors, &path).unwrap();
     let section = format!("[init]\npath = {path:?}\n");
-    assert_eq!(numbers(&plan(&section).network(Stage::Main).unwrap()), numbers(&net));
+    let given = format!("{section}mean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n");
+    assert_eq!(numbers(&plan(&given).network(Stage::Main).unwrap()), numbers(&net));
+    let recipe = Recipe::parse("tiny", &format!("{TINY}\n{section}"), &Catalog::default()).unwrap();
+    let error = Plan::new(recipe, &|_, _| {}).err().unwrap().to_string();
+    assert!(error.contains("does not say how pictures are normalized: give `mean` and `std`"), "{error}");
 }
 
 #[test]
