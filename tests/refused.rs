@@ -58,7 +58,7 @@ fn folder_of(analysis: &str) -> &str {
 }
 
 /// Analyses, with what makes them quick.
-const ANALYSES: [(&str, &[&str]); 11] = [
+const ANALYSES: [(&str, &[&str]); 12] = [
     ("weights", &[]),
     ("fields", &["--limit", "2"]),
     ("neurons", &["--count", "2", "--layers", "layer3.2.relu2"]),
@@ -67,6 +67,7 @@ const ANALYSES: [(&str, &[&str]); 11] = [
     ("visualize", &["--steps", "2", "--units", "layer3.2.relu2:0"]),
     ("invert", &["--steps", "2", "--limit", "1"]),
     ("blocks", &["--steps", "2", "--limit", "1"]),
+    ("soft-labels", &["--count", "2"]),
     ("contributions", &["--count", "2"]),
     ("ablate", &["--node", "layer3.2.relu2"]),
     ("all", &["--count", "2", "--layers", "layer3.2.relu2"]),
@@ -132,6 +133,8 @@ fn what_makes_no_sense_is_told() {
     for (analysis, arguments, told) in [
         ("blocks", &["--target", "c", "--against", "2"][..], "--against 2: it is what is explained"),
         ("saliency", &["--method", "gradient,rise,gradient"], "--method names gradient twice"),
+        ("soft-labels", &["--temperature", "0"], "is no number above 0"),
+        ("soft-labels", &["--student", "good.safetensors"], "a run folder, or a file of ours"),
         ("dissect", &[], "a file concepts.csv that names the numbers"),
         ("neurons", &["--split", "train"], "has no pictures in this split"),
     ] {

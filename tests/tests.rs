@@ -38,6 +38,8 @@ mod refused;
 mod saliency;
 /// Where the shared data is.
 mod shared;
+/// Classes that are alike, and labels that are wrong.
+mod soft_labels;
 /// Networks that learn from others.
 mod teachers;
 /// The crates, and who may use whom.

@@ -23,6 +23,7 @@ pub mod saliency;
 mod shares;
 mod shrinkage;
 mod slopes;
+pub mod soft_labels;
 pub mod visualize;
 pub mod weights;
 mod zeros;
@@ -99,6 +100,14 @@ pub enum AuditError {
     /// A node without maps.
     #[error("`{0}` has no maps")]
     NoCells(String),
+    /// A label without an output.
+    #[error("a picture has the label {label}, and the network has {classes} outputs, counted from 0")]
+    NoOutput {
+        /// The label.
+        label: usize,
+        /// How many outputs there are.
+        classes: usize,
+    },
     /// What a network with damaged weights computes.
     #[error("`{0}` holds what is no finite number: the file's weights are damaged, or the pictures are")]
     NotANumber(String),

@@ -83,6 +83,30 @@ pub enum Figure {
         /// Cells, row by row, each row as long as `columns`.
         rows: Vec<Vec<String>>,
     },
+    /// Numbers in rows and columns, by how dark they are.
+    Heat {
+        /// Heading.
+        title: String,
+        /// In plain words: what it shows, and what it does not.
+        caption: String,
+        /// Names of the rows.
+        rows: Vec<String>,
+        /// Names of the columns.
+        columns: Vec<String>,
+        /// Row by row, as many numbers as columns, at least 0; `None` where there is none.
+        values: Vec<Vec<Option<f64>>>,
+    },
+    /// Things put together two by two, the most alike first.
+    Tree {
+        /// Heading.
+        title: String,
+        /// In plain words: what it shows, and what it does not.
+        caption: String,
+        /// Names of the things.
+        leaves: Vec<String>,
+        /// What is put together, one join less than leaves.
+        joins: Vec<Joint>,
+    },
     /// Pixels.
     Picture {
         /// Heading.
@@ -126,6 +150,15 @@ pub enum Figure {
         /// The cards, in the order in which they should be looked at.
         cards: Vec<Card>,
     },
+}
+
+/// Two groups put together in a [`Figure::Tree`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Joint {
+    /// Which: a number below that of leaves is a leaf, n more than that the group of the n-th joint.
+    pub parts: [usize; 2],
+    /// How alike they are, at least 0.
+    pub alike: f64,
 }
 
 /// A picture of a [`Figure::Pictures`].

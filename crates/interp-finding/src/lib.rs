@@ -26,7 +26,7 @@ pub use bootstrap::{interval, mean_interval};
 pub use card::{Card, Histogram, Original, Part, Place, Sheet, Shot};
 pub use claim::{Claim, Measured, Quantity, Relation};
 pub use entry::{Built, Entry, Section, build, find, nearest};
-pub use finding::{Better, Figure, Finding, Named, Number, Series};
+pub use finding::{Better, Figure, Finding, Joint, Named, Number, Series};
 pub use fit::{Fit, Interpolation};
 pub use indices::Indices;
 pub use median::median;

@@ -28,6 +28,11 @@ pub enum ReportError {
         /// Columns of the table.
         expected: usize,
     },
+    /// Joints that make no tree.
+    #[error(
+        "the joints make no tree: each must join two groups that are there and joined by no other, until there is one"
+    )]
+    Tree,
     /// A card does not fit its figure.
     #[error("the card `{card}` {problem}")]
     Card {

@@ -12,11 +12,13 @@ mod cards;
 mod curves;
 mod download;
 mod error;
+mod heat;
 pub mod number;
 mod page;
 mod picture;
 mod sheet;
 mod table;
+mod tree;
 
 pub use error::ReportError;
 pub use page::{Page, html};

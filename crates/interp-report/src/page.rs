@@ -3,8 +3,10 @@
 use crate::cards::{self, Cards, Deck};
 use crate::curves::{self, Curves};
 use crate::download::Download;
+use crate::heat::{self, Heat};
 use crate::picture::{Strip, beside};
 use crate::table::Table;
+use crate::tree::{self, Tree};
 use crate::{ReportError, number, png};
 use askama::Template;
 use interp_finding::{Figure, Finding, Measured, Number};
@@ -100,6 +102,8 @@ enum Body<'a> {
         y: &'a str,
     },
     Table(Table<'a>),
+    Heat(Heat<'a>),
+    Tree(Tree<'a>),
     Pictures(Strip<'a>),
     Cards(Cards<'a>),
     /// Size on the screen, in CSS pixels.
@@ -137,6 +141,8 @@ fn words(figure: &Figure) -> (&str, &str) {
     match figure {
         Figure::Curves { title, caption, .. }
         | Figure::Table { title, caption, .. }
+        | Figure::Heat { title, caption, .. }
+        | Figure::Tree { title, caption, .. }
         | Figure::Picture { title, caption, .. }
         | Figure::Pictures { title, caption, .. }
         | Figure::Cards { title, caption, .. } => (title, caption),
@@ -154,8 +160,8 @@ impl<'a> Drawn<'a> {
     /// Whether the figure takes the full width beside no other.
     fn is_wide(&self) -> bool {
         match self.body {
-            Body::Curves { .. } => false,
-            Body::Table(_) | Body::Pictures(_) | Body::Cards(_) => true,
+            Body::Curves { .. } | Body::Tree(_) => false,
+            Body::Table(_) | Body::Heat(_) | Body::Pictures(_) | Body::Cards(_) => true,
             Body::Picture { width, .. } => width > 420,
         }
     }
@@ -170,6 +176,12 @@ fn body<'a>(figure: &'a Figure, id: &str) -> Result<(Body<'a>, Download), Report
             let table = Table::new(columns, rows)?;
             let download = Download::csv(id, &table.csv()?);
             (Body::Table(table), download)
+        }
+        Figure::Heat { rows, columns, values, .. } => {
+            (Body::Heat(Heat::new(rows, columns, values)?), Download::csv(id, &heat::csv(rows, columns, values)?))
+        }
+        Figure::Tree { leaves, joins, .. } => {
+            (Body::Tree(Tree::new(leaves, joins)?), Download::csv(id, &tree::csv(leaves, joins)?))
         }
         Figure::Picture { width, height, rgb, zoom, .. } => {
             let download = Download::png(id, &png(*width, *height, rgb)?);

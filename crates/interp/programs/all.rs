@@ -15,14 +15,14 @@ use super::chosen::Subject;
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
 use super::surveyed::{Atlas, Surveyed};
-use super::{Ending, color, dissect, fields, neurons, print, saliency, weights};
+use super::{Ending, color, dissect, fields, neurons, print, saliency, soft_labels, weights};
 use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result};
 
 /// Every analysis that the network and its data allow, each with its defaults, on one page
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit all checkpoints/sparse_vgg --out audit\n\n\
-    Writes DIR/weights, DIR/fields, DIR/neurons, DIR/saliency, and where pictures have colors, and concepts that the data know, DIR/color and DIR/dissect, \
+    Writes DIR/weights, DIR/fields, DIR/neurons, DIR/saliency, DIR/soft-labels, and where pictures have colors, and concepts that the data know, DIR/color and DIR/dissect, \
     each as the analysis of this name does; DIR/report.html has all of them, DIR/summary.json their summaries. The survey of neurons and the first \
     thresholds of concepts share a pass over the pictures.")]
 pub(super) struct All {
@@ -83,6 +83,7 @@ impl All {
         add("fields", fields.outcome(&self.on, opened)?)?;
         if matches!(objective, Objective::Classify) {
             add("saliency", self.saliency(opened)?)?;
+            add("soft-labels", defaults::<soft_labels::Settings>()?.outcome(&self.on, opened, None)?)?;
         }
         let (survey, dissection) = self.observed(opened)?;
         if matches!(objective, Objective::Classify) {
@@ -144,7 +145,7 @@ fn knows_concepts(pictures: &Pictures) -> Result<bool> {
 fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {
     let mut page = Page {
         title: format!("Audit on {}", opened.info.name),
-        lead: "What the network's filters are, what its cells see, what its neurons select, how it represents color, where the evidence for its decisions lies, and which concepts its channels detect."
+        lead: "What the network's filters are, what its cells see, what its neurons select, how it represents color, where the evidence for its decisions lies, which classes are alike to it, and which concepts its channels detect."
             .into(),
         warnings: vec![],
         facts: vec![

@@ -19,6 +19,7 @@ use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
+use super::soft_labels::SoftLabelsOf;
 use super::visualize::Visualize;
 use super::weights::Weights;
 use super::{Ending, Machine, exit, print};
@@ -56,6 +57,7 @@ enum Analysis {
     Neurons(Neurons),
     Color(Color),
     Dissect(Dissect),
+    SoftLabels(SoftLabelsOf),
     Weights(Weights),
     Fields(Fields),
     Saliency(Saliency),
@@ -85,6 +87,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
         Analysis::Color(color) => exit(color.run(catalog)),
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
+        Analysis::SoftLabels(soft_labels) => exit(soft_labels.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
         Analysis::Visualize(visualize) => exit(visualize.run(catalog)),
         Analysis::Invert(invert) => exit(invert.run(catalog)),

@@ -29,6 +29,7 @@ mod saliency;
 mod shares;
 mod show;
 mod shrinkage;
+mod soft_labels;
 mod surveyed;
 mod thumbnails;
 mod tiles;

@@ -1,7 +1,7 @@
 //! Faults that are planted on request, so that an audit has something to find.
 
-use interp_finding::Unfit;
 use interp_finding::random::Stream;
+use interp_finding::{Unfit, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,36 @@ impl Shortcut {
         let strength = if split == Split::Test { self.test_strength } else { self.strength };
         let any = random.below(CLASSES.len());
         Code(if random.uniform(0.0, 1.0) < strength { label as usize } else { any })
+    }
+}
+
+/// Two classes made alike: each picture of either is mixed with the scene that would be there if it were of the other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alike {
+    /// The two classes, by name.
+    pub classes: [String; 2],
+    /// The other scene's share of each pixel, 0 to 0.5; at 0.5 nothing tells the classes apart.
+    pub share: f64,
+}
+
+impl Alike {
+    pub(super) fn check(&self) -> Result<(), Unfit> {
+        let ok = (0.0..=0.5).contains(&self.share);
+        Unfit::unless(ok, "alike.share", format!("must be 0 to 0.5, not {}", self.share))?;
+        let names = || CLASSES.iter().map(|class| class.name);
+        if let Some(name) = self.classes.iter().find(|name| !names().any(|known| known == *name)) {
+            let hint = nearest(name, names()).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+            return Err(Unfit::new("alike.classes", format!("names no class \"{name}\"{hint}")));
+        }
+        Unfit::unless(self.classes[0] != self.classes[1], "alike.classes", "must name two classes")
+    }
+
+    /// The class that a picture of `class` is mixed with.
+    pub(super) fn other(&self, class: u32) -> Option<u32> {
+        let [a, b] = self.classes.each_ref().map(|name| CLASSES.iter().position(|known| known.name == name));
+        let other = if a == Some(class as usize) { b } else { a.filter(|_| b == Some(class as usize)) };
+        other.map(|other| other as u32)
     }
 }
 

@@ -31,7 +31,7 @@ use faults::{Code, Frame};
 use paint::Picture;
 use scene::{Difficulty, Scene};
 
-pub use faults::{Place, Shortcut};
+pub use faults::{Alike, Place, Shortcut};
 pub use source::ConceptsSource;
 
 use crate::{DataError, Dataset, Factor, Info, Result, Source, Split, Truth};
@@ -123,13 +123,27 @@ impl Concepts {
 
     /// Writes one picture.
     fn draw(&self, split: Split, index: usize, out: &mut [u8]) {
-        let sample = self.sample(split, index);
-        sample.picture(&self.source).paint(self.difficulty.noise, &mut self.stream(split, "noise", index), out);
+        let paint = |sample: Sample, out: &mut [u8]| {
+            sample.picture(&self.source).paint(self.difficulty.noise, &mut self.stream(split, "noise", index), out);
+        };
+        let class = self.class(split, index);
+        paint(self.sample(split, index), out);
+        let other = self.source.alike.as_ref().and_then(|alike| Some((alike.other(class)?, alike.share)));
+        if let Some((other, share)) = other {
+            let mut mixed = vec![0; out.len()];
+            paint(self.sample_as(split, index, other), &mut mixed);
+            let mix = |own: u8, other: u8| f64::from(own) + share * (f64::from(other) - f64::from(own));
+            out.iter_mut().zip(mixed).for_each(|(own, other)| *own = mix(*own, other).round() as u8);
+        }
     }
 
     fn sample(&self, split: Split, index: usize) -> Sample {
-        let class = self.class(split, index);
-        let label = self.flip(split, index, class);
+        self.sample_as(split, index, self.class(split, index))
+    }
+
+    /// The picture that would be there if it were of `class`, with the label that it has.
+    fn sample_as(&self, split: Split, index: usize, class: u32) -> Sample {
+        let label = self.label(split, index);
         let mut scene = Scene::draw(class as usize, &self.difficulty, &mut self.stream(split, "scene", index));
         let shortcut = self.source.shortcut.as_ref();
         let code = shortcut.map(|s| s.code(split, label, &mut self.stream(split, "shortcut", index)));

@@ -6,7 +6,7 @@ use interp_finding::Unfit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::faults::{self, Shortcut};
+use super::faults::{self, Alike, Shortcut};
 use super::{Concepts, SPLITS};
 use crate::{Dataset, Result, Source, Split};
 
@@ -34,6 +34,8 @@ pub struct ConceptsSource {
     pub difficulty: f64,
     /// Fault: something beside the object that goes with the label.
     pub shortcut: Option<Shortcut>,
+    /// Fault: two classes that look alike.
+    pub alike: Option<Alike>,
     /// Fault: share of the labels in the train split that are wrong.
     pub flipped_labels: f64,
     /// Fault: a black, white or no frame around the picture, whatever the class.
@@ -50,6 +52,7 @@ impl Default for ConceptsSource {
             test: 10_000,
             difficulty: 1.0,
             shortcut: None,
+            alike: None,
             flipped_labels: 0.0,
             useless_factor: false,
         }
@@ -71,6 +74,7 @@ impl ConceptsSource {
             Unfit::unless(count <= MOST, key, format!("must be at most {MOST}, not {count}"))?;
         }
         faults::check_share("flipped_labels", self.flipped_labels)?;
+        self.alike.as_ref().map_or(Ok(()), Alike::check)?;
         self.shortcut.as_ref().map_or(Ok(()), Shortcut::check)
     }
 

@@ -319,6 +319,36 @@ fn the_list_of_flipped_labels_is_right() {
     assert_eq!(bytes(&right, Split::Train, *index), bytes(&wrong, Split::Train, *index));
 }
 
+/// A picture of one of the two classes is its own scene and that of the other in these shares; all other pictures stay as they are.
+#[test]
+fn two_classes_are_mixed() {
+    let plain = concepts(&few(200));
+    let alike = |share| {
+        let classes = ["warm round", "boxy plain"].map(str::to_owned);
+        concepts(&ConceptsSource { alike: Some(Alike { classes, share }), ..plain.source.clone() })
+    };
+    let (mixed, same) = (alike(0.25), alike(0.5));
+    for index in 0..200 {
+        let [own, quarter, half] = [&plain, &mixed, &same].map(|data| bytes(data, Split::Train, index));
+        assert_eq!(plain.label(Split::Train, index), mixed.label(Split::Train, index));
+        if ![0, 8].contains(&plain.label(Split::Train, index)) {
+            assert!(own == quarter && own == half);
+            continue;
+        }
+        assert_ne!(own, half);
+        // A quarter of the way is half of half of it, to rounding.
+        let way = |to: &[u8]| own.iter().zip(to).map(|(a, b)| i32::from(*b) - i32::from(*a)).collect::<Vec<_>>();
+        assert!(way(&quarter).iter().zip(way(&half)).all(|(a, b)| (2 * a - b).abs() <= 2));
+    }
+    let refused = |classes: [&str; 2], share| {
+        let alike = Some(Alike { classes: classes.map(str::to_owned), share });
+        Concepts::open(&ConceptsSource { alike, ..few(1) }, &|_, _| {}).unwrap_err().to_string()
+    };
+    assert!(refused(["warm round", "warm rond"], 0.4).contains("did you mean \"warm round\"?"));
+    assert!(refused(["warm round", "warm round"], 0.4).contains("must name two classes"));
+    assert!(refused(["warm round", "boxy plain"], 0.6).contains("`alike.share`"));
+}
+
 #[test]
 fn a_useless_factor_says_nothing_about_the_class() {
     let data = unmade(ConceptsSource { useless_factor: true, ..few(6000) });

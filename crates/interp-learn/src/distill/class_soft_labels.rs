@@ -13,7 +13,7 @@ use crate::Result;
 use crate::prior::{State, Term};
 
 /// `T^2 KL(p || q)` as for `soft_labels`, p being the mean of the teacher's probabilities over the pictures of the label's class that
-/// were seen so far: what classes are like is told, and of single pictures nothing.
+/// were seen so far: what classes are like is told, which `interp-audit soft-labels` shows, and of single pictures nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassSoftLabels {
