@@ -1,6 +1,6 @@
 //! Recipes over several seeds, side by side.
 
-use interp_finding::Measured;
+use interp_finding::{Measured, student_interval};
 use serde::Serialize;
 
 use crate::recipe::Lacks;
@@ -33,6 +33,8 @@ pub struct Row {
     pub twin: Option<Spread>,
     /// That of the twin minus that of the network, in points or dB, seed by seed: what the claims cost.
     pub tax: Option<Spread>,
+    /// The 95 % interval of its mean, by Student's t over the seeds; not there for a single run.
+    pub tax_interval: Option<[f64; 2]>,
     /// Trained parameters that are not zero, as a share of the twin's or else of the network's own, in percent.
     pub nonzero: Spread,
     /// Seconds of a run: training and testing of the network and its twin, without training a twin that was copied.
@@ -81,8 +83,9 @@ impl Row {
         let with_twin: Option<Vec<(&Summary, f64)>> =
             runs.iter().map(|run| Some((run, run.twin.as_ref()?.test.score.shown()))).collect();
         let of_twin = |value: &dyn Fn(&(&Summary, f64)) -> f64| {
-            with_twin.as_ref().map(|runs| Spread::of(&runs.iter().map(value).collect::<Vec<_>>()))
+            with_twin.as_ref().map(|runs| runs.iter().map(value).collect::<Vec<_>>())
         };
+        let taxes = of_twin(&|(run, twin)| twin - run.test.score.shown());
         let nonzero = |run: &Summary| {
             let all = run.twin.as_ref().map_or(run.size.parameters, |twin| twin.size.parameters);
             100.0 * run.size.nonzero as f64 / all as f64
@@ -98,8 +101,9 @@ impl Row {
             unit: first.test.score.unit(),
             score: spread(&|run| run.test.score.shown()),
             lacks: first.twin.as_ref().map(|twin| twin.lacks).unwrap_or_default(),
-            twin: of_twin(&|(_, twin)| *twin),
-            tax: of_twin(&|(run, twin)| twin - run.test.score.shown()),
+            twin: of_twin(&|(_, twin)| *twin).as_deref().map(Spread::of),
+            tax: taxes.as_deref().map(Spread::of),
+            tax_interval: taxes.as_deref().and_then(student_interval),
             nonzero: spread(&nonzero),
             seconds: spread(&|run| run.seconds),
         })
@@ -134,12 +138,13 @@ impl Row {
         let held = if self.claims.is_empty() { "–".into() } else { format!("{} of {}", self.holds, self.seeds) };
         let in_unit = |spread: Spread| if self.unit == "%" { spread.show(2) } else { spread.show(2) + " " + self.unit };
         let optional = |spread: &Option<Spread>| spread.map_or("–".into(), in_unit);
+        let interval = self.tax_interval.map(|[low, high]| format!(" ({low:.2} to {high:.2})")).unwrap_or_default();
         let cells = [
             claims.join("<br>"),
             held,
             in_unit(self.score),
             optional(&self.twin) + if self.lacks == Lacks::Teachers { " (without teachers)" } else { "" },
-            optional(&self.tax),
+            optional(&self.tax) + &interval,
             self.nonzero.show(1),
             self.seconds.show(0),
         ];
@@ -270,6 +275,7 @@ mod tests {
             lacks: Lacks::Everything,
             twin: None,
             tax: None,
+            tax_interval: None,
             nonzero: one,
             seconds: one,
         }
@@ -300,8 +306,8 @@ mod tests {
         }
     }
 
-    // Accuracies of 90 and 92 % beside twins of 93 and 91 %: taxes of 3 and -1 points, mean 1, deviation 4 / sqrt 2. Of the twins' 80
-    // parameters, 40 are half.
+    // Accuracies of 90 and 92 % beside twins of 93 and 91 %: taxes of 3 and -1 points, mean 1, deviation 4 / sqrt 2, and with
+    // t(1) = 12.706 the interval 1 -+ 12.706 * 2. Of the twins' 80 parameters, 40 are half.
     #[test]
     fn a_row_by_hand() {
         let runs = [run([0.90, 0.93], true), run([0.92, 0.91], false)];
@@ -317,6 +323,9 @@ mod tests {
         near(row.twin.unwrap(), 92.0, 2f64.sqrt());
         near(row.tax.unwrap(), 1.0, 8f64.sqrt());
         near(row.nonzero, 50.0, 0.0);
+        assert!(row.line().contains("| ~~1.00 ± 2.83 (-24.41 to 26.41)~~ |"), "{}", row.line());
+        let [one, ..] = runs;
+        assert_eq!(Row::of(&[one], &[]).unwrap().tax_interval, None);
         assert_eq!((row.holds, row.seeds, row.claims[0].shown.join(" ")), (1, 2, "0.9 0.92".into()));
         assert!(row.line().starts_with("| `r`, `train.batch=32` | concepts | "), "{}", row.line());
         assert!(Row::of(&[], &[]).is_none());

@@ -19,6 +19,7 @@ mod fit;
 mod indices;
 mod median;
 pub mod random;
+mod student;
 mod unfit;
 
 pub use bank::Bank;
@@ -30,4 +31,5 @@ pub use finding::{Better, Figure, Finding, Joint, Named, Number, Series};
 pub use fit::{Fit, Interpolation};
 pub use indices::Indices;
 pub use median::median;
+pub use student::student_interval;
 pub use unfit::Unfit;
