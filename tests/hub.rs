@@ -9,7 +9,7 @@ use std::sync::Arc;
 use assert_cmd::Command;
 use interp::net::{Network, zoo};
 
-use crate::common::{program, run, write_pictures};
+use crate::common::{on_pictures, program, run, write_pictures};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -93,6 +93,34 @@ fn a_network_of_the_hub_is_used_as_its_configuration_says() {
     let (status, stdout, stderr) =
         run(eval.args(["eval", &format!("hub:owner/tiny@{COMMIT}"), "--data", "folder:pictures", "--split", "train"]));
     assert!(status == 0 && stdout.contains("of 6)"), "{stdout}{stderr}");
+}
+
+/// What a branch stood at is said with the progress, and not to those who want none.
+#[test]
+fn the_commit_of_a_network_is_told_unless_no_progress_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pictures(folder.path(), &[("ant", 20), ("bee", 20), ("cat", 20)]);
+    let endpoint = serve(files());
+    let recipe = on_pictures().replacen("kind = \"vgg\"\ndepth = 8\nwidth = 0.125", "kind = \"resnet\"", 1);
+    let from_hub = "[init]\npath = \"hub:owner/tiny\"\n\n[[teacher]]\npath = \"hub:owner/tiny\"\n\n[[teacher.loss]]\n\
+                    kind = \"soft_labels\"\nweight = 1.0\n";
+    let recipe = format!("{}\n{from_hub}", recipe.replace("features.*", "layer*"));
+    std::fs::write(folder.path().join("recipe.toml"), recipe).unwrap();
+    let pictures = ["--data", "folder:pictures", "--split", "train"];
+    let commands: [(&str, &[&str], &str, usize); 4] = [
+        ("interp-train", &["recipe.toml", "--dry-run"], "--quiet", 2),
+        ("interp-train", &["predict", "hub:owner/tiny", "pictures/ant/0.png"], "--json", 1),
+        ("interp-train", &[&["eval", "hub:owner/tiny"][..], &pictures].concat(), "--quiet", 1),
+        ("interp-audit", &[&["ablate", "hub:owner/tiny", "--node", "relu"][..], &pictures].concat(), "--json", 1),
+    ];
+    for (name, args, quiet, count) in commands {
+        let told = |more: &[&str]| {
+            let (status, _, stderr) = run(at_hub(name, folder.path(), &endpoint).args(args).args(more));
+            assert_eq!(status, 0, "{args:?}: {stderr}");
+            stderr.matches(&format!("hub:owner/tiny@{COMMIT}")).count()
+        };
+        assert_eq!([told(&[]), told(&[quiet])], [count, 0], "{args:?}");
+    }
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) struct Start<'a> {
     pub(crate) info: &'a Info,
     /// Of random values.
     pub(crate) seed: u64,
+    /// Where a download is shown.
+    pub(crate) screen: &'a Screen,
 }
 
 impl Init {
@@ -65,7 +67,7 @@ impl Init {
     /// # Errors
     /// If the file cannot be read, or does not fit the data or the architecture: tensors, shapes and nodes are compared.
     pub(crate) fn network(&self, start: &Start<'_>) -> Result<(Network, Normalization)> {
-        let NetworkFile { path, config, unread } = NetworkFile::find(&self.path, &Screen::new(false))?;
+        let NetworkFile { path, config, unread } = NetworkFile::find(&self.path, start.screen)?;
         let file = Checkpoint::read(&path)?;
         if self.of_plain && self.new_head {
             return Err(Error::Usage(

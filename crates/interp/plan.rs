@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::folder::Stage;
 use crate::init::Start;
+use crate::progress::Screen;
 use crate::recipe::{Common, Lacks, Recipe};
 use crate::teaching::Pupil;
 use crate::{Error, Origin, Result};
@@ -51,11 +52,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Opens the data, builds the network's structure, and resolves every pattern.
+    /// Opens the data, builds the network's structure, and resolves every pattern. Nothing is shown.
     ///
     /// # Errors
     /// If data cannot be opened, or a section does not fit the data or the network.
     pub fn new(recipe: Recipe, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Self> {
+        Self::make(recipe, progress, &Screen::new(true))
+    }
+
+    /// The same, and how it goes is shown.
+    pub(crate) fn shown(recipe: Recipe, screen: &Screen) -> Result<Self> {
+        let bar = screen.units("data");
+        Self::make(recipe, &|done, all| bar.set(done, all), screen)
+    }
+
+    fn make(recipe: Recipe, progress: &(dyn Fn(u64, u64) + Sync), screen: &Screen) -> Result<Self> {
         let text = recipe.resolved()?;
         let hash = sealed::digest(&text);
         let origin = recipe.origin;
@@ -88,7 +99,7 @@ impl Plan {
         let (graph, twin) = (own.clone(), twin.transpose()?.unwrap_or(own));
         check_pixels(&recipe.common, sees_pixels).map_err(|problem| origin.at_key("init", problem))?;
         let (architecture, seed) = (&*model, recipe.common.seed);
-        let wanted = Start { architecture, model: &graph, objective, info: &info, seed };
+        let wanted = Start { architecture, model: &graph, objective, info: &info, seed, screen };
         let start = recipe.common.init.as_ref().map(|init| init.network(&wanted));
         let start = start.transpose().map_err(|e| origin.at_key("init.path", format!("`init.path`: {e}")))?;
         let hash = start.as_ref().map_or(Ok(hash.clone()), |start| with_start(&hash, start))?;
@@ -145,6 +156,7 @@ impl Plan {
             count: sizes[0],
             augment: recipe.common.augment,
             seed: recipe.common.seed,
+            screen,
         };
         let (mut teachers, mut hash) = (vec![], hash);
         for (i, part) in recipe.teachers.into_iter().enumerate() {

@@ -83,6 +83,8 @@ pub(crate) struct Pupil<'a> {
     pub(crate) count: usize,
     pub(crate) augment: Augment,
     pub(crate) seed: u64,
+    /// Where a download is shown.
+    pub(crate) screen: &'a Screen,
 }
 
 impl TeacherPart {
@@ -169,7 +171,7 @@ impl Source<'_> {
 
 impl TeacherSettings {
     fn network(&self, pupil: &Pupil<'_>) -> Result<(Network, Normalization)> {
-        let NetworkFile { path, config, unread } = NetworkFile::find(&self.path, &Screen::new(false))?;
+        let NetworkFile { path, config, unread } = NetworkFile::find(&self.path, pupil.screen)?;
         let file = Checkpoint::read(&path)?;
         let named = config.as_ref().filter(|_| file.meta.is_none()).map(|config| config.architecture.as_str());
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };

@@ -97,14 +97,14 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
 
 fn claims(checkpoint: PathBuf, data: Option<&str>, json: bool, machine: &Machine, catalog: &Catalog) -> Result<Ending> {
     let (device, workers) = machine.prepare()?;
-    let which = Which::of(checkpoint, None);
-    let found = which.read()?;
+    let (which, screen) = (Which::of(checkpoint, None), Screen::new(json));
+    let found = which.read(&screen)?;
     if found.file.meta.is_none() {
         return Err(Error::Folder { path: found.path, problem: "a file of others; it makes no claims".into() });
     }
     let mut loaded = which.network(found, None)?;
     loaded.network = loaded.network.to_device(&device)?;
-    let measured = measure_claims(&loaded, data, catalog, workers, &Screen::new(json))?;
+    let measured = measure_claims(&loaded, data, catalog, workers, &screen)?;
     let holds = measured.iter().all(|m| m.holds);
     // Of no claims it cannot be said that they hold.
     let known = (!measured.is_empty()).then_some(holds);

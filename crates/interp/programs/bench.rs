@@ -71,9 +71,7 @@ impl Cli {
         let mut options = Options { device, workers, save_every, stop: &STOP, twin: None };
         // A recipe that cannot be run must not stop the others half-way.
         for path in &self.recipes {
-            let screen = Screen::new(self.quiet);
-            let bar = screen.units("data");
-            Plan::new(self.recipe(path, 0, catalog)?, &|done, all| bar.set(done, all))?;
+            Plan::shown(self.recipe(path, 0, catalog)?, &Screen::new(self.quiet))?;
         }
         self.write(&[])?; // A page that cannot be written must not be found out in the end.
         stop_on_interrupt();
@@ -108,10 +106,7 @@ impl Cli {
         twins: &mut BTreeMap<String, Folder>,
     ) -> Result<Option<Summary>> {
         let mut screen = Screen::new(self.quiet);
-        let plan = {
-            let bar = screen.units("data");
-            Plan::new(recipe, &|done, all| bar.set(done, all))?
-        };
+        let plan = Plan::shown(recipe, &screen)?;
         let name = format!("{}-seed{seed}-{}", plan.common.name, plan.hash.get(..8).unwrap_or_default());
         let folder = Folder::new(self.out.join(name));
         let start = if folder.is_begun() { Start::Resume } else { Start::Fresh };

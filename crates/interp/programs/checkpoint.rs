@@ -75,16 +75,16 @@ impl Which {
         std::iter::once(self.checkpoint.display().to_string()).chain(given).collect()
     }
 
-    /// Reads the file.
-    pub(super) fn read(&self) -> Result<Found> {
-        let NetworkFile { path, config, unread } = NetworkFile::find(&self.checkpoint, &Screen::new(false))?;
+    /// Reads the file; a download is shown on the screen.
+    pub(super) fn read(&self, screen: &Screen) -> Result<Found> {
+        let NetworkFile { path, config, unread } = NetworkFile::find(&self.checkpoint, screen)?;
         let file = Checkpoint::read(&path)?;
         Ok(Found { path, file, config, unread })
     }
 
     /// Reads the file and builds the network, for pictures of the size that is said of it; where nothing is said, of 32x32.
-    pub(super) fn load(&self) -> Result<Loaded> {
-        self.network(self.read()?, None)
+    pub(super) fn load(&self, screen: &Screen) -> Result<Loaded> {
+        self.network(self.read(screen)?, None)
     }
 
     /// Builds the network of a file that was read. `size` is the pictures' height and width, for files that do not say.

@@ -11,6 +11,7 @@ use rand::Rng;
 
 use super::checkpoint::Which;
 use super::{Ending, Machine, print};
+use crate::progress::Screen;
 use crate::{Error, Result};
 
 /// Cut out the channels that are zero for every image: a smaller file of the same network
@@ -46,7 +47,7 @@ impl Compact {
             let problem = "exists already; --overwrite replaces it".into();
             return Err(Error::Folder { path: self.out.clone(), problem });
         }
-        let loaded = Which::of(self.checkpoint.clone(), None).load()?;
+        let loaded = Which::of(self.checkpoint.clone(), None).load(&Screen::new(false))?;
         let Some(meta) = loaded.file.meta else {
             let problem = "a file of others, which does not say what it was trained on".into();
             return Err(Error::Folder { path: loaded.path, problem });

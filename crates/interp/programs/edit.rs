@@ -90,8 +90,8 @@ fn at_least_zero(text: &str) -> std::result::Result<f64, String> {
 
 impl Edit {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let which = Which::of(self.checkpoint.clone(), None);
-        let Found { path, file, config, unread } = which.read()?;
+        let (which, screen) = (Which::of(self.checkpoint.clone(), None), Screen::new(self.json));
+        let Found { path, file, config, unread } = which.read(&screen)?;
         let Some(mut meta) = file.meta.clone() else {
             let problem = "a file of others: only files of ours say enough to be changed".into();
             return Err(Error::Folder { path, problem });
@@ -102,12 +102,12 @@ impl Edit {
             return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no thresholds".into() });
         }
         let target = self.target(&path)?;
-        self.change(&mut loaded, catalog)?;
+        self.change(&mut loaded, catalog, &screen)?;
         meta.edits.push(self.words());
         Checkpoint::write(&target, &loaded.network.params, &meta)?;
-        let written = Which::of(target.clone(), None).load()?;
+        let written = Which::of(target.clone(), None).load(&screen)?;
         let after = thresholds_of(&written.network)?;
-        let claims = measure_claims(&written, self.data.as_deref(), catalog, 0, &Screen::new(self.json))?;
+        let claims = measure_claims(&written, self.data.as_deref(), catalog, 0, &screen)?;
         self.report(&target, before, after, &claims)
     }
 
@@ -122,7 +122,7 @@ impl Edit {
     }
 
     /// First the dial, then what pictures ask for, then each setting.
-    fn change(&self, loaded: &mut Loaded, catalog: &Catalog) -> Result<()> {
+    fn change(&self, loaded: &mut Loaded, catalog: &Catalog, screen: &Screen) -> Result<()> {
         let network = &mut loaded.network;
         if let Some(dial) = self.dial {
             for (node, thresholds) in network.thresholds()? {
@@ -131,16 +131,15 @@ impl Edit {
             }
         }
         if !self.universal.is_empty() || !self.sure.is_empty() {
-            self.choose(loaded, catalog)?;
+            self.choose(loaded, catalog, screen)?;
         }
         self.settings.iter().try_for_each(|setting| setting.apply(&mut loaded.network))
     }
 
     /// Node after node in the graph's order: what comes into one depends on the thresholds before it.
-    fn choose(&self, loaded: &mut Loaded, catalog: &Catalog) -> Result<()> {
+    fn choose(&self, loaded: &mut Loaded, catalog: &Catalog, screen: &Screen) -> Result<()> {
         let objective = objective(&loaded.file, catalog);
-        let data =
-            open_for(&loaded.file, loaded.config.as_ref(), self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        let data = open_for(&loaded.file, loaded.config.as_ref(), self.data.as_deref(), catalog, screen)?;
         check_fit(loaded, objective, data.info())?;
         let data = match &loaded.normalization {
             Some(normalization) => renormalized(data, &normalization.mean, &normalization.std),

@@ -57,7 +57,7 @@ impl Eval {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let (device, workers) = self.machine.prepare()?;
         let screen = Screen::new(self.quiet);
-        let found = self.which.read()?;
+        let found = self.which.read(&screen)?;
         let data = open_for(&found.file, found.config.as_ref(), self.data.as_deref(), catalog, &screen)?;
         let info = data.info().clone();
         let loaded = self.which.network(found, Some([info.height, info.width]))?;

@@ -10,6 +10,7 @@ use interp_net::{files, zoo};
 use super::checkpoint::{Loaded, Which};
 use super::{Ending, file, print};
 use crate::config::Config;
+use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
 /// What is written.
@@ -53,7 +54,7 @@ const RESNETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "resnet101"];
 
 impl Export {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
-        let loaded = self.which.load()?;
+        let loaded = self.which.load(&Screen::new(false))?;
         let (network, normalization) = (&loaded.network, loaded.normalization.as_ref());
         let module = || pytorch(&network.graph, normalization);
         match self.format {

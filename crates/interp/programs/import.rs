@@ -7,6 +7,7 @@ use interp_net::{Checkpoint, Meta};
 
 use super::checkpoint::Which;
 use super::{Ending, file, print};
+use crate::progress::Screen;
 use crate::{Error, Result};
 
 /// Make a file of ours of a network of others: it then says itself what network it is, how it takes pictures, and its classes
@@ -36,7 +37,7 @@ impl Import {
             let problem = "exists already; --overwrite replaces it".into();
             return Err(Error::Folder { path: self.out.clone(), problem });
         }
-        let found = self.which.read()?;
+        let found = self.which.read(&Screen::new(false))?;
         if found.file.meta.is_some() {
             let problem = "it is a file of ours already".into();
             return Err(Error::Folder { path: found.path, problem });

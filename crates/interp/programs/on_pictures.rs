@@ -66,13 +66,17 @@ impl OnPictures {
     /// Reads the network and opens the pictures.
     pub(super) fn open(&self, catalog: &Catalog) -> Result<Opened> {
         let (device, workers) = self.machine.prepare()?;
-        self.opened(self.which.read()?, catalog, &device, workers)
+        self.opened(self.which.read(&self.screen())?, catalog, &device, workers)
+    }
+
+    fn screen(&self) -> Screen {
+        Screen::new(self.json)
     }
 
     fn opened(&self, found: Found, catalog: &Catalog, device: &Device, workers: usize) -> Result<Opened> {
         let (file, config) = (&found.file, found.config.as_ref());
         let objective = objective(file, catalog);
-        let data = open_for(file, config, self.data.as_deref(), catalog, &Screen::new(self.json))?;
+        let data = open_for(file, config, self.data.as_deref(), catalog, &self.screen())?;
         let fit = own_fit(file, config, catalog).unwrap_or_default();
         let loaded = self.which.network(found, Some([data.info().height, data.info().width]))?;
         check_fit(&loaded, objective, data.info())?;
@@ -103,19 +107,19 @@ impl OnPictures {
     /// Reads the network alone, for pictures that are no data set's.
     pub(super) fn open_alone(&self, catalog: &Catalog) -> Result<Known> {
         let (device, _) = self.machine.prepare()?;
-        alone(self.which.load()?, catalog, &device)
+        alone(self.which.load(&self.screen())?, catalog, &device)
     }
 
     /// Reads the network, and opens pictures where these are named or can be had.
     pub(super) fn open_known(&self, catalog: &Catalog) -> Result<Known> {
         let (device, workers) = self.machine.prepare()?;
-        match self.opened(self.which.read()?, catalog, &device, workers) {
+        match self.opened(self.which.read(&self.screen())?, catalog, &device, workers) {
             Ok(Opened { path, network, info, fit, pictures, .. }) => {
                 Ok(Known { path, network, info, fit, pictures: Some(pictures) })
             }
             Err(error) if self.data.is_some() => Err(error),
             Err(error) => {
-                let known = alone(self.which.load()?, catalog, &device)?;
+                let known = alone(self.which.load(&self.screen())?, catalog, &device)?;
                 tell(&format!("not compared with pictures: {error}"));
                 Ok(known)
             }
@@ -125,7 +129,7 @@ impl OnPictures {
     /// Reads the network alone, for pictures of this height and width where its file does not say, and needs no more of it.
     pub(super) fn open_bare(&self, size: [usize; 2]) -> Result<(PathBuf, Network)> {
         let (device, _) = self.machine.prepare()?;
-        let loaded = self.which.network(self.which.read()?, Some(size))?;
+        let loaded = self.which.network(self.which.read(&self.screen())?, Some(size))?;
         Ok((loaded.path, loaded.network.to_device(&device)?))
     }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::checkpoint::{Which, own_recipe};
 use super::{Ending, Machine, print};
+use crate::progress::Screen;
 use crate::{Catalog, Result};
 
 /// Class and confidence for your own pictures
@@ -34,7 +35,7 @@ pub(super) struct Predict {
 impl Predict {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let (device, _) = self.machine.prepare()?;
-        let loaded = self.which.load()?;
+        let loaded = self.which.load(&Screen::new(self.json))?;
         let network = loaded.network.to_device(&device)?;
         let (info, fit) = loaded.own_pictures(catalog)?;
         let Info { channels, height, width, .. } = info;

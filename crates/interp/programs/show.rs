@@ -66,7 +66,7 @@ impl Show {
     }
 
     fn layers(&self) -> Result<Ending> {
-        let loaded = Which::of(PathBuf::from(&self.what), self.arch.clone()).load()?;
+        let loaded = Which::of(PathBuf::from(&self.what), self.arch.clone()).load(&Screen::new(false))?;
         print(&describe(&loaded.network))?;
         let thresholds = thresholds_of(&loaded.network)?;
         if !thresholds.is_empty() {

@@ -188,10 +188,7 @@ impl Train {
             run::check_folder(&folder, self.start())?;
         }
         let mut screen = Screen::new(self.quiet);
-        let plan = {
-            let bar = screen.units("data");
-            Plan::new(recipe, &|done, all| bar.set(done, all))?
-        };
+        let plan = Plan::shown(recipe, &screen)?;
         if self.dry_run {
             print(&plan.describe()?)?;
             return Ok(Ending::Fine);

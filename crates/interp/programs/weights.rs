@@ -17,6 +17,7 @@ use super::checkpoint::Which;
 use super::colors::{bytes, color_of, heat};
 use super::outcome::Outcome;
 use crate::Result;
+use crate::progress::Screen;
 
 /// Filters as pictures, by themselves and composed with the layers before; near-duplicate, dead and noisy ones
 #[derive(Args, Debug)]
@@ -63,7 +64,7 @@ struct Layer {
 
 impl Weights {
     pub(super) fn run(&self) -> Result<Ending> {
-        let loaded = self.which.load()?;
+        let loaded = self.which.load(&Screen::new(self.json))?;
         self.settings.outcome(&loaded.path, &loaded.network)?.write_and_tell(&self.out, self.json)
     }
 }
