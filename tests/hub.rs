@@ -7,9 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use assert_cmd::Command;
-use interp::net::{Network, zoo};
+use interp::net::names::Naming;
+use interp::net::zoo::Architecture;
+use interp::net::{Network, export, zoo};
 
-use crate::common::{on_pictures, program, run, write_pictures};
+use crate::common::{folder, on_pictures, program, run, write_pictures};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -180,6 +182,27 @@ fn a_network_goes_to_timm_and_back() {
         right("again.safetensors").split_whitespace().nth(7),
         "the loss"
     );
+}
+
+/// For pictures of which timm would make something else of its file, that is told, however little is to be shown.
+#[test]
+fn a_vgg_of_timm_is_told_apart_where_it_would_slide() {
+    let vgg = zoo::ImagenetVgg { depth: 11, width: 0.0625, ..zoo::ImagenetVgg::default() };
+    let network = Network::new(vgg.graph([3, 224, 224], 2).unwrap(), 7).unwrap();
+    let model = "kind = \"imagenet_vgg\"\ndepth = 11\nwidth = 0.0625";
+    let recipe = on_pictures().replacen("kind = \"vgg\"\ndepth = 8\nwidth = 0.125", model, 1);
+    let init = "[init]\npath = \"vgg.safetensors\"\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n";
+    let folder = folder(&format!("{recipe}\n{init}"));
+    write_pictures(folder.path(), &[("ant", 20), ("bee", 20)]);
+    for (naming, size, is_told) in
+        [(Naming::Timm, 256, true), (Naming::Timm, 224, false), (Naming::Torchvision, 256, false)]
+    {
+        std::fs::write(folder.path().join("vgg.safetensors"), export::safetensors(&network, naming).unwrap()).unwrap();
+        let size = format!("data.size={size}");
+        let args = ["recipe.toml", "--dry-run", "--quiet", "--set", &size];
+        let (status, _, stderr) = run(program("interp-train", folder.path()).args(args));
+        assert_eq!((status, stderr.contains("timm slides")), (0, is_told), "{naming:?} {size}: {stderr}");
+    }
 }
 
 /// Out as a state dict and in again: the same answers. What there is no form for is told.

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::network_file::NetworkFile;
+use crate::network_file::{NetworkFile, warn_of_sliding};
 use crate::progress::Screen;
 use crate::{Error, Result};
 
@@ -134,6 +134,7 @@ impl Init {
             Some(meta) => file.with_graph(path, meta.graph.clone())?.with_activations_of(model)?,
             None => file.with_activations(path, model.clone())?,
         };
+        warn_of_sliding(path, &file, &network.graph);
         // Of a new head the classes are the data's.
         let said = file.meta.as_ref().map(|meta| &meta.classes).or(config.map(|config| &config.classes));
         let said = said.filter(|classes| !self.new_head && !classes.is_empty());

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use interp_hub::{Hub, Listing, Repo};
-use interp_net::Checkpoint;
+use interp_net::{Checkpoint, Graph};
 
 use crate::config::Config;
 use crate::folder::{Folder, Stage};
-use crate::progress::Screen;
+use crate::progress::{Screen, tell};
 use crate::{Error, Result};
 
 /// The file of a network, and what lies beside it.
@@ -50,6 +50,17 @@ impl NetworkFile {
             Some(repository) => fetched(repository, screen),
             None => local(given),
         }
+    }
+}
+
+/// Tells where a file is timm's and its network here, of the structure `graph`, gives other answers than timm does.
+pub(crate) fn warn_of_sliding(path: &Path, file: &Checkpoint, graph: &Graph) {
+    if file.is_slid_by_timm(graph) {
+        tell(&format!(
+            "warning: {}: of pictures as large as these timm slides the linear maps of a VGG over the cells, where this network takes means of \
+             7x7 windows: its answers are not timm's",
+            path.display()
+        ));
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Opens the data, builds the network's structure, and resolves every pattern. Nothing is shown.
+    /// Opens the data, builds the network's structure, and resolves every pattern. No progress is shown.
     ///
     /// # Errors
     /// If data cannot be opened, or a section does not fit the data or the network.

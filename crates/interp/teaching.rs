@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::init::misfit;
-use crate::network_file::NetworkFile;
+use crate::network_file::{NetworkFile, warn_of_sliding};
 use crate::progress::Screen;
 use crate::recipe::Part;
 use crate::{Error, Result};
@@ -176,6 +176,7 @@ impl TeacherSettings {
         let named = config.as_ref().filter(|_| file.meta.is_none()).map(|config| config.architecture.as_str());
         let wrong = |problem: String| Error::Folder { path: path.clone(), problem };
         let network = file.network(&path, self.arch.as_deref().or(named), [pupil.info.height, pupil.info.width])?;
+        warn_of_sliding(&path, &file, &network.graph);
         let own = file.meta.as_ref().map(|meta| &meta.classes);
         let classes = own.or(config.as_ref().map(|config| &config.classes).filter(|classes| !classes.is_empty()));
         let unfit = misfit(&network, classes, pupil.objective, pupil.info);

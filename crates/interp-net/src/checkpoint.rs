@@ -11,7 +11,7 @@ use interp_finding::{Claim, Fit};
 use serde::{Deserialize, Serialize};
 
 use crate::fit::{Fresh, Misfit, fits, load};
-use crate::names::{Naming, without_prefix};
+use crate::names::{Naming, has_linear_maps_of_timm, slid_by_timm, without_prefix};
 use crate::params::slots;
 use crate::{Graph, NetError, Network, NewHead, NodeId, Op, Params, Result, Role, sealed, stored, zoo};
 
@@ -138,6 +138,11 @@ impl Checkpoint {
     /// The tensors, by name.
     pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
         &self.tensors
+    }
+
+    /// Whether it is a file of timm of which timm makes other outputs than the network of the structure `graph` does ([`slid_by_timm`]).
+    pub fn is_slid_by_timm(&self, graph: &Graph) -> bool {
+        has_linear_maps_of_timm(&self.tensors) && slid_by_timm(graph)
     }
 
     /// The names of the files that the index at `path` names: the shards of a network, which lie beside it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::params::slots;
-use crate::{Graph, Op, Result};
+use crate::{Graph, NodeId, Op, Result};
 
 /// Whose names and shapes tensors have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Naming {
     Torchvision,
     /// timm's. Of a VGG the linear maps are called otherwise, and the first two are convolutions: `pre_logits.fc1` with weights
     /// (out, C, 7, 7), `pre_logits.fc2` with (out, in, 1, 1), `head.fc`. (They give the same where the last map has up to 7x7
-    /// cells; over more, timm slides them, and torchvision takes means of 7x7 windows.) Residual networks have torchvision's.
+    /// cells; over more, timm slides them, and torchvision takes means of 7x7 windows: [`slid_by_timm`].) Residual networks have torchvision's.
     Timm,
     /// Those of the residual networks for small pictures in chenyaofo/pytorch-cifar-models: `layer2.0.downsample.0`, `fc`.
     Chenyaofo,
@@ -26,6 +26,9 @@ const TIMM: [(&str, &str, bool); 3] = [
     ("classifier.3", "pre_logits.fc2", true),
     ("classifier.6", "head.fc", false),
 ];
+
+/// Cells in a row or column of the map that the first of them reads.
+const CELLS: usize = 7;
 
 /// What stands before the names of all tensors of a network that was part of another module.
 const PREFIXES: [&str; 3] = ["module.", "model.", "backbone."];
@@ -80,14 +83,36 @@ impl Naming {
     }
 }
 
+/// Whether timm makes other outputs of the tensors of a network of this structure: of a VGG that takes means of more than 7x7 cells before
+/// its linear maps, which timm slides over them.
+pub fn slid_by_timm(graph: &Graph) -> bool {
+    let before = |id: NodeId| graph.nodes()[id].inputs.first().copied();
+    let is_mean = |id: &NodeId| matches!(graph.nodes()[*id].op, Op::AdaptiveAvgPool { .. });
+    let seen = linear(graph, TIMM[0].0).and_then(before).filter(is_mean).and_then(before);
+    is_vgg(graph) && seen.is_some_and(|id| graph.shape(id)[1..].iter().any(|&side| side > CELLS))
+}
+
+/// Whether there are tensors with the names that timm gives to the linear maps of a VGG.
+pub(crate) fn has_linear_maps_of_timm(tensors: &BTreeMap<String, Tensor>) -> bool {
+    TIMM.iter().any(|(_, theirs, _)| tensors.contains_key(&format!("{theirs}.weight")))
+}
+
+/// The linear map called `name`.
+fn linear(graph: &Graph, name: &str) -> Option<NodeId> {
+    graph.find(name).filter(|&id| matches!(graph.nodes()[id].op, Op::Linear { .. }))
+}
+
+/// Whether it has the linear maps of a VGG.
+fn is_vgg(graph: &Graph) -> bool {
+    TIMM.iter().all(|(own, ..)| linear(graph, own).is_some())
+}
+
 /// timm's name of a node of a VGG, and its shape of the node's tensor.
 fn of_timm(graph: &Graph, node: &str, suffix: &str, shape: &[usize]) -> Option<(String, Vec<usize>)> {
-    let linear = |name: &str| graph.find(name).filter(|&id| matches!(graph.nodes()[id].op, Op::Linear { .. }));
-    let is_vgg = TIMM.iter().all(|(own, ..)| linear(own).is_some());
-    let (_, theirs, is_convolution) = TIMM.iter().find(|(own, ..)| is_vgg && *own == node)?;
+    let (_, theirs, is_convolution) = TIMM.iter().find(|(own, ..)| *own == node && is_vgg(graph))?;
     let mut shape = shape.to_vec();
     if *is_convolution && suffix == "weight" {
-        let seen = graph.shape(graph.nodes()[linear(node)?].inputs[0]); // (C, H, W) or (C)
+        let seen = graph.shape(graph.nodes()[linear(graph, node)?].inputs[0]); // (C, H, W) or (C)
         shape.truncate(1);
         shape.extend(seen.iter().chain(&[1, 1]).take(3));
     }

@@ -12,7 +12,7 @@ use interp_net::{Checkpoint, Network, Normalization};
 
 use crate::config::Config;
 use crate::init::misfit;
-use crate::network_file::NetworkFile;
+use crate::network_file::{NetworkFile, warn_of_sliding};
 use crate::progress::Screen;
 use crate::recipe::Recipe;
 use crate::{Catalog, Error, Result};
@@ -98,6 +98,7 @@ impl Which {
             return Err(Error::Folder { path, problem });
         }
         let network = file.network(&path, arch, size)?;
+        warn_of_sliding(&path, &file, &network.graph);
         let normalization = match (&self.mean, &self.std) {
             (Some(mean), Some(std)) => Some(Normalization { mean: mean.clone(), std: std.clone() }),
             (None, None) => {

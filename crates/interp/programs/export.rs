@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use interp_net::export::{onnx, pth, pytorch, safetensors};
-use interp_net::names::Naming;
+use interp_net::names::{Naming, slid_by_timm};
 use interp_net::{files, zoo};
 
 use super::checkpoint::{Loaded, Which};
@@ -126,8 +126,7 @@ fn config(loaded: &Loaded, catalog: &Catalog) -> Result<String> {
     if fit.border > 0 {
         return Err(wrong("its pictures have a black border, which timm's config.json cannot say"));
     }
-    let cells = graph.id("avgpool").ok().map(|id| graph.shape(graph.nodes()[id].inputs[0])[1..].to_vec());
-    if name.starts_with("vgg") && cells.is_some_and(|cells| cells.iter().any(|&side| side > 7)) {
+    if slid_by_timm(graph) {
         return Err(wrong(
             "timm slides the linear maps over more than 7x7 cells where this network takes means: it would compute something else",
         ));

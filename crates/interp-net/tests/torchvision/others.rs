@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::names::Naming;
+use interp_net::names::{Naming, slid_by_timm};
 use interp_net::zoo::{self, Architecture};
 use interp_net::{Checkpoint, Graph, Network};
 
@@ -114,6 +114,25 @@ fn there_and_back_tensors_are_the_same() {
     let odd = BTreeMap::from([("more".to_owned(), zeros("", &[2])), ("head.fc.bias".to_owned(), zeros("", &[4]))]);
     let back = Naming::Timm.import(&graph, &odd).unwrap();
     assert_eq!((back["more"].dims(), back["classifier.6.bias"].dims()), (&[2][..], &[4][..]));
+}
+
+// timm, models/vgg.py, class ConvMlp: `fc1` is a convolution of 7x7 without padding, and maps are averaged only where they are smaller. A
+// side of the last map is that of the picture over 32, rounded down.
+#[test]
+fn a_vgg_of_timm_over_more_cells_is_another() {
+    for (naming, size, is_slid) in [
+        (Naming::Timm, [224, 224], false),
+        (Naming::Timm, [64, 255], false),
+        (Naming::Timm, [64, 256], true),
+        (Naming::Torchvision, [64, 256], false),
+    ] {
+        let vgg = zoo::ImagenetVgg { depth: 11, width: 0.125, ..zoo::ImagenetVgg::default() };
+        let graph = vgg.graph([3, size[0], size[1]], 5).unwrap();
+        let file = Checkpoint::of_others(made(naming, &graph, zeros));
+        assert_eq!(file.is_slid_by_timm(&graph), is_slid, "{naming:?} {size:?}");
+    }
+    let others = ["resnet18", "alexnet", "squeezenet1_0"].map(|name| zoo::by_name(name).unwrap());
+    assert!(others.iter().all(|kind| !slid_by_timm(&kind.graph([3, 512, 512], 5).unwrap())));
 }
 
 /// `vgg11_bn` is torchvision's, timm's, and the one for small pictures: what the tensors are of.
