@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use crate::params::slots;
-use crate::{Graph, NodeId, Op, Result};
+use crate::{Graph, NodeId, Op};
 
 /// Whose names and shapes tensors have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,36 +49,6 @@ impl Naming {
             Some((node, shape)) => (format!("{node}.{suffix}"), shape),
             None => (name.to_owned(), shape.to_vec()),
         }
-    }
-
-    /// Tensors of a network of the structure `graph`, by the names and in the shapes that they have here.
-    ///
-    /// # Errors
-    /// Where a tensor cannot be given its shape.
-    pub fn export(self, graph: &Graph, tensors: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
-        let one = |(name, tensor): (&String, &Tensor)| {
-            let (name, shape) = self.of(graph, name, tensor.dims());
-            Ok((name, tensor.reshape(shape)?))
-        };
-        tensors.iter().map(one).collect()
-    }
-
-    /// Back from [`Naming::export`]: what is a parameter of the network gets its name there, and its shape if it has as many numbers.
-    /// Other tensors stay as they are.
-    ///
-    /// # Errors
-    /// Where a tensor cannot be given its shape.
-    pub fn import(self, graph: &Graph, tensors: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
-        let slots = slots(graph);
-        let own: BTreeMap<String, _> =
-            slots.iter().map(|slot| (self.of(graph, &slot.name, &slot.shape).0, slot)).collect();
-        let one = |(name, tensor): (&String, &Tensor)| {
-            let Some(slot) = own.get(name) else { return Ok((name.clone(), tensor.clone())) };
-            let is_whole = tensor.elem_count() == slot.shape.iter().product::<usize>();
-            let tensor = if is_whole { tensor.reshape(slot.shape.as_slice())? } else { tensor.clone() };
-            Ok((slot.name.clone(), tensor))
-        };
-        tensors.iter().map(one).collect()
     }
 }
 
