@@ -8,7 +8,7 @@ use interp::plan::Plan;
 use interp::recipe::Recipe;
 use interp::{Catalog, Error};
 
-use crate::common::TINY;
+use crate::common::{TINY, on_pictures, write_pictures};
 
 /// The plan of [`TINY`] with more at its end.
 fn plan(more: &str) -> Plan {
@@ -173,6 +173,29 @@ fn what_does_not_fit_is_told_before_training_with_its_place() {
     assert!(complaint(TINY, "std = [0.0, 1.0, 1.0]").contains("std above 0"));
     std::fs::remove_file(&path).unwrap();
     assert!(complaint(TINY, "").contains("narrow.safetensors"));
+}
+
+/// A pruned network gets a new head too, for other classes and pictures of another size: what is left of its layers stays.
+#[test]
+fn a_new_head_on_a_network_with_fewer_channels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("narrow.safetensors");
+    let net = narrow(&path);
+    write_pictures(folder.path(), &[("ant", 20), ("bee", 20)]);
+    let text = on_pictures().replacen("\"pictures\"", &format!("{:?}", folder.path().join("pictures")), 1);
+    let text = format!("{text}\n[init]\npath = {path:?}\nnew_head = true\n");
+    for size in [32, 48] {
+        let text = text.replacen("size = 32", &format!("size = {size}"), 1);
+        let found = Plan::new(Recipe::parse("tiny", &text, &Catalog::default()).unwrap(), &|_, _| {}).unwrap();
+        let found = found.network(Stage::Main).unwrap();
+        assert_eq!((found.graph.shape(0), found.graph.outputs()), (&[3, size, size][..], 2));
+        let fresh = Network::new(found.graph.clone(), 0).unwrap();
+        for (param, (of_file, fresh)) in found.params.list().iter().zip(numbers(&net).iter().zip(numbers(&fresh))) {
+            let own: Vec<f32> = param.value.flatten_all().unwrap().to_vec1().unwrap();
+            let expected = if param.name.starts_with("classifier") { &fresh } else { of_file };
+            assert_eq!(own, *expected, "{}", param.name);
+        }
+    }
 }
 
 /// [`TINY`] with a ResNet-20 that starts from the file at `path`.

@@ -130,7 +130,11 @@ impl Init {
         let &Start { model, objective, info, seed, .. } = start;
         let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
         let network = match &file.meta {
-            _ if self.new_head => file.with_new_head(path, model.clone(), seed)?.network,
+            Some(meta) if self.new_head => {
+                let own = file.with_new_head(path, meta.graph.with_ends_of(model)?, seed)?;
+                own.network.with_activations_of(model)?
+            }
+            None if self.new_head => file.with_new_head(path, model.clone(), seed)?.network,
             Some(meta) => file.with_graph(path, meta.graph.clone())?.with_activations_of(model)?,
             None => file.with_activations(path, model.clone())?,
         };

@@ -1,6 +1,6 @@
 //! Networks for other classes.
 
-use crate::{Graph, Network, NodeId, Op};
+use crate::{Graph, Network, NodeId, Op, Result};
 
 /// A network that has the tensors of a file but for those of its last layer.
 #[derive(Clone, Debug)]
@@ -45,5 +45,21 @@ impl Graph {
         }
         head.reverse();
         head
+    }
+
+    /// The same structure for the pictures and the classes of another one: with the input of that, and its operations in the
+    /// [`Graph::head`].
+    ///
+    /// # Errors
+    /// If an operation does not fit its inputs.
+    pub fn with_ends_of(&self, other: &Self) -> Result<Self> {
+        let head = self.head();
+        let mut graph = Self::of_input(other.nodes()[0].op.clone())?;
+        for (id, node) in self.nodes().iter().enumerate().skip(1) {
+            let theirs = if head.contains(&id) { other.find(&node.name) } else { None };
+            let op = theirs.map_or(&node.op, |id| &other.nodes()[id].op);
+            graph.add(&node.name, op.clone(), &node.inputs)?;
+        }
+        Ok(graph)
     }
 }
