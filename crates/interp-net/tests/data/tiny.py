@@ -1,7 +1,7 @@
 """A network written out from its graph: (N, 1, 6, 6) goes in, (N, 2) comes out. Pictures in [0, 1] go in as (x - MEAN) / STD, by channel.
 
     model = Network()
-    model.load_state_dict(torch.load("model.pth", weights_only=True))
+    model.load_state_dict(state)  # as torch.load or safetensors.torch.load_file reads it
     model.eval()
 """
 

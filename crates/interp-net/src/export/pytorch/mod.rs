@@ -29,7 +29,7 @@ fn head(graph: &Graph, normalization: Option<&Normalization>) -> String {
         r#""""A network written out from its graph: (N{}) goes in, (N{}) comes out.{normalized}
 
     model = Network()
-    model.load_state_dict(torch.load("model.pth", weights_only=True))
+    model.load_state_dict(state)  # as torch.load or safetensors.torch.load_file reads it
     model.eval()
 """
 "#,
