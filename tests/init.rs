@@ -2,8 +2,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use interp::data::{Augment, Loader, Split};
 use interp::folder::Stage;
-use interp::net::{Checkpoint, Meta, Network, Normalization, Role};
+use interp::learn::to_tensor;
+use interp::net::zoo::{Architecture, ResNet};
+use interp::net::{Checkpoint, Keep, Meta, Mode, Network, Normalization, Role};
 use interp::plan::Plan;
 use interp::recipe::Recipe;
 use interp::{Catalog, Error};
@@ -227,4 +230,61 @@ fn a_new_head_for_other_classes() {
     assert_eq!(net.graph.outputs(), plan.info().classes.len());
     let error = of_resnet20(&path, "").err().unwrap();
     assert!(error.contains("`linear.weight` is of shape [3, 64]"), "{error}");
+}
+
+/// A ResNet of twelve classes with filters of length 1, nothing that is added, and gains and variances that are not all alike.
+fn of_length_one() -> Network {
+    let graph = ResNet { width: 0.25, ..ResNet::default() }.graph([3, 32, 32], 12).unwrap();
+    let mut net = Network::new(graph, 7).unwrap();
+    for position in 0..net.params.list().len() {
+        let param = &net.params.list()[position];
+        let value = match param.role {
+            Role::Weight => {
+                let rows = param.value.flatten_from(1).unwrap();
+                let lengths = rows.sqr().unwrap().sum_keepdim(1).unwrap().sqrt().unwrap();
+                rows.broadcast_div(&lengths).unwrap().reshape(param.value.dims()).unwrap()
+            }
+            Role::Gain | Role::RunningVariance => {
+                let numbers = (0..param.value.elem_count()).map(|i| 1.2 + 0.3 * ((position + i) as f32).sin());
+                Tensor::from_iter(numbers, &Device::Cpu).unwrap()
+            }
+            _ => param.value.zeros_like().unwrap(),
+        };
+        net.params.set(position, value).unwrap();
+    }
+    net
+}
+
+/// With b = 1, B-cos convolutions are ones with filters of length 1. Of a network that has such filters, adds nothing, and sees pixels
+/// as (x - 1/2) sqrt 2, its first filters become `w (x - (1 - x)) / sqrt 2` by length, so that nothing is changed by taking it over.
+#[test]
+fn an_ordinary_network_answers_the_same_as_a_bcos_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, plain) = (folder.path().join("plain.safetensors"), of_length_one());
+    let tensors: HashMap<_, _> = plain.params.list().iter().map(|p| (p.name.clone(), p.value.clone())).collect();
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let planned = |b: f64| {
+        let model = format!("kind = \"bcos_resnet\"\nrelu = true\nwidth = 0.25\nb = {b:?}");
+        let text = TINY.replacen("kind = \"vgg\"\ndepth = 8\nwidth = 0.125", &model, 1);
+        let text = text.split("[[prior]]").next().unwrap();
+        let std = 0.5f64.sqrt();
+        let init =
+            format!("[init]\npath = {path:?}\nof_plain = true\nmean = [0.5, 0.5, 0.5]\nstd = [{std}, {std}, {std}]");
+        let recipe = Recipe::parse("tiny", &format!("twin = false\n{text}\n{init}\n"), &Catalog::default()).unwrap();
+        Plan::new(recipe, &|_, _| {}).unwrap()
+    };
+    let plan = planned(1.0);
+    let own = plan.network(Stage::Main).unwrap();
+    let loader = Loader::new(plan.data.examining(), Split::Test, 8, 0, Augment::default(), 0).unwrap();
+    let pixels = to_tensor(&loader.in_order(Some(8)).next().unwrap().unwrap(), plan.info()).unwrap();
+    let answers = |net: &Network, x: &Tensor| -> Vec<f32> {
+        let tape = net.forward(x, Mode::Eval, &Keep::Output).unwrap();
+        tape.output(&net.graph).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let normalized = ((&pixels - 0.5).unwrap() * 2f64.sqrt()).unwrap();
+    let (found, expected) = (answers(&own, &pixels), answers(&plain, &normalized));
+    let largest = expected.iter().fold(0f32, |most, answer| most.max(answer.abs()));
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4 * largest), "{found:?}, not {expected:?}");
+    assert!((0..12).any(|class| (expected[class] - expected[12 + class]).abs() > 0.01 * largest), "{expected:?}");
+    assert_eq!(numbers(&planned(2.0).network(Stage::Main).unwrap()), numbers(&own));
 }
