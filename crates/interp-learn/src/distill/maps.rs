@@ -1,7 +1,7 @@
 //! Activations of two networks made comparable.
 
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use interp_net::Graph;
 use interp_net::finding::Unfit;
 use interp_net::ops::{adaptive_avg_pool2d, adaptive_avg_pool2d_backward};
@@ -24,12 +24,12 @@ impl Pair {
             return Ok(Self { student: variable(student)?, teacher, averaged: None });
         };
         let size = [h.min(rows), w.min(columns)];
-        let teacher = if size == [rows, columns] { teacher } else { adaptive_avg_pool2d(&teacher, size)? };
+        let teacher = if size == [rows, columns] { teacher } else { means(&teacher, size)? };
         Ok(match size == [h, w] {
             true => Self { student: variable(student)?, teacher, averaged: None },
             false => {
                 let averaged = Some(student.dims().to_vec());
-                Self { student: variable(&adaptive_avg_pool2d(student, size)?)?, teacher, averaged }
+                Self { student: variable(&means(student, size)?)?, teacher, averaged }
             }
         })
     }
@@ -38,10 +38,30 @@ impl Pair {
     pub(super) fn gradient(&self, grads: &GradStore) -> Result<Tensor> {
         let gradient = gradient(grads, &self.student)?;
         match &self.averaged {
-            Some(shape) => Ok(adaptive_avg_pool2d_backward(&gradient, shape)?),
+            Some(shape) => {
+                let place = place(&gradient, shape, gradient.dims());
+                Ok(adaptive_avg_pool2d_backward(&gradient.to_device(&place)?, shape)?.to_device(gradient.device())?)
+            }
             None => Ok(gradient),
         }
     }
+}
+
+/// Maps (N, C, H, W) averaged to this height and width.
+fn means(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
+    let place = place(x, x.dims(), &size);
+    Ok(adaptive_avg_pool2d(&x.to_device(&place)?, size)?.to_device(x.device())?)
+}
+
+/// Where maps of one shape are averaged to another, both ending with height and width, or the gradient goes back: where `x` lies, but
+/// on the CPU where the sizes do not divide, as a CUDA device has no averages over windows that overlap.
+fn place(x: &Tensor, from: &[usize], to: &[usize]) -> Device {
+    if divides(from, to) { x.device().clone() } else { Device::Cpu }
+}
+
+/// Whether the last two sizes of one shape divide those of another.
+fn divides(from: &[usize], to: &[usize]) -> bool {
+    from.iter().rev().zip(to.iter().rev()).take(2).all(|(from, to)| from.is_multiple_of(*to))
 }
 
 /// Refuses two nodes of which one gives maps and the other vectors.
@@ -73,4 +93,15 @@ pub(super) fn value(loss: &Tensor) -> Result<f64> {
 pub(super) fn unit_rows(x: &Tensor) -> Result<Tensor> {
     let length = (x.sqr()?.sum_keepdim(1)? + 1e-12)?.sqrt()?;
     Ok(x.broadcast_div(&length)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn height_and_width_alone_must_divide() {
+        assert!(divides(&[5, 3, 8, 6], &[4, 2]) && divides(&[5, 3, 8, 6], &[7, 2, 8, 3]));
+        assert!(!divides(&[4, 4, 7, 8], &[4, 4]) && !divides(&[4, 4, 8, 7], &[4, 4, 8, 3]));
+    }
 }

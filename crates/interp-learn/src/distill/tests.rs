@@ -101,16 +101,16 @@ fn logits_of_any_size_stay_finite() {
 }
 
 /// A convolution, a ReLU, a mean and a linear map, of other sizes for student and teacher.
-fn network(channels: usize, stride: usize, seed: u64) -> Network {
+fn network(channels: usize, stride: usize, padding: usize, seed: u64) -> Network {
     let mut graph = Graph::new(2, 6, 6).unwrap();
-    graph.then("conv", Op::conv(channels, 3, stride, 1, true)).unwrap();
+    graph.then("conv", Op::conv(channels, 3, stride, padding, true)).unwrap();
     graph.then("relu", Op::Relu).unwrap();
     graph.then("mean", Op::GlobalAvgPool).unwrap();
     graph.then("logits", Op::Linear { out_features: 3, bias: true }).unwrap();
     Network::new(graph, seed).unwrap().to_dtype(DType::F64).unwrap()
 }
 
-/// Losses at logits and at layers, of teachers with maps of the same size and smaller ones.
+/// Losses at logits and at layers, of teachers with maps of the same size and smaller ones, also such as do not divide it.
 const LOSSES: [&str; 14] = [
     "kind = \"soft_labels\"",
     "kind = \"soft_labels\"\nstandardize = true",
@@ -156,8 +156,8 @@ fn fixed() -> Tensor {
 
 #[test]
 fn gradients_are_central_differences() {
-    let student = network(3, 1, 1);
-    for teacher in [network(5, 1, 2), network(4, 2, 3)] {
+    let student = network(3, 1, 1, 1);
+    for teacher in [network(5, 1, 1, 2), network(4, 2, 1, 3), network(4, 1, 0, 4)] {
         for text in LOSSES {
             let loss = built(text);
             loss.check(&student.graph, &teacher.graph).unwrap();
@@ -213,7 +213,7 @@ fn attention_has_its_closed_forms() {
 
 #[test]
 fn what_does_not_fit_is_named_by_its_key() {
-    let (student, teacher) = (network(3, 1, 1).graph, network(4, 2, 2).graph);
+    let (student, teacher) = (network(3, 1, 1, 1).graph, network(4, 2, 1, 2).graph);
     for (text, key) in [
         ("kind = \"soft_labels\"\ntemperature = 0.0", "temperature"),
         ("kind = \"decoupled\"\nbeta = -1.0", "beta"),
