@@ -509,7 +509,8 @@ fn a_bench_keeps_what_is_finished_and_writes_its_table() {
     let bench = |seeds: &str| {
         let arguments =
             ["recipe.toml", "--seeds", seeds, "--out", "cells", "--markdown", "page.md", "--json", "--quiet"];
-        let (status, stdout, stderr) = run(program("interp-bench", folder.path()).args(arguments));
+        let files = ["--page", "page.html", "--csv", "page.csv"];
+        let (status, stdout, stderr) = run(program("interp-bench", folder.path()).args(arguments).args(files));
         assert_eq!(status, 0, "{stderr}");
         serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["rows"][0].clone()
     };
@@ -531,5 +532,10 @@ fn a_bench_keeps_what_is_finished_and_writes_its_table() {
     assert!(logs().is_superset(&first) && two["score"]["deviation"].is_number());
     let page = fs::read_to_string(folder.path().join("page.md")).unwrap();
     assert_eq!(page.matches("`tiny`").count(), 1);
+    assert!(two["mcnemar"].as_array().unwrap().len() == 2 && two["tax_interval"].is_array());
+    let html = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(html.contains("calibration error") && html.contains("Accuracy over terms of a decision"));
+    let lines = fs::read_to_string(folder.path().join("page.csv")).unwrap();
+    assert!(lines.contains("\ntiny,concepts,2,2,parameters,,lower,"), "{lines}");
     fails(folder.path(), "interp-bench", &["nowhere.toml"], &["nowhere.toml"]);
 }

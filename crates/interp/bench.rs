@@ -1,8 +1,15 @@
 //! Recipes over several seeds, side by side.
 
+mod measures;
+mod page;
+
 use interp_finding::{Measured, student_interval};
 use serde::Serialize;
 
+pub use measures::Measure;
+pub use page::{csv, page};
+
+use crate::compare::McNemar;
 use crate::recipe::Lacks;
 use crate::summary::Summary;
 
@@ -35,6 +42,10 @@ pub struct Row {
     pub tax: Option<Spread>,
     /// The 95 % interval of its mean, by Student's t over the seeds; not there for a single run.
     pub tax_interval: Option<[f64; 2]>,
+    /// Pictures that the network or its twin is right on alone, for each seed.
+    pub mcnemar: Vec<McNemar>,
+    /// What else was measured, of both.
+    pub measures: Vec<Measure>,
     /// Trained parameters that are not zero, as a share of the twin's or else of the network's own, in percent.
     pub nonzero: Spread,
     /// Seconds of a run: training and testing of the network and its twin, without training a twin that was copied.
@@ -104,6 +115,8 @@ impl Row {
             twin: of_twin(&|(_, twin)| *twin).as_deref().map(Spread::of),
             tax: taxes.as_deref().map(Spread::of),
             tax_interval: taxes.as_deref().and_then(student_interval),
+            mcnemar: runs.iter().filter_map(|run| run.twin.as_ref()?.mcnemar).collect(),
+            measures: measures::measures(runs),
             nonzero: spread(&nonzero),
             seconds: spread(&|run| run.seconds),
         })
@@ -123,6 +136,11 @@ impl Row {
     fn recipe(&self) -> String {
         let changed = self.changed.iter().map(|set| format!(", `{set}`"));
         std::iter::once(format!("`{}`", self.name)).chain(changed).collect()
+    }
+
+    /// The same without marks.
+    fn plain_name(&self) -> String {
+        self.recipe().replace('`', "")
     }
 
     /// Its line in a table.
@@ -276,6 +294,8 @@ mod tests {
             twin: None,
             tax: None,
             tax_interval: None,
+            mcnemar: vec![],
+            measures: vec![],
             nonzero: one,
             seconds: one,
         }
@@ -288,8 +308,19 @@ mod tests {
         let claim = Measured { statement: "zeros".into(), value: 0.5, bound: 0.5, holds, shown: own.to_string() };
         let difference = crate::compare::Difference { points: 0.0, interval: [0.0; 2] };
         let lacks = Lacks::Everything;
-        let twin =
-            Twin { lacks, test: scores(twin), validation: scores(0.0), epoch: 1, size: size(80, 80), difference };
+        let latency = crate::summary::Latency { one: 1.0, batch: 8.0 };
+        let twin = Twin {
+            lacks,
+            test: scores(twin),
+            validation: scores(0.0),
+            epoch: 1,
+            size: size(80, 80),
+            latency,
+            quality: None,
+            terms: None,
+            difference,
+            mcnemar: None,
+        };
         Summary {
             version: 1,
             name: "r".into(),
@@ -299,6 +330,9 @@ mod tests {
             validation: scores(0.0),
             epoch: 1,
             size: size(100, 40),
+            latency,
+            quality: None,
+            terms: None,
             claims: vec![claim],
             twin: Some(twin),
             warnings: vec![],
@@ -329,6 +363,30 @@ mod tests {
         assert_eq!((row.holds, row.seeds, row.claims[0].shown.join(" ")), (1, 2, "0.9 0.92".into()));
         assert!(row.line().starts_with("| `r`, `train.batch=32` | concepts | "), "{}", row.line());
         assert!(Row::of(&[], &[]).is_none());
+    }
+
+    // As above, parameters of 100 beside 80, of which 40 and 80 are not zero.
+    #[test]
+    fn measures_stand_beside_the_twins() {
+        let runs = [run([0.90, 0.93], true), run([0.92, 0.91], true)];
+        let row = Row::of(&runs, &[]).unwrap();
+        let of = |name: &str| row.measures.iter().find(|measure| measure.name == name).unwrap();
+        let parameters = of("parameters");
+        assert_eq!((parameters.own.mean, parameters.twin.unwrap().mean), (100.0, 80.0));
+        assert_eq!((of("parameters not zero").difference.unwrap().mean, parameters.interval), (-40.0, Some([20.0; 2])));
+        assert!(row.measures.iter().all(|measure| measure.name != "worst class"), "nothing of what no run has");
+        let text = String::from_utf8(csv(&[row]).unwrap()).unwrap();
+        assert!(text.contains("\nr,concepts,2,2,parameters,,lower,100,0,80,0,20,20,20\n"), "{text}");
+    }
+
+    #[test]
+    fn a_failed_row_is_struck_out_of_the_page() {
+        let held = Row::of(&[run([0.90, 0.93], true)], &[]).unwrap();
+        let failed = Row::of(&[run([0.90, 0.93], false)], &[]).unwrap();
+        let html = |row: Row| interp_report::html(&page(&[row])).unwrap();
+        assert!(html(held).contains("90.00 %"));
+        let html = html(failed);
+        assert!(html.contains("claim failed") && html.contains("<strong>Warning:</strong>"));
     }
 
     #[test]

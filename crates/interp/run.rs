@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use interp_audit::Pictures;
+use interp_audit::quality::Quality;
+use interp_audit::{Answers, Pictures, terms};
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Objective, Task, Trainer, evaluate, fit};
@@ -15,14 +16,16 @@ use interp_report::number::show;
 use serde_json::json;
 
 use self::confusion::Confusion;
-use crate::compare::paired;
+use self::latency::latency;
+use crate::compare::{McNemar, paired};
 use crate::folder::{self, Folder, Log, Stage, State};
 use crate::plan::Plan;
 use crate::progress::Screen;
-use crate::summary::{self, Scores, Size, Summary, Twin};
+use crate::summary::{self, Latency, Scores, Size, Summary, Twin};
 use crate::{Error, Result};
 
 mod confusion;
+mod latency;
 mod page;
 
 /// How a run is carried out; on the CPU nothing here changes its result.
@@ -251,7 +254,11 @@ impl Sitting<'_> {
                 validation: scores(&twin.validation),
                 epoch,
                 size: twin.size,
+                latency: twin.latency,
+                quality: twin.quality.clone(),
+                terms: twin.terms,
                 difference,
+                mcnemar: main.quality.is_some().then(|| McNemar::of(&main.test.scores, &twin.test.scores)),
             }
         });
         let stages = [("the network", Some(&main)), ("the twin", twin.as_ref())];
@@ -266,6 +273,9 @@ impl Sitting<'_> {
             validation: scores(&main.validation),
             epoch: main.epoch,
             size: main.size,
+            latency: main.latency,
+            quality: main.quality.clone(),
+            terms: main.terms,
             claims: main.claims.clone(),
             twin: twin_summary,
             warnings,
@@ -287,23 +297,28 @@ impl Sitting<'_> {
         let there = network.to_device(&self.options.device)?;
         let (claims, epoch) = file.meta.map(|meta| (meta.claims, meta.epoch)).unwrap_or_default();
         let objective = &self.plan.common.objective;
-        let on = |split: Split| -> Result<(Evaluation, Option<Confusion>)> {
+        let on = |split: Split| -> Result<(Evaluation, Option<Answers>)> {
             let data = self.plan.data.examining();
             let (bar, mut done, all) = (self.screen.units("pictures"), 0, data.len(split) as u64);
             let loader = Loader::new(data, split, 256, self.options.workers, Augment::default(), 0)?;
-            let mut confusion = (*objective == Objective::Classify).then(|| Confusion::new(info.classes.len()));
+            let mut answers = (*objective == Objective::Classify).then(|| Answers::new(info.classes.len()));
             let found = evaluate(&there, objective, info, loader.in_order(None), &Keep::Output, |batch, _, output| {
                 done += batch.labels.len() as u64;
                 bar.set(done, all);
-                Ok(confusion.as_mut().map_or(Ok(()), |confusion| confusion.add(&batch.labels, output))?)
+                let Some(answers) = &mut answers else { return Ok(()) };
+                answers.add(&batch.labels, &batch.indices, output).map_err(|e| LearnError::Observer(Box::new(e)))
             })?;
-            Ok((found, confusion))
+            Ok((found, answers))
         };
-        let ((test, confusion), (validation, _)) = (on(Split::Test)?, on(Split::Validation)?);
+        let ((test, answers), (validation, of_validation)) = (on(Split::Test)?, on(Split::Validation)?);
+        let confusion = answers.as_ref().map(Confusion::of);
+        let quality = answers.as_ref().map(|answers| Quality::of(answers, of_validation.as_ref()));
         let (data, workers) = (self.plan.data.examining(), self.options.workers);
         let pictures = Pictures { data, split: Split::Test, noise: objective.noise(), workers };
         let claims = interp_audit::measure(&there, &claims, Some(&pictures))?;
-        Ok(Examined { size: size(&network)?, test, confusion, validation, claims, epoch, network })
+        let terms = if *objective == Objective::Classify { terms(&there, &pictures)? } else { None };
+        let (size, latency) = (size(&network)?, latency(&there)?);
+        Ok(Examined { size, latency, test, confusion, quality, terms, validation, claims, epoch, network })
     }
 }
 
@@ -313,10 +328,13 @@ struct Examined {
     test: Evaluation,
     /// On test, where classes are told.
     confusion: Option<Confusion>,
+    quality: Option<Quality>,
+    terms: Option<f64>,
     validation: Evaluation,
     claims: Vec<Measured>,
     epoch: usize,
     size: Size,
+    latency: Latency,
 }
 
 /// A warning where a network is no better than guessing, K classes all alike likely having a loss of ln K, or than doing

@@ -1,10 +1,11 @@
 //! `summary.json`: what a run found. Documented in `docs/summary.md`.
 
+use interp_audit::quality::Quality;
 use interp_finding::Measured;
 use interp_learn::Score;
 use serde::Serialize;
 
-use crate::compare::Difference;
+use crate::compare::{Difference, McNemar};
 use crate::recipe::Lacks;
 
 /// Version of [`Summary`].
@@ -29,6 +30,12 @@ pub struct Summary {
     pub epoch: usize,
     /// Trained parameters, those that are not zero, and multiply-adds for one picture.
     pub size: Size,
+    /// How long a pass takes.
+    pub latency: Latency,
+    /// How good its probabilities are on test, by softmax; not there where no classes are told.
+    pub quality: Option<Quality>,
+    /// How many terms a decision is the sum of, on average; not there where the last node adds nothing up.
+    pub terms: Option<f64>,
     /// The claims, measured on the saved file.
     pub claims: Vec<Measured>,
     /// Its twin, if one was trained.
@@ -62,6 +69,15 @@ pub struct Size {
     pub multiply_adds: usize,
 }
 
+/// Milliseconds that a pass takes where the network was measured, the median of several.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latency {
+    /// Of one picture.
+    pub one: f64,
+    /// Of 64 pictures together.
+    pub batch: f64,
+}
+
 /// The twin: the same network without priors and teachers, of a plain architecture; or without teachers alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Twin {
@@ -75,6 +91,14 @@ pub struct Twin {
     pub epoch: usize,
     /// How large it is.
     pub size: Size,
+    /// How long a pass takes.
+    pub latency: Latency,
+    /// How good its probabilities are on test; not there where no classes are told.
+    pub quality: Option<Quality>,
+    /// How many terms a decision is the sum of, on average.
+    pub terms: Option<f64>,
     /// Test score of the interpretable network minus the twin's.
     pub difference: Difference,
+    /// Pictures that one of the two is right on alone; not there where no classes are told.
+    pub mcnemar: Option<McNemar>,
 }

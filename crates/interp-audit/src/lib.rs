@@ -1,6 +1,7 @@
 //! Analyses of trained networks. They see a network, data and their own settings, never the training.
 
 mod ablation;
+mod answers;
 mod bank;
 pub mod blocks;
 mod cells;
@@ -19,16 +20,19 @@ pub mod neurons;
 mod pass;
 mod pictures;
 mod plain;
+pub mod quality;
 pub mod saliency;
 mod shares;
 mod shrinkage;
 mod slopes;
 pub mod soft_labels;
+mod terms;
 pub mod visualize;
 pub mod weights;
 mod zeros;
 
 pub use ablation::{Ablation, ablate};
+pub use answers::{Answers, answers};
 pub use choose::{Choice, chosen_thresholds};
 pub use claims::{measure, quantity};
 pub use contributions::{Explained, explain};
@@ -38,6 +42,7 @@ pub use pass::{Observer, Sample, observe};
 pub use pictures::Pictures;
 pub use shares::{Decision, Share, Shares, shares};
 pub use shrinkage::{Planes, RULES, Rule, Shrinkage, bayes_threshold, deviation, sure, sure_threshold, universal};
+pub use terms::terms;
 pub use zeros::Zeros;
 
 /// Why an analysis could not be done.

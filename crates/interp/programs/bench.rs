@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::train::{STOP, stop_on_interrupt};
 use super::{Ending, Machine, exit, print};
-use crate::bench::{Row, markdown, with_rows};
+use crate::bench::{Row, csv, markdown, page, with_rows};
 use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::progress::{Screen, tell};
@@ -44,6 +44,12 @@ struct Cli {
     /// Put the rows into the table of this page, in place of those that it has of the same recipes and data
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Write a page with everything that was measured
+    #[arg(long, value_name = "FILE", value_parser = super::file)]
+    page: Option<PathBuf>,
+    /// Write everything that was measured, a line for each recipe and quantity
+    #[arg(long, value_name = "FILE", value_parser = super::file)]
+    csv: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -86,6 +92,12 @@ impl Cli {
             }
             rows.extend(Row::of(&runs, &self.overrides));
             self.write(&rows)?;
+        }
+        if let Some(path) = &self.page {
+            files::write_atomically(path, interp_report::html(&page(&rows))?.as_bytes())?;
+        }
+        if let Some(path) = &self.csv {
+            files::write_atomically(path, &csv(&rows)?)?;
         }
         print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { markdown(&rows) })?;
         Ok(if rows.iter().all(Row::all_hold) { Ending::Fine } else { Ending::Failed })

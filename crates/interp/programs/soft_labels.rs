@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use clap::Args;
-use interp_audit::soft_labels::{Answers, Join, Likeness, Pair, Suspect, answers, likeness, suspects, tree};
+use interp_audit::soft_labels::{Join, Likeness, Pair, Suspect, likeness, suspects, tree};
+use interp_audit::{Answers, answers};
 use interp_data::renormalized;
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ use super::Ending;
 use super::checkpoint::{Which, check_fit};
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
+use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
 /// Which classes are alike to a network, in what it holds possible beside what it gets wrong, and which labels may be wrong
@@ -67,15 +69,16 @@ struct Found {
 impl SoftLabelsOf {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let opened = self.on.open_classifier(catalog)?;
-        let student = self.student.as_ref().map(|path| second(path, &opened)).transpose()?;
+        let student =
+            self.student.as_ref().map(|path| second(path, &opened, &Screen::new(self.on.json))).transpose()?;
         self.settings.outcome(&self.on, &opened, student)?.write_and_tell(&self.out, self.on.json)
     }
 }
 
 /// What another network tells of the same pictures.
-fn second(checkpoint: &Path, opened: &Opened) -> Result<(PathBuf, Answers)> {
+fn second(checkpoint: &Path, opened: &Opened, screen: &Screen) -> Result<(PathBuf, Answers)> {
     let which = Which::of(checkpoint.to_owned(), None);
-    let read = which.read()?;
+    let read = which.read(screen)?;
     if read.file.meta.is_none() {
         let problem = "it does not say what network it is: --student takes a run folder, or a file of ours".into();
         return Err(Error::Folder { path: read.path, problem });

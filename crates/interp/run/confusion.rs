@@ -1,6 +1,6 @@
 //! Which classes a network takes for which.
 
-use candle_core::Tensor;
+use interp_audit::Answers;
 
 /// How often each class, by row, was taken for each class, by column.
 pub(super) struct Confusion {
@@ -8,18 +8,9 @@ pub(super) struct Confusion {
 }
 
 impl Confusion {
-    /// Nothing counted yet.
-    pub(super) fn new(classes: usize) -> Self {
-        Self { counts: vec![vec![0; classes]; classes] }
-    }
-
-    /// Counts pictures of these labels by their logits (N, K); of equal logits the first decides.
-    pub(super) fn add(&mut self, labels: &[u32], logits: &Tensor) -> candle_core::Result<()> {
-        for (&label, row) in labels.iter().zip(logits.to_vec2::<f32>()?) {
-            let largest = (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or_default();
-            self.counts[label as usize][largest] += 1;
-        }
-        Ok(())
+    /// Of what a network tells.
+    pub(super) fn of(answers: &Answers) -> Self {
+        Self { counts: answers.taken() }
     }
 
     /// Pictures of a class.
@@ -48,7 +39,7 @@ impl Confusion {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{Device, Tensor};
 
     use super::*;
 
@@ -56,8 +47,9 @@ mod tests {
     #[test]
     fn counts_by_hand() {
         let rows: [[f32; 3]; 5] = [[1.0, 0.0, 0.0], [0.0, 1.0, 2.0], [0.0, 5.0, 1.0], [0.0, 1.0, 1.0], [3.0, 1.0, 0.0]];
-        let mut confusion = Confusion::new(3);
-        confusion.add(&[0, 0, 1, 1, 1], &Tensor::new(&rows, &Device::Cpu).unwrap()).unwrap();
+        let mut answers = Answers::new(3);
+        answers.add(&[0, 0, 1, 1, 1], &[0, 1, 2, 3, 4], &Tensor::new(&rows, &Device::Cpu).unwrap()).unwrap();
+        let confusion = Confusion::of(&answers);
         assert_eq!([0, 1, 2].map(|class| confusion.pictures(class)), [2, 3, 0]);
         assert_eq!((confusion.share(0, 0), confusion.share(1, 1)), (0.5, 2.0 / 3.0));
         assert_eq!([0, 1, 2].map(|class| confusion.mistake(class)), [Some(2), Some(0), None]);

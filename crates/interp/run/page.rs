@@ -1,5 +1,6 @@
 //! The page of a run.
 
+use interp_audit::quality::{Calibration, Quality};
 use interp_data::Augment;
 use interp_finding::{Better, Figure, Finding, Number, Series};
 use interp_learn::{ClassLoss, Denoise, Objective, Score};
@@ -12,7 +13,7 @@ use crate::Result;
 use crate::folder::{Folder, Stage};
 use crate::plan::Plan;
 use crate::recipe::Lacks;
-use crate::summary::{Summary, Twin};
+use crate::summary::{Latency, Summary, Twin};
 
 mod classes;
 mod filters;
@@ -176,18 +177,69 @@ fn against_twin(summary: &Summary, lacks: Lacks) -> Finding {
             (title, format!("{name} of the network, and of {what}"), heading, caption)
         }
     };
-    let table = Figure::Table {
-        title: heading.into(),
-        caption,
-        columns: row("", "this network".into(), twin.map(|_| "twin".into())),
-        rows,
-    };
+    let columns = row("", "this network".into(), twin.map(|_| "twin".into()));
+    let table = Figure::Table { title: heading.into(), caption, columns: columns.clone(), rows };
+    let figures = std::iter::once(table).chain(confidence(summary, columns)).collect();
     let score = summary.test.score;
     let mut numbers = vec![(on_test, Number::new(score.shown(), score.unit(), Better::Higher))];
     if let Some(twin) = twin {
         numbers.push(("Difference to the twin".into(), difference(twin)));
     }
-    Finding { name: "twin".into(), title: title.into(), statement, numbers, figures: vec![table] }
+    Finding { name: "twin".into(), title: title.into(), statement, numbers, figures }
+}
+
+/// The table of how good classes and confidences are, and of the time of a pass.
+fn confidence(summary: &Summary, columns: Vec<String>) -> Option<Figure> {
+    let twin = summary.twin.as_ref();
+    let both: Vec<(&Quality, Latency)> = std::iter::once((summary.quality.as_ref()?, summary.latency))
+        .chain(twin.and_then(|twin| Some((twin.quality.as_ref()?, twin.latency))))
+        .collect();
+    let row = |name: &str, of: &dyn Fn(&Quality, Latency) -> String| {
+        std::iter::once(name.to_owned()).chain(both.iter().map(|(quality, latency)| of(quality, *latency))).collect()
+    };
+    let terms = [Some(summary.terms), twin.map(|twin| twin.terms)].into_iter().flatten();
+    let terms = terms.map(|terms| terms.map_or("–".to_owned(), |terms| format!("{terms:.1}")));
+    let scaled = |of: fn(&Calibration) -> f64| {
+        move |quality: &Quality, _: Latency| {
+            quality.scaled.map_or("–".into(), |(_, found)| format!("{:.4}", of(&found)))
+        }
+    };
+    let mut rows: Vec<Vec<String>> = vec![
+        row("Among the five likeliest classes", &|quality, _| percent(quality.top5)),
+        row("Worst class", &|quality, _| percent(quality.worst.1)),
+        row("Mean F1 of classes", &|quality, _| format!("{:.4}", quality.macro_f1)),
+        row("Calibration error (ECE)", &|quality, _| format!("{:.4}", quality.calibration.ece)),
+        row("Brier score", &|quality, _| format!("{:.4}", quality.calibration.brier)),
+        row("Temperature that suits validation best", &|quality, _| {
+            quality.scaled.map_or("–".into(), |(temperature, _)| format!("{temperature:.2}"))
+        }),
+        row("Calibration error at it", &scaled(|found| found.ece)),
+        row("Loss at it (cross-entropy, nats)", &scaled(|found| found.nll)),
+        row("Time of one picture, ms", &|_, latency| format!("{:.2}", latency.one)),
+        row("Time of 64 pictures, ms", &|_, latency| format!("{:.1}", latency.batch)),
+    ];
+    rows.push(std::iter::once("Terms of a decision".to_owned()).chain(terms).collect());
+    if let Some(found) = twin.and_then(|twin| twin.mcnemar) {
+        rows.push(
+            ["Pictures that it alone is right on".into(), found.first.to_string(), found.second.to_string()].into(),
+        );
+    }
+    let test = twin.and_then(|twin| twin.mcnemar).map_or(String::new(), |found| {
+        format!(
+            " If neither were better, so uneven a split of the pictures that one alone is right on, or one more uneven, had probability {} (McNemar's exact test).",
+            number::show(found.p)
+        )
+    });
+    Some(Figure::Table {
+        title: "Confidences, and time".into(),
+        caption: format!(
+            "On test pictures. Confidences are those of softmax, whatever the network was trained by. Calibration error: the mean distance of confidence and \
+             accuracy over 15 bins; Brier score: the mean squared distance of all probabilities from the truth. Time: the median of several passes, on the machine \
+             that trained. Terms: how many things other than zero the last layer adds up for the class that is told.{test}"
+        ),
+        columns,
+        rows,
+    })
 }
 
 /// What is said of a comparison with a twin: its title, what the twin is, the table's title, and what the twin was trained without.

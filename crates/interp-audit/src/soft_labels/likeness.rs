@@ -1,6 +1,6 @@
 //! Which classes are alike to a network: in what it holds possible, and in what it gets wrong.
 
-use super::{Answers, largest};
+use crate::Answers;
 
 /// Of what is shared evenly, how many times as much makes two classes alike.
 const ALIKE: f64 = 1.5;
@@ -45,10 +45,9 @@ pub struct Pair {
 pub fn likeness(answers: &Answers, temperature: f64) -> Likeness {
     let classes = answers.classes;
     let mut sums = vec![vec![0.0; classes]; classes];
-    let mut taken = vec![vec![0; classes]; classes];
+    let taken = answers.taken();
     for (label, p) in answers.probabilities(temperature) {
         sums[label].iter_mut().zip(&p).for_each(|(sum, p)| *sum += p);
-        taken[label][largest(&p)] += 1;
     }
     let shares: Vec<Vec<f64>> = sums.iter().enumerate().map(|(class, row)| without_own(row, class)).collect();
     let errors: Vec<Vec<f64>> = taken

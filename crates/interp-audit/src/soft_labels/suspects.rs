@@ -1,6 +1,6 @@
 //! Labels that may be wrong.
 
-use super::{Answers, largest};
+use crate::answers::{Answers, largest};
 
 /// A picture with what networks think of its label.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Answers;
 
 fn answers(classes: usize, pictures: &[(usize, &[f32])]) -> Answers {
     Answers {
