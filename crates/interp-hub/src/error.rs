@@ -1,8 +1,10 @@
-//! Why something of the hub could not be had.
+//! Why something of the hub could not be had, or not be put there.
 
 use std::path::{Path, PathBuf};
 
-/// Why something of the hub could not be had, and what to do.
+use crate::UploadError;
+
+/// Why something of the hub could not be had or put there, and what to do.
 ///
 /// `what` is a repository with its revision, and a file where it is about one: `owner/name@main: config.json`.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +185,15 @@ pub enum HubError {
         /// Bytes that are still to be written.
         needed: u64,
     },
-    /// The cache cannot be read or written.
+    /// Nothing was committed.
+    #[error("the upload to {what} failed: {why}")]
+    Upload {
+        /// The repository with its branch.
+        what: String,
+        /// Why, and what to do.
+        why: UploadError,
+    },
+    /// A file of the cache, or one to upload, cannot be read or written.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
@@ -220,6 +230,6 @@ fn or_nearest(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; near it are {}", names.join(", ")) }
 }
 
-fn when(wait: Option<u64>) -> String {
+pub(crate) fn when(wait: Option<u64>) -> String {
     wait.map_or(": try again later".into(), |seconds| format!(": try again in {seconds} seconds"))
 }

@@ -3,6 +3,7 @@
 //! - [`Repo`] names a repository at a revision: `OWNER/NAME[@REVISION]`.
 //! - [`Hub`] says which server is asked, who asks, and where files are kept; [`Hub::list`] tells a repository's files,
 //!   [`Hub::fetch`] downloads one unless the cache has it.
+//! - [`Hub::upload`] puts files into a repository, in one commit.
 //! - [`HubError`] says what was wrong and what to do.
 //!
 //! The cache has the layout of the Python library `huggingface_hub`, so that both use each other's files. The
@@ -30,6 +31,7 @@ mod listing;
 mod network;
 mod repo;
 mod settings;
+mod upload;
 
 use std::path::PathBuf;
 
@@ -39,8 +41,9 @@ pub use error::HubError;
 pub use listing::{ListedFile, Listing};
 pub use repo::{Kind, Repo};
 pub use settings::{Patience, Token};
+pub use upload::{Content, Outgoing, Upload, UploadError, Uploaded};
 
-/// Reports how many bytes of a file are there, and of how many.
+/// Reports how many bytes are there, and of how many.
 pub type Progress<'p> = &'p dyn Fn(u64, u64);
 
 /// Where files come from, and where they are kept.

@@ -5,11 +5,14 @@ mod answer;
 mod checksum;
 mod describe;
 mod download;
+mod lfs;
 mod list;
 mod lock;
+mod outgoing;
 mod part;
 mod request;
 mod retry;
+mod upload;
 
 use ureq::tls::{RootCerts, TlsConfig};
 

@@ -28,6 +28,15 @@ impl Kind {
             Self::Dataset => "datasets",
         }
     }
+
+    /// What the hub calls one of the kind.
+    #[cfg(feature = "network")]
+    pub(crate) fn singular(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Dataset => "dataset",
+        }
+    }
 }
 
 /// A repository of the hub at a revision, which may be pinned to a commit.

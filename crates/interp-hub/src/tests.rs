@@ -13,6 +13,10 @@ mod resuming;
 mod server;
 #[cfg(feature = "network")]
 mod together;
+#[cfg(feature = "network")]
+mod unsent;
+#[cfg(feature = "network")]
+mod uploading;
 
 use std::path::Path;
 

@@ -35,10 +35,10 @@ impl Checksum {
     /// What is wrong with a file of `size` bytes on the disk, if anything.
     pub(super) fn mismatch(&self, path: &Path, size: u64) -> Result<Option<String>> {
         let (expected, found, name) = match self {
-            Self::Sha256(expected) => (expected, digest(Sha256::new(), path)?, "sha256"),
+            Self::Sha256(expected) => (expected, digest(Sha256::new(), File::open(path)?)?, "sha256"),
             Self::GitBlob(expected) => {
                 let start = Sha1::new().chain_update(format!("blob {size}\0"));
-                (expected, digest(start, path)?, "git's sha1")
+                (expected, digest(start, File::open(path)?)?, "git's sha1")
             }
             Self::Unknown => return Ok(None),
         };
@@ -46,12 +46,11 @@ impl Checksum {
     }
 }
 
-/// The digest of a file after `start`, in hexadecimal digits.
-pub(super) fn digest<D: Digest>(mut start: D, path: &Path) -> Result<String> {
-    let mut file = File::open(path)?;
+/// The digest of what is read after `start`, in hexadecimal digits.
+pub(super) fn digest<D: Digest>(mut start: D, mut content: impl Read) -> Result<String> {
     let mut block = vec![0; BLOCK];
     loop {
-        match file.read(&mut block)? {
+        match content.read(&mut block)? {
             0 => break,
             count => start.update(&block[..count]),
         }

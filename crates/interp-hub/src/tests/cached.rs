@@ -79,3 +79,12 @@ fn paths_that_lead_elsewhere_are_refused() {
     let error = nowhere(cache.path()).fetch(&model(), "../../secret", &quiet).unwrap_err();
     assert!(matches!(error, HubError::FileName { .. }), "{error}");
 }
+
+#[cfg(not(feature = "network"))]
+#[test]
+fn without_a_network_nothing_is_uploaded() {
+    let hub = Hub { token: Some(Token::new("hf_secret").unwrap()), ..Hub::new("cache") };
+    let upload = Upload { files: vec![], message: "Ours".into(), private: false };
+    let error = hub.upload(&model(), &upload, &quiet).unwrap_err();
+    assert!(matches!(error, HubError::Upload { why: UploadError::WithoutNetwork, .. }), "{error}");
+}

@@ -1,8 +1,9 @@
 //! A server whose answers a test decides, and which remembers what it was asked.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) path: String,
     headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Request {
@@ -27,7 +29,13 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn read(stream: &TcpStream) -> Self {
+    /// The body as text.
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Reads a request with at most `most` bytes of its body, whose length it must tell.
+    fn read(stream: &TcpStream, most: u64) -> Self {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut lines = Vec::new();
         loop {
@@ -41,7 +49,15 @@ impl Request {
         let mut words = lines[0].split(' ').map(str::to_owned);
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let header = |line: &String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.into()));
-        Self { method, path, headers: lines.iter().filter_map(header).collect() }
+        let headers = lines.iter().filter_map(header).collect();
+        let mut request = Self { method, path, headers, body: vec![] };
+        let _ = reader.take(request.length().min(most)).read_to_end(&mut request.body);
+        request
+    }
+
+    /// How long its body is to be.
+    fn length(&self) -> u64 {
+        self.header("content-length").map_or(0, |length| length.parse().unwrap())
     }
 }
 
@@ -104,20 +120,31 @@ pub(super) struct Server {
 impl Server {
     /// Answers the n-th request, counted from 0, with `answer(request, n)`.
     pub(super) fn start(answer: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_cutting(u64::MAX, answer)
+    }
+
+    /// The same, but the first request whose body is longer than `most` is cut there, without an answer.
+    pub(super) fn start_cutting(most: u64, answer: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let most = AtomicU64::new(most);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (answer, log) = (Arc::new(answer), Arc::clone(&asked));
+        let (answer, log, most) = (Arc::new(answer), Arc::clone(&asked), Arc::new(most));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (answer, log, mut stream) = (Arc::clone(&answer), Arc::clone(&log), stream.unwrap());
+                let most = Arc::clone(&most);
                 std::thread::spawn(move || {
-                    let request = Request::read(&stream);
+                    let request = Request::read(&stream, most.load(Ordering::Relaxed));
+                    let is_cut = (request.body.len() as u64) < request.length();
                     let count = {
                         let mut log = log.lock().unwrap();
                         log.push(request.clone());
                         log.len() - 1
                     };
+                    if is_cut {
+                        return most.store(u64::MAX, Ordering::Relaxed);
+                    }
                     answer(&request, count).write(request.method == "HEAD", &mut stream);
                 });
             }
