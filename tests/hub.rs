@@ -13,9 +13,13 @@ use interp::net::{Network, export, zoo};
 
 use crate::common::{folder, on_pictures, program, run, write_pictures};
 
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-type Files = BTreeMap<&'static str, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+fn named<const N: usize>(files: [(&str, Vec<u8>); N]) -> Files {
+    files.map(|(name, body)| (name.to_owned(), body)).into()
+}
 
 /// Serves the files of the model `owner/tiny`, and a web page under any other name of `owner`; gives its address.
 fn serve(files: Files) -> String {
@@ -36,20 +40,24 @@ fn answer(mut stream: TcpStream, files: &Files) {
     let request = lines.next().unwrap().unwrap();
     lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
     let words: Vec<&str> = request.split(' ').collect();
-    let name =
-        words[1].strip_prefix("/owner/tiny/resolve/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
-    let (head, body) = match name.and_then(|name| files.get_key_value(name)) {
+    let (head, body) = served(words[1], files);
+    let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    if words[0] == "GET" {
+        let _ = stream.write_all(&body);
+    }
+}
+
+/// Headers and body of the answer at a path.
+pub(crate) fn served(path: &str, files: &Files) -> (String, Vec<u8>) {
+    let name = path.strip_prefix("/owner/tiny/resolve/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
+    match name.and_then(|name| files.get_key_value(name)) {
         Some((name, body)) => (format!("x-repo-commit: {COMMIT}\r\netag: \"{name}-{}\"", body.len()), body.clone()),
-        None if words[1].starts_with("/api/models/owner/tiny/") => {
+        None if path.starts_with("/api/models/owner/tiny/") => {
             let list: Vec<String> = files.keys().map(|name| format!("{{\"rfilename\": \"{name}\"}}")).collect();
             let text = format!("{{\"sha\": \"{COMMIT}\", \"siblings\": [{}]}}", list.join(", "));
             ("content-type: application/json".to_owned(), text.into_bytes())
         }
         None => ("content-type: text/html".to_owned(), b"<!DOCTYPE html><title>Sign in</title>".to_vec()),
-    };
-    let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    if words[0] == "GET" {
-        let _ = stream.write_all(&body);
     }
 }
 
@@ -65,10 +73,10 @@ const CONFIG: &str = r#"{"architecture": "resnet20", "num_classes": 3, "label_na
     "input_size": [3, 32, 32], "interpolation": "bicubic", "crop_pct": 0.875, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
 
 fn files() -> Files {
-    Files::from([("config.json", CONFIG.into()), ("model.safetensors", resnet20()), ("README.md", b"# Tiny".to_vec())])
+    named([("config.json", CONFIG.into()), ("model.safetensors", resnet20()), ("README.md", b"# Tiny".to_vec())])
 }
 
-fn at_hub(name: &str, folder: &Path, endpoint: &str) -> Command {
+pub(crate) fn at_hub(name: &str, folder: &Path, endpoint: &str) -> Command {
     let mut command = program(name, folder);
     command.env("HF_ENDPOINT", endpoint).env("HF_HOME", folder.join("home")).env_remove("HF_TOKEN");
     command.env_remove("HF_HUB_CACHE").env_remove("HF_HUB_OFFLINE");
@@ -238,10 +246,10 @@ fn what_the_hub_has_not_is_told() {
     let folder = tempfile::tempdir().unwrap();
     write_pictures(folder.path(), &[("ant", 1)]);
     let endpoint = serve(files());
-    let bare = serve(Files::from([("notes.txt", b"nothing".to_vec())]));
-    let silent = serve(Files::from([("model.safetensors", resnet20())]));
+    let bare = serve(named([("notes.txt", b"nothing".to_vec())]));
+    let silent = serve(named([("model.safetensors", resnet20())]));
     let squashed =
-        Files::from([("config.json", CONFIG.replace("bicubic", "lanczos").into()), ("model.safetensors", resnet20())]);
+        named([("config.json", CONFIG.replace("bicubic", "lanczos").into()), ("model.safetensors", resnet20())]);
     let squashed = serve(squashed);
     for (endpoint, given, problem) in [
         (&endpoint, "hub:tiny", "OWNER/NAME"),

@@ -42,5 +42,7 @@ mod shared;
 mod soft_labels;
 /// Networks that learn from others.
 mod teachers;
+/// Runs that go to the hub.
+mod upload;
 /// The crates, and who may use whom.
 mod workspace;

@@ -1,10 +1,10 @@
 //! Two networks on the same pictures.
 
 use interp_finding::mean_interval;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The difference between two scores measured on the same pictures: in percentage points of accuracy, or dB of PSNR.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// First minus second.
     pub points: f64,
@@ -20,7 +20,7 @@ pub fn paired(first: &[f64], second: &[f64], scale: f64) -> Difference {
 }
 
 /// Two classifiers on the same pictures, by those that one of them alone is right on (McNemar 1947).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// Pictures that the first alone is right on.
     pub first: usize,

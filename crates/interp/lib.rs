@@ -16,6 +16,7 @@ pub use interp_report as report;
 
 mod allocator;
 pub mod bench;
+mod card;
 pub mod catalog;
 pub mod compare;
 mod config;

@@ -22,7 +22,7 @@ pub(crate) struct NetworkFile {
 }
 
 /// What the names of repositories begin with on a command line and in recipes.
-const HUB: &str = "hub:";
+pub(crate) const HUB: &str = "hub:";
 
 /// Files that may hold a network, the best first.
 const CANDIDATES: [&str; 4] =

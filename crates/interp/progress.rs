@@ -49,7 +49,7 @@ impl Screen {
         Units { bar }
     }
 
-    /// A bar for a file that is fetched; tell [`Units`] how many bytes are there.
+    /// A bar for a file that is fetched, or files that are sent; tell [`Units`] how many bytes are there.
     pub fn bytes(&self, file: &str) -> Units {
         let bar = self.bar(0, 0, "{msg:<24} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
         bar.set_message(file.to_owned());

@@ -1,18 +1,21 @@
 //! `summary.json`: what a run found. Documented in `docs/summary.md`.
 
+use std::path::Path;
+
 use interp_audit::quality::Quality;
 use interp_finding::Measured;
 use interp_learn::Score;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compare::{Difference, McNemar};
 use crate::recipe::Lacks;
+use crate::{Error, Result};
 
 /// Version of [`Summary`].
 pub const VERSION: u32 = 1;
 
 /// What a run found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Version of this structure.
     pub version: u32,
@@ -47,7 +50,7 @@ pub struct Summary {
 }
 
 /// Score and loss on a split.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Scores {
     /// Under its own key: `accuracy`, the share of pictures classified rightly, or `psnr`, its mean over pictures in dB.
     #[serde(flatten)]
@@ -59,7 +62,7 @@ pub struct Scores {
 }
 
 /// How large a network is.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Size {
     /// Trained parameters.
     pub parameters: usize,
@@ -70,7 +73,7 @@ pub struct Size {
 }
 
 /// Milliseconds that a pass takes where the network was measured, the median of several.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Latency {
     /// Of one picture.
     pub one: f64,
@@ -79,7 +82,7 @@ pub struct Latency {
 }
 
 /// The twin: the same network without priors and teachers, of a plain architecture; or without teachers alone.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Twin {
     /// What it goes without.
     pub lacks: Lacks,
@@ -101,4 +104,21 @@ pub struct Twin {
     pub difference: Difference,
     /// Pictures that one of the two is right on alone; not there where no classes are told.
     pub mcnemar: Option<McNemar>,
+}
+
+impl Summary {
+    /// Reads what a finished run wrote.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is of another version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
+        let found: Self =
+            serde_json::from_slice(&text).map_err(|error| wrong(format!("no summary of a run: {error}")))?;
+        match found.version {
+            VERSION => Ok(found),
+            other => Err(wrong(format!("it is of version {other}; this program reads version {VERSION}"))),
+        }
+    }
 }

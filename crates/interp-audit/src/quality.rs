@@ -1,6 +1,6 @@
 //! How good a classifier's probabilities are: right classes, and right confidences.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answers::{Answers, largest};
 
@@ -12,7 +12,7 @@ const TEMPERATURES: [f64; 2] = [0.01, 100.0];
 const STEPS: usize = 100;
 
 /// How well classes are told.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Share of pictures whose label has the largest logit.
     pub top1: f64,
@@ -29,7 +29,7 @@ pub struct Quality {
 }
 
 /// How far confidences, of softmax, are to be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Expected calibration error: the mean distance of confidence and accuracy, over 15 bins of confidence (Guo et al. 2017, eq. 3).
     pub ece: f64,

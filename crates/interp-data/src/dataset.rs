@@ -121,4 +121,9 @@ pub trait Source: Send + Sync {
     fn fit(&self) -> Fit {
         Fit::default()
     }
+
+    /// The data set of the hub that it is, `OWNER/NAME`, where it comes from there.
+    fn hosted(&self) -> Option<String> {
+        None
+    }
 }

@@ -1,6 +1,6 @@
 //! Claims: what will be true of a trained network, said before it is measured.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Bank, Indices};
 
@@ -240,7 +240,8 @@ pub struct Claim {
 pub struct Measured {
     /// The claim in words.
     pub statement: String,
-    /// The value measured.
+    /// The value measured. JSON has nothing for what is not a number.
+    #[serde(deserialize_with = "or_nan")]
     pub value: f64,
     /// The bound it is held against.
     pub bound: f64,
@@ -248,6 +249,10 @@ pub struct Measured {
     pub holds: bool,
     /// The value as people read it.
     pub shown: String,
+}
+
+fn or_nan<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or(f64::NAN))
 }
 
 impl Claim {
@@ -283,7 +288,10 @@ mod tests {
         assert!(claim(Relation::AtLeast, 0.9).judge(0.9).holds);
         assert!(!claim(Relation::AtLeast, 0.9).judge(0.9 - 1e-9).holds);
         assert!(claim(Relation::AtMost, 0.0).judge(0.0).holds);
-        assert!(!claim(Relation::AtMost, 0.0).judge(f64::NAN).holds);
+        let failed = claim(Relation::AtMost, 0.0).judge(f64::NAN);
+        assert!(!failed.holds);
+        let again: Measured = serde_json::from_str(&serde_json::to_string(&failed).unwrap()).unwrap();
+        assert!(again.value.is_nan() && again.statement == failed.statement);
     }
 
     #[test]

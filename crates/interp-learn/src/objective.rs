@@ -34,7 +34,7 @@ pub struct Denoise {
 }
 
 /// How well a network does, a mean over pictures; more is better.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Score {
     /// Share of pictures whose largest logit is that of their label.

@@ -34,6 +34,7 @@ mod surveyed;
 mod thumbnails;
 mod tiles;
 mod train;
+mod upload;
 mod visualize;
 mod weights;
 

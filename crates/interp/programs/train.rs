@@ -18,6 +18,7 @@ use super::import::Import;
 use super::list::List;
 use super::predict::Predict;
 use super::show::Show;
+use super::upload::Upload;
 use super::{Ending, Machine, exit, print};
 use crate::folder::Folder;
 use crate::plan::Plan;
@@ -57,6 +58,7 @@ enum Command {
     Predict(Predict),
     Show(Show),
     List(List),
+    Upload(Upload),
     /// Print the JSON schema of recipes, for editors
     Schema {
         /// Print the same for people: a page in Markdown
@@ -143,6 +145,7 @@ pub fn train(catalog: &Catalog) -> ExitCode {
         Some(Command::Predict(predict)) => predict.run(catalog),
         Some(Command::Show(show)) => show.run(catalog),
         Some(Command::List(list)) => list.run(catalog),
+        Some(Command::Upload(upload)) => upload.run(catalog),
         Some(Command::Schema { markdown }) => schema(catalog, markdown),
         Some(Command::Completions { shell }) => completions(shell),
     })

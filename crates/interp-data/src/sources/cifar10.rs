@@ -60,6 +60,10 @@ impl Source for Cifar10 {
         };
         Ok(Arc::new(dataset))
     }
+
+    fn hosted(&self) -> Option<String> {
+        self.path.is_none().then(|| HOSTED.id())
+    }
 }
 
 /// Settings of `cifar10-jpeg`.

@@ -25,10 +25,15 @@ pub(super) struct Hosted {
 }
 
 impl Hosted {
+    /// `OWNER/NAME`.
+    pub(super) fn id(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
     /// The parquet files of train and test, downloaded where the cache lacks them.
     pub(super) fn fetch(&self) -> Result<Parts> {
         let hub = Hub::from_environment()?;
-        let repo = Repo::dataset(&format!("{}/{}", self.owner, self.name))?;
+        let repo = Repo::dataset(&self.id())?;
         let fetch = |file| Ok::<_, DataError>(hub.fetch(&repo, file, &|_, _| ())?.path);
         Ok(Parts { train: vec![fetch(self.train)?], test: vec![fetch(self.test)?] })
     }

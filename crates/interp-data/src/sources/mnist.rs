@@ -90,6 +90,10 @@ impl Source for Mnist {
     fn fit(&self) -> Fit {
         Fit { border: self.pad, ..Fit::default() }
     }
+
+    fn hosted(&self) -> Option<String> {
+        self.path.is_none().then(|| DIGITS.hosted.id())
+    }
 }
 
 /// Settings of `fashion-mnist`.
@@ -109,6 +113,10 @@ impl Source for FashionMnist {
 
     fn fit(&self) -> Fit {
         Fit { border: self.pad, ..Fit::default() }
+    }
+
+    fn hosted(&self) -> Option<String> {
+        self.path.is_none().then(|| FASHION.hosted.id())
     }
 }
 
