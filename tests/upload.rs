@@ -176,8 +176,9 @@ fn what_is_not_uploaded_is_told() {
     let folder = finished();
     let nothing = |_: &mut assert_cmd::Command| ();
     refused(folder.path(), nothing, &["run", "owner/tiny"], "set HF_TOKEN");
-    let offline =
-        |command: &mut assert_cmd::Command| drop(command.env("HF_HUB_OFFLINE", "1").env("HF_TOKEN", "hf_secret"));
+    let offline = |command: &mut assert_cmd::Command| {
+        command.env("HF_HUB_OFFLINE", "1").env("HF_TOKEN", "hf_secret");
+    };
     refused(folder.path(), offline, &["run", "owner/tiny"], "HF_HUB_OFFLINE forbids it");
     refused(folder.path(), nothing, &["run", "tiny"], "OWNER/NAME");
     refused(folder.path(), nothing, &["run", "owner/tiny", "--license", "my own: yes"], "apache-2.0");
