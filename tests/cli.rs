@@ -87,14 +87,18 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
         &["of another recipe", "every --set"],
     );
     assert_eq!(before, fs::read(at("model.safetensors")).unwrap());
+    let charts = || ["network", "twin"].map(|name| at(&format!("tensorboard/{name}/events.out.tfevents")).is_file());
+    assert_eq!(charts(), [false, false]);
     let (status, stdout, _) = run(program("interp-train", folder.path()).args([
         "recipe.toml",
         "--out",
         "run",
         "--resume",
+        "--tensorboard",
         "--json",
         "--quiet",
     ]));
+    assert_eq!(charts(), [true, true]);
     assert_eq!((status, before), (0, fs::read(at("model.safetensors")).unwrap()));
     assert!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["claims"][0]["holds"].as_bool().unwrap());
 

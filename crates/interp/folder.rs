@@ -115,11 +115,22 @@ impl Folder {
         self.root.join("log.jsonl")
     }
 
+    /// What the log says of a stage, for TensorBoard; left by `--tensorboard` only. TensorBoard knows its files by `tfevents` in the
+    /// name, and a network by the folder.
+    pub fn charts(&self, stage: Stage) -> PathBuf {
+        let network = match stage {
+            Stage::Main => "network",
+            Stage::Twin => "twin",
+        };
+        self.root.join("tensorboard").join(network).join("events.out.tfevents")
+    }
+
     /// What a run leaves, beside its recipe.
-    fn left(&self) -> [PathBuf; 7] {
-        let models = [self.model(Stage::Main), self.model(Stage::Twin)];
-        let [main, twin] = models;
-        [self.summary(), self.report(), self.state(), main, twin, self.log(), self.trace()]
+    fn left(&self) -> [PathBuf; 9] {
+        let [main, twin] = [Stage::Main, Stage::Twin].map(|stage| self.model(stage));
+        let [charts, charts_of_twin] = [Stage::Main, Stage::Twin].map(|stage| self.charts(stage));
+        let (summary, report, state, log) = (self.summary(), self.report(), self.state(), self.log());
+        [summary, report, state, main, twin, log, self.trace(), charts, charts_of_twin]
     }
 
     /// The first file of the names that a run writes, in a folder where no run was begun.
@@ -245,7 +256,8 @@ impl Folder {
     }
 }
 
-fn io(path: &Path) -> impl Fn(std::io::Error) -> Error {
+/// An error of the system, with the file.
+pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io { path: path.clone(), source }
 }

@@ -34,6 +34,7 @@ pub mod run;
 pub mod settings_page;
 pub mod summary;
 pub mod teaching;
+mod tensorboard;
 
 pub use allocator::{Allocator, keep_freed_memory};
 pub use catalog::Catalog;

@@ -22,7 +22,7 @@ use crate::folder::{self, Folder, Log, Stage, State};
 use crate::plan::Plan;
 use crate::progress::Screen;
 use crate::summary::{self, Latency, Scores, Size, Summary, Twin};
-use crate::{Error, Result};
+use crate::{Error, Result, tensorboard};
 
 mod confusion;
 mod latency;
@@ -40,6 +40,8 @@ pub struct Options<'a> {
     pub stop: &'a AtomicBool,
     /// A finished run whose twin is this run's too: it is copied, and not trained again.
     pub twin: Option<Folder>,
+    /// Whether event files for TensorBoard are written, from the log.
+    pub tensorboard: bool,
 }
 
 /// How a run ended.
@@ -165,6 +167,7 @@ impl Sitting<'_> {
         if is_copied {
             self.save(stage, &trainer, &task)?;
         }
+        self.chart()?; // What the log said before.
         let mut last_save = Instant::now();
         let fitted = fit(&task, &mut trainer, &mut |event, trainer| {
             self.observe(stage, event, trainer, &task, &mut last_save).map_err(|e| LearnError::Observer(Box::new(e)))
@@ -223,7 +226,15 @@ impl Sitting<'_> {
             self.save(stage, trainer, task)?;
             *last_save = Instant::now();
         }
+        if is_epoch {
+            self.chart()?; // After the state is saved: of what is charted, a resumed run repeats nothing.
+        }
         Ok(if stop { Flow::Stop } else { Flow::Continue })
+    }
+
+    /// Tells TensorBoard what the log says, where that is wanted.
+    fn chart(&self) -> Result<()> {
+        if self.options.tensorboard { tensorboard::write(self.folder) } else { Ok(()) }
     }
 
     fn save(&mut self, stage: Stage, trainer: &Trainer, task: &Task<'_>) -> Result<()> {

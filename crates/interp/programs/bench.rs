@@ -74,7 +74,7 @@ impl Cli {
     fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let (device, workers) = self.machine.prepare()?;
         let save_every = Duration::from_secs(60);
-        let mut options = Options { device, workers, save_every, stop: &STOP, twin: None };
+        let mut options = Options { device, workers, save_every, stop: &STOP, twin: None, tensorboard: false };
         // A recipe that cannot be run must not stop the others half-way.
         for path in &self.recipes {
             Plan::shown(self.recipe(path, 0, catalog)?, &Screen::new(self.quiet))?;

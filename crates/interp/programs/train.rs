@@ -101,6 +101,9 @@ struct Train {
     /// Say at the end where the time went, and write trace.json for a browser's trace viewer to the folder
     #[arg(long)]
     profile: bool,
+    /// Write what the log has of each epoch for TensorBoard too: tensorboard --logdir DIR/tensorboard
+    #[arg(long)]
+    tensorboard: bool,
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
@@ -198,7 +201,7 @@ impl Train {
         }
         stop_on_interrupt();
         let profile = self.profile.then(Profile::begin).transpose()?;
-        let options = Options { device, workers, save_every, stop: &STOP, twin: None };
+        let options = Options { device, workers, save_every, stop: &STOP, twin: None, tensorboard: self.tensorboard };
         let outcome = run::run(&plan, &folder, self.start(), &options, &mut screen)?;
         if let Some(profile) = profile {
             profile.write_trace(&folder.trace())?;

@@ -76,6 +76,11 @@ fn plan(text: &str) -> Plan {
     Plan::new(Recipe::parse("test", text, &catalog).unwrap(), &|_, _| {}).unwrap()
 }
 
+fn options(stop: &AtomicBool) -> Options<'_> {
+    let save_every = Duration::from_secs(60);
+    Options { device: Device::Cpu, workers: 0, save_every, stop, twin: None, tensorboard: false }
+}
+
 /// Runs a recipe in a folder, with the twin of another run where there is one.
 fn finish(text: &str, folder: &Folder, twin: Option<Folder>) -> Summary {
     finish_from(Start::Fresh, text, folder, twin)
@@ -84,8 +89,7 @@ fn finish(text: &str, folder: &Folder, twin: Option<Folder>) -> Summary {
 fn finish_from(start: Start, text: &str, folder: &Folder, twin: Option<Folder>) -> Summary {
     let plan = plan(text);
     let stop = AtomicBool::new(false);
-    let options = Options { device: Device::Cpu, workers: 0, save_every: Duration::from_secs(60), stop: &stop, twin };
-    let outcome = run(&plan, folder, start, &options, &mut Screen::new(true)).unwrap();
+    let outcome = run(&plan, folder, start, &Options { twin, ..options(&stop) }, &mut Screen::new(true)).unwrap();
     let Outcome::Finished(summary) = outcome else { panic!("stopped") };
     *summary
 }
@@ -136,4 +140,44 @@ fn a_twin_is_trained_once() {
     for (from, to) in others {
         assert_ne!(hash(RECIPE), hash(&RECIPE.replace(from, to)), "{to}");
     }
+}
+
+/// The steps in an event file, all below 128: a record's data is its length, its checksum, the data and another checksum; a
+/// step's has the time (9 bytes), the key of the step, and the step.
+fn steps(path: &std::path::Path) -> Vec<u8> {
+    let (bytes, mut steps) = (std::fs::read(path).unwrap(), vec![]);
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
+        steps.extend((rest[12 + 9] == 0x10).then_some(rest[12 + 10]));
+        rest = &rest[12 + length + 4..];
+    }
+    steps
+}
+
+#[test]
+fn charts_have_each_epoch_once_and_only_where_wanted() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::new(place.path().join("run"));
+    let text = RECIPE.replace("epochs = 1", "epochs = 2");
+    let charted = |start, stop: bool| {
+        let stop = AtomicBool::new(stop);
+        let options = Options { tensorboard: true, ..options(&stop) };
+        run(&plan(&text), &folder, start, &options, &mut Screen::new(true)).unwrap()
+    };
+    let all = || [Stage::Main, Stage::Twin].map(|stage| steps(&folder.charts(stage)));
+    // Stopped at every step that there is.
+    let mut outcome = charted(Start::Fresh, true);
+    assert!(!folder.charts(Stage::Main).exists(), "no epoch, no chart");
+    let mut sittings = 1;
+    while matches!(outcome, Outcome::Stopped) {
+        outcome = charted(Start::Resume, true);
+        sittings += 1;
+    }
+    assert!(sittings > 8 && all() == [[1, 2], [1, 2]], "{sittings} {:?}", all());
+    // In place of that run one without charts, and charts of it when it is finished.
+    finish_from(Start::Overwrite, &text, &folder, None);
+    assert!([Stage::Main, Stage::Twin].iter().all(|&stage| !folder.charts(stage).exists()));
+    charted(Start::Resume, false);
+    assert_eq!(all(), [[1, 2], [1, 2]]);
 }
