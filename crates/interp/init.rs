@@ -131,7 +131,8 @@ impl Init {
         let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
         let network = match &file.meta {
             Some(meta) if self.new_head => {
-                let own = file.with_new_head(path, meta.graph.with_ends_of(model)?, seed)?;
+                let own =
+                    file.with_new_head(path, meta.graph.with_ends_of(model).map_err(|e| wrong(e.to_string()))?, seed)?;
                 own.network.with_activations_of(model)?
             }
             None if self.new_head => file.with_new_head(path, model.clone(), seed)?.network,

@@ -23,6 +23,7 @@ mod config;
 mod error;
 pub mod folder;
 pub mod init;
+mod latency;
 mod network_file;
 mod origin;
 pub mod plan;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use interp_audit::quality::Quality;
-use interp_audit::{Answers, Pictures, terms};
+use interp_audit::terms::{Terms, terms};
+use interp_audit::{Answers, Pictures};
 use interp_data::{Augment, Loader, Split};
 use interp_finding::Measured;
 use interp_learn::{Evaluation, Event, Fitted, Flow, LearnError, Objective, Task, Trainer, evaluate, fit};
@@ -16,16 +17,15 @@ use interp_report::number::show;
 use serde_json::json;
 
 use self::confusion::Confusion;
-use self::latency::latency;
 use crate::compare::{McNemar, paired};
 use crate::folder::{self, Folder, Log, Stage, State};
+use crate::latency::latency;
 use crate::plan::Plan;
 use crate::progress::Screen;
 use crate::summary::{self, Latency, Scores, Size, Summary, Twin};
 use crate::{Error, Result, tensorboard};
 
 mod confusion;
-mod latency;
 mod page;
 
 /// How a run is carried out; on the CPU nothing here changes its result.
@@ -265,7 +265,7 @@ impl Sitting<'_> {
                 validation: scores(&twin.validation),
                 epoch,
                 size: twin.size,
-                latency: twin.latency,
+                latency: Some(twin.latency),
                 quality: twin.quality.clone(),
                 terms: twin.terms,
                 difference,
@@ -284,7 +284,7 @@ impl Sitting<'_> {
             validation: scores(&main.validation),
             epoch: main.epoch,
             size: main.size,
-            latency: main.latency,
+            latency: Some(main.latency),
             quality: main.quality.clone(),
             terms: main.terms,
             claims: main.claims.clone(),
@@ -340,7 +340,7 @@ struct Examined {
     /// On test, where classes are told.
     confusion: Option<Confusion>,
     quality: Option<Quality>,
-    terms: Option<f64>,
+    terms: Option<Terms>,
     validation: Evaluation,
     claims: Vec<Measured>,
     epoch: usize,

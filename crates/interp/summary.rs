@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use interp_audit::quality::Quality;
-use interp_finding::Measured;
+use interp_audit::terms::Terms;
+use interp_finding::{Measured, or_nan};
 use interp_learn::Score;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{Difference, McNemar};
+use crate::folder::io;
 use crate::recipe::Lacks;
 use crate::{Error, Result};
 
@@ -33,12 +35,12 @@ pub struct Summary {
     pub epoch: usize,
     /// Trained parameters, those that are not zero, and multiply-adds for one picture.
     pub size: Size,
-    /// How long a pass takes.
-    pub latency: Latency,
+    /// How long a pass takes; not there in what was written before it was measured.
+    pub latency: Option<Latency>,
     /// How good its probabilities are on test, by softmax; not there where no classes are told.
     pub quality: Option<Quality>,
     /// How many terms a decision is the sum of, on average; not there where the last node adds nothing up.
-    pub terms: Option<f64>,
+    pub terms: Option<Terms>,
     /// The claims, measured on the saved file.
     pub claims: Vec<Measured>,
     /// Its twin, if one was trained.
@@ -55,7 +57,8 @@ pub struct Scores {
     /// Under its own key: `accuracy`, the share of pictures classified rightly, or `psnr`, its mean over pictures in dB.
     #[serde(flatten)]
     pub score: Score,
-    /// Mean cross-entropy in nats, or the share of the noise that is left.
+    /// Mean cross-entropy in nats, or the share of the noise that is left. JSON has nothing for what is not a number.
+    #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
     /// Pictures.
     pub count: usize,
@@ -94,12 +97,12 @@ pub struct Twin {
     pub epoch: usize,
     /// How large it is.
     pub size: Size,
-    /// How long a pass takes.
-    pub latency: Latency,
+    /// How long a pass takes; not there in what was written before it was measured.
+    pub latency: Option<Latency>,
     /// How good its probabilities are on test; not there where no classes are told.
     pub quality: Option<Quality>,
     /// How many terms a decision is the sum of, on average.
-    pub terms: Option<f64>,
+    pub terms: Option<Terms>,
     /// Test score of the interpretable network minus the twin's.
     pub difference: Difference,
     /// Pictures that one of the two is right on alone; not there where no classes are told.
@@ -112,7 +115,7 @@ impl Summary {
     /// # Errors
     /// If it cannot be read, or is of another version.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = std::fs::read(path).map_err(io(path))?;
         let wrong = |problem: String| Error::Folder { path: path.to_owned(), problem };
         let found: Self =
             serde_json::from_slice(&text).map_err(|error| wrong(format!("no summary of a run: {error}")))?;

@@ -13,7 +13,7 @@ use crate::folder::{Folder, Stage, io};
 mod record;
 
 /// Makes the event files of a run say what its log says. Their times are the log's seconds, counted from when the run's recipe was
-/// written, so that epochs told before keep their bytes.
+/// written, so that epochs told before keep their bytes while the folder is not copied.
 ///
 /// # Errors
 /// Where the system refuses.

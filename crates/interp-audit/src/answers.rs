@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use interp_net::{Keep, Network};
 
+use crate::contributions::largest;
 use crate::pass::{Pass, finite_rows};
 use crate::{AuditError, Pictures, Result};
 
@@ -57,29 +58,29 @@ impl Answers {
     /// How many pictures of each class, by row, were taken for each class, by column; of equal logits the first decides.
     pub fn taken(&self) -> Vec<Vec<usize>> {
         let mut counts = vec![vec![0; self.classes]; self.classes];
-        for (row, &label) in self.logits.chunks_exact(self.classes.max(1)).zip(&self.labels) {
-            let first = (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or_default();
-            counts[label][first] += 1;
+        for (label, logs) in self.logarithms(1.0) {
+            counts[label][largest(&logs)] += 1;
         }
         counts
     }
 
+    /// The logarithms of the probabilities of each picture at a temperature, with its label.
+    pub(crate) fn logarithms(&self, temperature: f64) -> impl Iterator<Item = (usize, Vec<f64>)> {
+        let rows = self.logits.chunks_exact(self.classes.max(1));
+        let of = move |row: &[f32]| log_softmax(row.iter().copied().map(f64::from), temperature);
+        self.labels.iter().copied().zip(rows.map(of))
+    }
+
     /// The probabilities of each picture at a temperature, with its label.
     pub(crate) fn probabilities(&self, temperature: f64) -> impl Iterator<Item = (usize, Vec<f64>)> {
-        let rows = self.logits.chunks_exact(self.classes.max(1));
-        self.labels.iter().copied().zip(rows.map(move |row| softmax(row, temperature)))
+        self.logarithms(temperature).map(|(label, logs)| (label, logs.into_iter().map(f64::exp).collect()))
     }
 }
 
-/// `exp(z / T)` of logits, as shares of their sum.
-fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| (f64::from(logit - largest) / temperature).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
-/// The position of the largest number, of those that are equal the first.
-pub(crate) fn largest(values: &[f64]) -> usize {
-    (0..values.len()).rev().max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0)
+/// The logarithms of `exp(z / T)` as shares of their sum.
+pub(crate) fn log_softmax(logits: impl Iterator<Item = f64> + Clone, temperature: f64) -> Vec<f64> {
+    let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
+    let scaled = logits.map(|z| (z - largest) / temperature);
+    let sum: f64 = scaled.clone().map(f64::exp).sum();
+    scaled.map(|z| z - sum.ln()).collect()
 }

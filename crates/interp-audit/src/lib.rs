@@ -26,7 +26,7 @@ mod shares;
 mod shrinkage;
 mod slopes;
 pub mod soft_labels;
-mod terms;
+pub mod terms;
 pub mod visualize;
 pub mod weights;
 mod zeros;
@@ -42,7 +42,6 @@ pub use pass::{Observer, Sample, observe};
 pub use pictures::Pictures;
 pub use shares::{Decision, Share, Shares, shares};
 pub use shrinkage::{Planes, RULES, Rule, Shrinkage, bayes_threshold, deviation, sure, sure_threshold, universal};
-pub use terms::terms;
 pub use zeros::Zeros;
 
 /// Why an analysis could not be done.

@@ -1,8 +1,10 @@
 //! How good a classifier's probabilities are: right classes, and right confidences.
 
+use interp_net::finding::or_nan;
 use serde::{Deserialize, Serialize};
 
-use crate::answers::{Answers, largest};
+use crate::Answers;
+use crate::contributions::largest;
 
 /// Bins of confidence that [`Calibration::ece`] is taken over (Guo et al. 2017).
 const BINS: usize = 15;
@@ -24,7 +26,8 @@ pub struct Quality {
     pub macro_f1: f64,
     /// Confidences as they are.
     pub calibration: Calibration,
-    /// The temperature that confidences are best at on validation, and what they are then.
+    /// The temperature that confidences are best at on validation, and what they are then; not there where the surer the network, or the less sure, the
+    /// better, as where it is right on every picture of validation.
     pub scaled: Option<(f64, Calibration)>,
 }
 
@@ -32,10 +35,13 @@ pub struct Quality {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Expected calibration error: the mean distance of confidence and accuracy, over 15 bins of confidence (Guo et al. 2017, eq. 3).
+    #[serde(deserialize_with = "or_nan")]
     pub ece: f64,
     /// The mean squared distance of probabilities from the truth, over all classes, 0 to 2 (Brier 1950).
+    #[serde(deserialize_with = "or_nan")]
     pub brier: f64,
     /// The mean negative logarithm of the label's probability, in nats.
+    #[serde(deserialize_with = "or_nan")]
     pub nll: f64,
 }
 
@@ -46,10 +52,8 @@ impl Quality {
         let rows = || answers.logits.chunks_exact(answers.classes.max(1)).zip(&answers.labels);
         let among = |most: usize| rows().filter(|(row, label)| rank(row, **label) < most).count() as f64 / count;
         let taken = answers.taken();
-        let scaled = validation.filter(|answers| !answers.labels.is_empty()).map(|validation| {
-            let temperature = best_temperature(validation);
-            (temperature, Calibration::of(answers, temperature))
-        });
+        let best = validation.filter(|answers| !answers.labels.is_empty()).and_then(best_temperature);
+        let scaled = best.map(|temperature| (temperature, Calibration::of(answers, temperature)));
         Self {
             top1: among(1),
             top5: among(5),
@@ -65,11 +69,12 @@ impl Calibration {
     /// At a temperature.
     pub fn of(answers: &Answers, temperature: f64) -> Self {
         let (mut brier, mut nll, mut bins) = (0.0, 0.0, [(0.0, 0.0); BINS]);
-        for (label, p) in answers.probabilities(temperature) {
-            let class = largest(&p);
+        for (label, logs) in answers.logarithms(temperature) {
+            let p: Vec<f64> = logs.iter().copied().map(f64::exp).collect();
+            let class = largest(&logs);
             let square = |(k, p): (usize, &f64)| (p - f64::from(u8::from(k == label))).powi(2);
             brier += p.iter().enumerate().map(square).sum::<f64>();
-            nll -= p[label].max(f64::MIN_POSITIVE).ln();
+            nll -= logs[label];
             // Bins have their upper end: the first is up to 1/15.
             let bin = ((p[class] * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
             bins[bin].0 += p[class];
@@ -104,9 +109,12 @@ fn macro_f1(taken: &[Vec<usize>]) -> f64 {
 }
 
 /// The temperature of the smallest mean negative log-likelihood (Guo et al. 2017, section 4.2). In 1/T that is convex: Newton's steps, and where one leaves
-/// the bracket of the minimum, its middle.
-fn best_temperature(answers: &Answers) -> f64 {
+/// the bracket of the minimum, its middle. `None` where the minimum lies outside.
+fn best_temperature(answers: &Answers) -> Option<f64> {
     let [mut low, mut high] = [1.0 / TEMPERATURES[1], 1.0 / TEMPERATURES[0]];
+    if slope(answers, low)[0] >= 0.0 || slope(answers, high)[0] <= 0.0 {
+        return None;
+    }
     let mut inverse = 1.0;
     for _ in 0..STEPS {
         let [slope, curvature] = slope(answers, inverse);
@@ -122,7 +130,7 @@ fn best_temperature(answers: &Answers) -> f64 {
         }
         inverse = next;
     }
-    1.0 / inverse
+    Some(1.0 / inverse)
 }
 
 /// First and second derivative of the mean negative log-likelihood in `1/T`: `E_p z - z_y`, and the variance of z under p.
@@ -179,10 +187,13 @@ mod tests {
         let (temperature, scaled) = found.scaled.unwrap();
         assert!(near(temperature, 9f64.ln() / 1.5f64.ln()), "{temperature}");
         assert!(scaled.ece < 1e-6 && near(scaled.nll, -0.6 * 0.6f64.ln() - 0.4 * 0.4f64.ln()), "{scaled:?}");
-        // All right: the surer the better, as far as is looked.
-        let right = answers(2, &[(0, vec![1.0, 0.0]), (1, vec![0.0, 1.0])]);
-        let (temperature, _) = Quality::of(&right, Some(&right)).scaled.unwrap();
-        assert!((0.01..0.1).contains(&temperature), "{temperature}");
+        // All right: the surer the better, without an end. All wrong: the less sure.
+        for labels in [[0, 1], [1, 0]] {
+            let all = answers(2, &[(labels[0], vec![1.0, 0.0]), (labels[1], vec![0.0, 1.0])]);
+            assert_eq!(Quality::of(&all, Some(&all)).scaled, None);
+        }
+        // A gap of 10 at a hundredth is 1000 nats.
+        assert!(near(Calibration::of(&answers(2, &[(0, vec![0.0, 10.0])]), 0.01).nll, 1000.0));
     }
 
     // Errors of opposite sign within a bin cancel, those of two bins do not.

@@ -1,22 +1,47 @@
-//! How many things a decision is the sum of: the size of an explanation that leaves nothing out.
+//! How many things a decision is the sum of: a size of explanations.
 
 use candle_core::Tensor;
 use interp_net::{Keep, Network, NodeId, Op, Role};
+use serde::{Deserialize, Serialize};
 
+use crate::contributions::largest;
 use crate::pass::{Pass, numbers, rows};
 use crate::{Pictures, Result};
 
-/// The mean over pictures of how many terms other than zero the largest logit is the sum of, as the network's last node adds it up: products of weight
-/// and input of a linear layer, cells of a mean over votes, or modules of a sum. `None` where the last node adds nothing up.
+/// What a decision is the sum of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Products of weight and input of a last linear layer.
+    Products,
+    /// Cells of a map that vote.
+    Cells,
+    /// Modules, each a network itself.
+    Modules,
+}
+
+/// How many terms a decision is the sum of. Terms of different kinds are not comparable: a module is a network, a product two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// What they are.
+    pub kind: Kind,
+    /// The mean over pictures of how many are not zero for the largest logit. What is added whatever the picture is, a bias, is not counted.
+    pub mean: f64,
+}
+
+/// The terms that a network's last node adds up. `None` where it adds nothing up.
 ///
 /// # Errors
 /// If pictures cannot be had or do not fit the network.
-pub fn terms(net: &Network, pictures: &Pictures) -> Result<Option<f64>> {
+pub fn terms(net: &Network, pictures: &Pictures) -> Result<Option<Terms>> {
     let output = net.graph.output();
     let last = &net.graph.nodes()[output];
-    if !matches!(last.op, Op::Linear { .. } | Op::GlobalAvgPool | Op::Add) {
-        return Ok(None);
-    }
+    let kind = match last.op {
+        Op::Linear { .. } => Kind::Products,
+        Op::GlobalAvgPool => Kind::Cells,
+        Op::Add => Kind::Modules,
+        _ => return Ok(None),
+    };
     let weights = match net.params.find(output, Role::Weight) {
         Some(weights) => rows(weights)?,
         None => vec![],
@@ -27,23 +52,19 @@ pub fn terms(net: &Network, pictures: &Pictures) -> Result<Option<f64>> {
         net,
         pictures,
         |seen| {
-            let chosen = rows(seen.tape.output(&net.graph)?)?.iter().map(|row| first_largest(row)).collect::<Vec<_>>();
+            let chosen = rows(seen.tape.output(&net.graph)?)?.iter().map(|row| largest(row)).collect::<Vec<_>>();
             let inputs: Vec<&Tensor> =
                 last.inputs.iter().map(|&id| seen.tape.at(&net.graph, id)).collect::<interp_net::Result<_>>()?;
-            sum += match last.op {
-                Op::Linear { .. } => products(inputs[0], &weights, &chosen)?,
-                Op::GlobalAvgPool => votes(inputs[0], &chosen)?,
-                _ => inputs.iter().map(|part| modules(part, &chosen)).sum::<Result<usize>>()?,
+            sum += match kind {
+                Kind::Products => products(inputs[0], &weights, &chosen)?,
+                Kind::Cells => votes(inputs[0], &chosen)?,
+                Kind::Modules => inputs.iter().map(|part| modules(part, &chosen)).sum::<Result<usize>>()?,
             };
             count += chosen.len();
             Ok(())
         },
     )?;
-    Ok((count > 0).then(|| sum as f64 / count as f64))
-}
-
-fn first_largest(row: &[f64]) -> usize {
-    (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or_default()
+    Ok((count > 0).then(|| Terms { kind, mean: sum as f64 / count as f64 }))
 }
 
 /// Of features (N, ...) and weights (K, F): products that are not zero for the class of each picture.
@@ -102,7 +123,7 @@ mod tests {
         }
     }
 
-    fn counted(graph: Graph, weights: &[f32], shape: &[usize]) -> Option<f64> {
+    fn counted(graph: Graph, weights: &[f32], shape: &[usize]) -> Option<Terms> {
         let mut net = Network::new(graph, 0).unwrap();
         net.params.set(0, Tensor::from_vec(weights.to_vec(), shape, &Device::Cpu).unwrap()).unwrap();
         let info = Info {
@@ -124,10 +145,11 @@ mod tests {
     fn terms_by_hand() {
         let mut graph = Graph::new(1, 1, 2).unwrap();
         graph.then("linear", Op::Linear { out_features: 2, bias: false }).unwrap();
-        assert_eq!(counted(graph, &[1.0, 0.0, -1.0, 2.0], &[2, 2]), Some(1.0));
+        let products = |mean| Some(Terms { kind: Kind::Products, mean });
+        assert_eq!(counted(graph, &[1.0, 0.0, -1.0, 2.0], &[2, 2]), products(1.0));
         let mut graph = Graph::new(1, 1, 2).unwrap();
         graph.then("linear", Op::Linear { out_features: 2, bias: false }).unwrap();
-        assert_eq!(counted(graph, &[1.0, 1.0, 0.0, 0.0], &[2, 2]), Some(1.5));
+        assert_eq!(counted(graph, &[1.0, 1.0, 0.0, 0.0], &[2, 2]), products(1.5));
     }
 
     // Votes of a 1x1 convolution with weights 1 and -1: class 0 is told for both, by one cell and by two.
@@ -142,6 +164,6 @@ mod tests {
             }
             counted(graph, &[1.0, -1.0], &[2, 1, 1, 1])
         };
-        assert_eq!((votes(false), votes(true)), (Some(1.5), None));
+        assert_eq!((votes(false), votes(true)), (Some(Terms { kind: Kind::Cells, mean: 1.5 }), None));
     }
 }

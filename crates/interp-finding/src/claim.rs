@@ -251,7 +251,11 @@ pub struct Measured {
     pub shown: String,
 }
 
-fn or_nan<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+/// Reads a number; where JSON has `null`, not a number.
+///
+/// # Errors
+/// Of what is neither.
+pub fn or_nan<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(value)?.unwrap_or(f64::NAN))
 }
 

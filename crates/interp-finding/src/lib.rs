@@ -25,7 +25,7 @@ mod unfit;
 pub use bank::Bank;
 pub use bootstrap::{interval, mean_interval};
 pub use card::{Card, Histogram, Original, Part, Place, Sheet, Shot};
-pub use claim::{Claim, Measured, Quantity, Relation};
+pub use claim::{Claim, Measured, Quantity, Relation, or_nan};
 pub use entry::{Built, Entry, Section, build, find, nearest};
 pub use finding::{Better, Figure, Finding, Joint, Named, Number, Series};
 pub use fit::{Fit, Interpolation};

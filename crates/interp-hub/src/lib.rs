@@ -41,7 +41,7 @@ pub use error::HubError;
 pub use listing::{ListedFile, Listing};
 pub use repo::{Kind, Repo};
 pub use settings::{Patience, Token};
-pub use upload::{Content, Outgoing, Upload, UploadError, Uploaded};
+pub use upload::{Content, MOST_FILES, Outgoing, Upload, UploadError, Uploaded};
 
 /// Reports how many bytes are there, and of how many.
 pub type Progress<'p> = &'p dyn Fn(u64, u64);

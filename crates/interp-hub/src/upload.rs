@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use crate::repo::check_file;
 use crate::{Hub, HubError, Progress, Repo};
 
+/// Files that one upload may have: the hub is asked about all of them at once.
+pub const MOST_FILES: usize = 256;
+
 /// Files that enter a repository in one commit.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// The files, at most 256; those of the same path are replaced, others stay.
+    /// The files, at most [`MOST_FILES`]; those of the same path are replaced, others stay.
     pub files: Vec<Outgoing>,
     /// What the commit says of itself: a line.
     pub message: String,
@@ -43,7 +46,7 @@ pub struct Uploaded {
     pub page: String,
 }
 
-/// Why nothing was committed, and what to do.
+/// Why files were not uploaded, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
@@ -93,10 +96,28 @@ pub enum UploadError {
         problem: String,
     },
     /// The server cannot be reached, fails, or the connection broke, and asking again did not help.
-    #[error("{problem}; start it again: what has arrived is not sent twice, and no file shows before all are there")]
+    #[error(
+        "{problem}; start it again: files that have arrived whole are not sent twice, and none shows before all are there"
+    )]
     Broken {
         /// What was wrong.
         problem: String,
+    },
+    /// The commit was sent, and what the hub says of it did not arrive.
+    #[error(
+        "all files were sent, and the hub's answer was lost ({problem}): see at {page} whether they are there before you start it again"
+    )]
+    Unanswered {
+        /// What was wrong.
+        problem: String,
+        /// Where commits are seen.
+        page: String,
+    },
+    /// More files than one upload may have.
+    #[error("{count} files are more than one upload may have, {MOST_FILES}")]
+    TooMany {
+        /// How many there are.
+        count: usize,
     },
 }
 
@@ -110,8 +131,11 @@ impl Hub {
     /// [`HubError::Upload`] and others, which say what to do.
     pub fn upload(&self, repo: &Repo, upload: &Upload, progress: Progress<'_>) -> Result<Uploaded, HubError> {
         upload.files.iter().try_for_each(|file| check_file(&file.path))?;
+        let count = upload.files.len();
         let obstacle = if repo.commit().is_some() {
             Some(UploadError::Pinned)
+        } else if count > MOST_FILES {
+            Some(UploadError::TooMany { count })
         } else if self.offline {
             Some(UploadError::Offline)
         } else if self.token.is_none() {

@@ -28,6 +28,14 @@ pub enum ReportError {
         /// Columns of the table.
         expected: usize,
     },
+    /// A shaded table has not as many rows as names of rows.
+    #[error("a shaded table has {rows} rows, and names for {names}: give every row one name")]
+    Heat {
+        /// Names of rows.
+        names: usize,
+        /// Rows.
+        rows: usize,
+    },
     /// Joints that make no tree.
     #[error(
         "the joints make no tree: each must join two groups that are there and joined by no other, until there is one"

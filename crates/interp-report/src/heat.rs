@@ -62,11 +62,7 @@ pub(crate) fn csv(names: &[String], columns: &[String], values: &[Vec<Option<f64
 
 fn check(names: &[String], columns: &[String], values: &[Vec<Option<f64>>]) -> Result<(), ReportError> {
     if names.len() != values.len() {
-        return Err(ReportError::Row {
-            row: values.len().min(names.len()),
-            given: values.len(),
-            expected: names.len(),
-        });
+        return Err(ReportError::Heat { names: names.len(), rows: values.len() });
     }
     let expected = columns.len();
     let wrong = values.iter().enumerate().find(|(_, cells)| cells.len() != expected);

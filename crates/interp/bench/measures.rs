@@ -1,6 +1,7 @@
 //! What rows of a bench say beside the score: how right classes and confidences are, what a network costs, how large an explanation is.
 
 use interp_audit::quality::Quality;
+use interp_audit::terms::{Kind, Terms};
 use interp_finding::{Better, student_interval};
 use serde::Serialize;
 
@@ -11,9 +12,9 @@ use crate::summary::{Latency, Scores, Size, Summary};
 struct Side<'a> {
     test: Scores,
     size: Size,
-    latency: Latency,
+    latency: Option<Latency>,
     quality: Option<&'a Quality>,
-    terms: Option<f64>,
+    terms: Option<Terms>,
 }
 
 /// A quantity of networks.
@@ -23,6 +24,9 @@ struct Quantity {
     better: Better,
     of: fn(&Side<'_>) -> Option<f64>,
 }
+
+/// The quantity that says how large a decision is.
+pub(super) const TERMS: &str = "terms of a decision";
 
 /// One more is a line here.
 #[rustfmt::skip]
@@ -37,13 +41,20 @@ const QUANTITIES: &[Quantity] = &[
     Quantity { name: "calibration error at the best temperature", unit: "", better: Better::Lower, of: |side| Some(side.quality?.scaled?.1.ece) },
     Quantity { name: "cross-entropy at the best temperature", unit: "nats", better: Better::Lower, of: |side| Some(side.quality?.scaled?.1.nll) },
     Quantity { name: "PSNR", unit: "dB", better: Better::Higher, of: |side| side.quality.is_none().then(|| side.test.score.shown()) },
-    Quantity { name: "terms of a decision", unit: "", better: Better::Lower, of: |side| side.terms },
+    Quantity { name: TERMS, unit: "products", better: Better::Lower, of: |side| terms(side, Kind::Products) },
+    Quantity { name: TERMS, unit: "cells", better: Better::Lower, of: |side| terms(side, Kind::Cells) },
+    Quantity { name: TERMS, unit: "modules", better: Better::Lower, of: |side| terms(side, Kind::Modules) },
     Quantity { name: "parameters", unit: "", better: Better::Lower, of: |side| Some(side.size.parameters as f64) },
     Quantity { name: "parameters not zero", unit: "", better: Better::Lower, of: |side| Some(side.size.nonzero as f64) },
     Quantity { name: "multiply-adds", unit: "", better: Better::Lower, of: |side| Some(side.size.multiply_adds as f64) },
-    Quantity { name: "time of one picture", unit: "ms", better: Better::Lower, of: |side| Some(side.latency.one) },
-    Quantity { name: "time of 64 pictures", unit: "ms", better: Better::Lower, of: |side| Some(side.latency.batch) },
+    Quantity { name: "time of one picture", unit: "ms", better: Better::Lower, of: |side| Some(side.latency?.one) },
+    Quantity { name: "time of 64 pictures", unit: "ms", better: Better::Lower, of: |side| Some(side.latency?.batch) },
 ];
+
+/// How many terms of this kind a decision has; nothing of a network whose terms are others.
+fn terms(side: &Side<'_>, kind: Kind) -> Option<f64> {
+    side.terms.filter(|terms| terms.kind == kind).map(|terms| terms.mean)
+}
 
 /// A quantity over the runs of a recipe.
 #[derive(Clone, Debug, Serialize)]

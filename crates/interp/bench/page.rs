@@ -3,7 +3,7 @@
 use interp_finding::{Better, Figure, Finding, Number, Series};
 use interp_report::{Page, number};
 
-use super::measures::Measure;
+use super::measures::{Measure, TERMS};
 use super::{Row, Spread};
 use crate::recipe::Lacks;
 use crate::{Error, Result};
@@ -28,7 +28,7 @@ pub fn page(rows: &[Row]) -> Page {
 
 fn failed(row: &Row) -> String {
     format!(
-        "{} kept its claims in {} of {} runs: its numbers are of a network that is not what it claims to be, and are struck out of tables.",
+        "{} kept its claims in {} of {} runs: its numbers are of a network that is not what it claims to be, and are left out.",
         row.plain_name(),
         row.holds,
         row.seeds
@@ -44,8 +44,12 @@ fn shown(spread: &Spread) -> String {
 fn costs(rows: &[Row]) -> Finding {
     let cells = |row: &Row| {
         let lacks = if row.lacks == Lacks::Teachers { " (without teachers)" } else { "" };
-        let tax = row.tax.map_or("–".to_owned(), |tax| format!("{:.2}", -tax.mean));
-        let interval = row.tax_interval.map_or("–".to_owned(), |[low, high]| format!("{:.2} to {:.2}", -high, -low));
+        // Of nothing there is no negative.
+        let points = |tax: f64| format!("{:.2}", 0.0 - tax);
+        let unit = if row.unit == "%" { "points" } else { row.unit };
+        let tax = row.tax.map_or("–".to_owned(), |tax| format!("{} {unit}", points(tax.mean)));
+        let interval =
+            row.tax_interval.map_or("–".to_owned(), |[low, high]| format!("{} to {}", points(high), points(low)));
         let p = row.mcnemar.iter().map(|found| number::show(found.p)).collect::<Vec<_>>().join(", ");
         let mut cells = vec![
             row.plain_name(),
@@ -62,8 +66,7 @@ fn costs(rows: &[Row]) -> Finding {
         }
         cells
     };
-    let columns =
-        ["recipe", "data", "claims held", "network", "twin", "difference, points", "95 % interval", "McNemar's p"];
+    let columns = ["recipe", "data", "claims held", "network", "twin", "difference", "95 % interval", "McNemar's p"];
     let table = Figure::Table {
         title: "Network and twin".into(),
         caption: "Means over seeds, ± the deviation of one run. Difference: the network's minus its twin's, with the 95 % interval of its mean by Student's t over the \
@@ -80,20 +83,21 @@ fn costs(rows: &[Row]) -> Finding {
 /// Accuracy over the size of an explanation, a point for each recipe that has both.
 fn pareto(rows: &[Row]) -> Option<Finding> {
     let point = |row: &Row| {
-        let terms = row.measures.iter().find(|measure| measure.name == "terms of a decision")?;
+        let terms = row.measures.iter().find(|measure| measure.name == TERMS)?;
         let is_kept = row.all_hold() && row.unit == "%" && terms.own.mean > 0.0;
-        is_kept.then(|| Series { name: row.plain_name(), points: vec![[terms.own.mean.log10(), row.score.mean]] })
+        let name = format!("{} ({})", row.plain_name(), terms.unit);
+        is_kept.then(|| Series { name, points: vec![[terms.own.mean.log10(), row.score.mean]] })
     };
     let series: Vec<Series> = rows.iter().filter_map(point).collect();
     (!series.is_empty()).then(|| Finding {
         name: "pareto".into(),
         title: "Accuracy and the size of an explanation".into(),
-        statement: "The higher and the further left, the better: right more often, by fewer terms.".into(),
+        statement: "Among networks whose terms are of one kind, those higher and further left are right more often, by fewer terms.".into(),
         numbers: vec![],
         figures: vec![Figure::Curves {
             title: "Accuracy over terms of a decision".into(),
-            caption: "Terms: how many things other than zero the last layer adds up for the class that is told, on average. It says how long an explanation \
-                      is that leaves nothing out; not how well its terms are understood."
+            caption: "Terms: how many things other than zero the last node adds up for the class that is told, on average. Kinds are not comparable: a product is two \
+                      numbers, a cell sees a part of the picture, a module is a network itself. It says nothing of how well terms are understood."
                 .into(),
             x: "terms of a decision, logarithm to the base 10".into(),
             y: "accuracy on test, %".into(),
@@ -133,15 +137,19 @@ fn details(row: &Row) -> Finding {
         columns: ["claim", "measured"].map(str::to_owned).into(),
         rows: claims.collect(),
     };
-    let figures = if row.claims.is_empty() { vec![table] } else { vec![table, claims] };
     let score = Number::new(row.score.mean, row.unit, Better::Higher);
-    Finding {
+    let mut finding = Finding {
         name: row.name.clone(),
         title: row.plain_name(),
-        statement: format!("On {}, {} seeds.", row.data, row.seeds),
+        statement: format!("On {}, seeds: {}.", row.data, row.seeds),
         numbers: vec![(row.measure.to_owned(), score)],
-        figures,
+        figures: if row.claims.is_empty() { vec![table] } else { vec![table, claims.clone()] },
+    };
+    if !row.all_hold() {
+        (finding.numbers, finding.figures) = (vec![], vec![claims]);
+        finding.statement += " Not all claims hold: what else was measured is left out.";
     }
+    finding
 }
 
 fn word(better: Better) -> &'static str {

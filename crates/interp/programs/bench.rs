@@ -93,12 +93,6 @@ impl Cli {
             rows.extend(Row::of(&runs, &self.overrides));
             self.write(&rows)?;
         }
-        if let Some(path) = &self.page {
-            files::write_atomically(path, interp_report::html(&page(&rows))?.as_bytes())?;
-        }
-        if let Some(path) = &self.csv {
-            files::write_atomically(path, &csv(&rows)?)?;
-        }
         print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { markdown(&rows) })?;
         Ok(if rows.iter().all(Row::all_hold) { Ending::Fine } else { Ending::Failed })
     }
@@ -139,8 +133,14 @@ impl Cli {
         }
     }
 
-    /// Writes the rows into the page, if there is one.
+    /// Writes the rows into the files that are asked for.
     fn write(&self, rows: &[Row]) -> Result<()> {
+        if let Some(path) = &self.page {
+            files::write_atomically(path, interp_report::html(&page(rows))?.as_bytes())?;
+        }
+        if let Some(path) = &self.csv {
+            files::write_atomically(path, &csv(rows)?)?;
+        }
         let Some(path) = &self.markdown else { return Ok(()) };
         let page = match std::fs::read_to_string(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use clap::Args;
 use interp_finding::Claim;
 use interp_net::{Checkpoint, Keep, Meta, Mode, Network, aligned, grouped, rows};
-use rand::Rng;
 
 use super::checkpoint::Which;
 use super::{Ending, Machine, print};
+use crate::latency::noise;
 use crate::progress::Screen;
 use crate::{Error, Result};
 
@@ -122,14 +122,6 @@ fn comparison(large: &Network, small: &Network) -> Result<String> {
         "outputs        differ by at most {apart:.1e} on pictures of noise, the largest is {largest:.1e}"
     ));
     Ok(lines.join("\n"))
-}
-
-/// A batch of normalized noise.
-fn noise(network: &Network, batch: usize) -> Result<Tensor> {
-    let shape = [&[batch], network.graph.shape(0)].concat();
-    let mut stream = interp_finding::random::stream(0, "pictures of noise", 0, 0);
-    let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| stream.random_range(-2.0..2.0)).collect();
-    Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
 }
 
 fn outputs(both: [&Network; 2]) -> Result<[Vec<f32>; 2]> {

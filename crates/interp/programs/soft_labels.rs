@@ -86,10 +86,6 @@ fn second(checkpoint: &Path, opened: &Opened, screen: &Screen) -> Result<(PathBu
     let loaded = which.network(read, None)?;
     check_fit(&loaded, opened.objective, &opened.info)?;
     let Some(normalization) = &loaded.normalization else { return Err(loaded.not_normalized()) };
-    if loaded.file.meta.as_ref().is_some_and(|meta| meta.classes != opened.info.classes) {
-        let problem = "its classes are others, or in another order, than those of the first network's data".into();
-        return Err(Error::Folder { path: loaded.path, problem });
-    }
     let mut pictures = opened.pictures.clone();
     pictures.data = renormalized(pictures.data, &normalization.mean, &normalization.std);
     let found = answers(&loaded.network.to_device(&opened.network.device())?, &pictures)?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Ending, print};
 use crate::card::Card;
-use crate::folder::{Folder, Stage};
+use crate::folder::{Folder, Stage, io};
 use crate::network_file::HUB;
 use crate::progress::Screen;
 use crate::recipe::Recipe;
@@ -26,7 +26,7 @@ pub(super) struct Upload {
     /// Folder of a finished run
     #[arg(value_name = "RUN_FOLDER")]
     folder: PathBuf,
-    /// OWNER/NAME[@BRANCH]; made where it is not there. Files of the same names are replaced, the card too
+    /// OWNER/NAME[@BRANCH]; the repository is made where it is not there, a branch is not. Files of the same names are replaced, the card too
     #[arg(value_name = "OWNER/NAME")]
     repository: String,
     /// Make it for your eyes only; refused where everyone can read what is there
@@ -45,6 +45,9 @@ pub(super) struct Upload {
     #[arg(long)]
     json: bool,
 }
+
+/// The branch that is meant where none is named.
+const MAIN: &str = "main";
 
 /// A license as the hub names it.
 fn license(text: &str) -> std::result::Result<String, String> {
@@ -98,8 +101,9 @@ impl Upload {
             return Err(wrong(&path, "it was changed after the run, whose numbers are not its own any more"));
         }
         let recipe = Recipe::parse("the checkpoint's recipe", &meta.recipe, catalog)?;
-        let (repository, license) = (repo.id(), self.license.as_deref());
-        let card = Card { repository, license, summary: &summary, meta: &meta, recipe: &recipe }.text();
+        let branch = if repo.revision() == MAIN { String::new() } else { format!("@{}", repo.revision()) };
+        let (repository, license) = (format!("{}{branch}", repo.id()), self.license.as_deref());
+        let card = Card { repository: &repository, license, summary: &summary, meta: &meta, recipe: &recipe }.text();
         Ok((summary, card))
     }
 
@@ -123,9 +127,7 @@ fn files(folder: &Folder, card: &str) -> Vec<Outgoing> {
 
 fn size(file: &Outgoing) -> Result<u64> {
     match &file.content {
-        Content::File(path) => {
-            path.metadata().map(|about| about.len()).map_err(|source| Error::Io { path: path.clone(), source })
-        }
+        Content::File(path) => path.metadata().map(|about| about.len()).map_err(io(path)),
         Content::Bytes(bytes) => Ok(bytes.len() as u64),
     }
 }

@@ -1,6 +1,7 @@
 //! The page of a run.
 
-use interp_audit::quality::{Calibration, Quality};
+use std::path::Path;
+
 use interp_data::Augment;
 use interp_finding::{Better, Figure, Finding, Number, Series};
 use interp_learn::{ClassLoss, Denoise, Objective, Score};
@@ -13,9 +14,10 @@ use crate::Result;
 use crate::folder::{Folder, Stage};
 use crate::plan::Plan;
 use crate::recipe::Lacks;
-use crate::summary::{Latency, Summary, Twin};
+use crate::summary::{Summary, Twin};
 
 mod classes;
+mod confidence;
 mod filters;
 
 /// Puts the page together from what was measured and logged.
@@ -28,7 +30,7 @@ pub(super) fn page(
     twin: Option<&Examined>,
 ) -> Result<Page> {
     let twin = twin.and_then(|twin| twin.confusion.as_ref());
-    let mut findings = vec![against_twin(summary, plan.common.twin_lacks)];
+    let mut findings = vec![against_twin(plan, summary)];
     findings.extend(main.confusion.as_ref().map(|own| classes::classes(&plan.info().classes, own, twin)));
     findings.push(curves(plan, summary, events));
     findings.extend(filters::first_filters(&main.network)?);
@@ -125,12 +127,12 @@ fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String
         fact("Time", format!("{:.0} s for everything", summary.seconds)),
         fact("Recipe hash", summary.recipe.chars().take(16).collect()),
         fact("Program", format!("interp-train {}", env!("CARGO_PKG_VERSION"))),
-        fact("To repeat it", format!("interp-train {} --out DIR", folder.recipe().display())),
+        fact("To repeat it", format!("interp-train {} --out DIR", file_name(&folder.recipe()))),
     ]
 }
 
 /// The table of the network, and of its twin where there is one.
-fn against_twin(summary: &Summary, lacks: Lacks) -> Finding {
+fn against_twin(plan: &Plan, summary: &Summary) -> Finding {
     let row = |name: &str, own: String, twin: Option<String>| {
         [Some(name.to_owned()), Some(own), twin].into_iter().flatten().collect::<Vec<String>>()
     };
@@ -168,7 +170,7 @@ fn against_twin(summary: &Summary, lacks: Lacks) -> Finding {
                 .to_owned(),
         ),
         Some(_) => {
-            let (title, what, heading, without) = words_of(lacks);
+            let (title, what, heading, without) = words_of(plan.common.twin_lacks);
             let caption = format!(
                 "Both were trained on the same pictures, in the same order, for as long, with the same learning rate, batch and \
                  schedule; {without} Each is the network of the epoch with the best validation score among those that meet the \
@@ -179,7 +181,8 @@ fn against_twin(summary: &Summary, lacks: Lacks) -> Finding {
     };
     let columns = row("", "this network".into(), twin.map(|_| "twin".into()));
     let table = Figure::Table { title: heading.into(), caption, columns: columns.clone(), rows };
-    let figures = std::iter::once(table).chain(confidence(summary, columns)).collect();
+    let figures =
+        std::iter::once(table).chain(confidence::confidence(summary, &plan.info().classes, columns)).collect();
     let score = summary.test.score;
     let mut numbers = vec![(on_test, Number::new(score.shown(), score.unit(), Better::Higher))];
     if let Some(twin) = twin {
@@ -188,58 +191,9 @@ fn against_twin(summary: &Summary, lacks: Lacks) -> Finding {
     Finding { name: "twin".into(), title: title.into(), statement, numbers, figures }
 }
 
-/// The table of how good classes and confidences are, and of the time of a pass.
-fn confidence(summary: &Summary, columns: Vec<String>) -> Option<Figure> {
-    let twin = summary.twin.as_ref();
-    let both: Vec<(&Quality, Latency)> = std::iter::once((summary.quality.as_ref()?, summary.latency))
-        .chain(twin.and_then(|twin| Some((twin.quality.as_ref()?, twin.latency))))
-        .collect();
-    let row = |name: &str, of: &dyn Fn(&Quality, Latency) -> String| {
-        std::iter::once(name.to_owned()).chain(both.iter().map(|(quality, latency)| of(quality, *latency))).collect()
-    };
-    let terms = [Some(summary.terms), twin.map(|twin| twin.terms)].into_iter().flatten();
-    let terms = terms.map(|terms| terms.map_or("–".to_owned(), |terms| format!("{terms:.1}")));
-    let scaled = |of: fn(&Calibration) -> f64| {
-        move |quality: &Quality, _: Latency| {
-            quality.scaled.map_or("–".into(), |(_, found)| format!("{:.4}", of(&found)))
-        }
-    };
-    let mut rows: Vec<Vec<String>> = vec![
-        row("Among the five likeliest classes", &|quality, _| percent(quality.top5)),
-        row("Worst class", &|quality, _| percent(quality.worst.1)),
-        row("Mean F1 of classes", &|quality, _| format!("{:.4}", quality.macro_f1)),
-        row("Calibration error (ECE)", &|quality, _| format!("{:.4}", quality.calibration.ece)),
-        row("Brier score", &|quality, _| format!("{:.4}", quality.calibration.brier)),
-        row("Temperature that suits validation best", &|quality, _| {
-            quality.scaled.map_or("–".into(), |(temperature, _)| format!("{temperature:.2}"))
-        }),
-        row("Calibration error at it", &scaled(|found| found.ece)),
-        row("Loss at it (cross-entropy, nats)", &scaled(|found| found.nll)),
-        row("Time of one picture, ms", &|_, latency| format!("{:.2}", latency.one)),
-        row("Time of 64 pictures, ms", &|_, latency| format!("{:.1}", latency.batch)),
-    ];
-    rows.push(std::iter::once("Terms of a decision".to_owned()).chain(terms).collect());
-    if let Some(found) = twin.and_then(|twin| twin.mcnemar) {
-        rows.push(
-            ["Pictures that it alone is right on".into(), found.first.to_string(), found.second.to_string()].into(),
-        );
-    }
-    let test = twin.and_then(|twin| twin.mcnemar).map_or(String::new(), |found| {
-        format!(
-            " If neither were better, so uneven a split of the pictures that one alone is right on, or one more uneven, had probability {} (McNemar's exact test).",
-            number::show(found.p)
-        )
-    });
-    Some(Figure::Table {
-        title: "Confidences, and time".into(),
-        caption: format!(
-            "On test pictures. Confidences are those of softmax, whatever the network was trained by. Calibration error: the mean distance of confidence and \
-             accuracy over 15 bins; Brier score: the mean squared distance of all probabilities from the truth. Time: the median of several passes, on the machine \
-             that trained. Terms: how many things other than zero the last layer adds up for the class that is told.{test}"
-        ),
-        columns,
-        rows,
-    })
+/// Without the folder: a page may be read where that is nobody's business.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// What is said of a comparison with a twin: its title, what the twin is, the table's title, and what the twin was trained without.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::class_activation::{channels_last, weighed};
 use super::{Attribution, Channels, Method, Question};
 use crate::Result;
+use crate::answers::log_softmax;
 use crate::pass::numbers;
 
 /// A layer's maps, each weighed by the output for the picture that is left where the map is large, as softmax over maps (Wang et al. 2020,
@@ -59,7 +60,8 @@ impl ScoreCam {
         })?;
         let mut of_maps = vec![scores.get(differ).copied().unwrap_or_default(); ranges.len()];
         asked[..differ].iter().zip(&scores).for_each(|(&map, &score)| of_maps[map as usize] = score);
-        let weights = question.like(Tensor::from_vec(softmax(&of_maps), (1, ranges.len()), &Device::Cpu)?)?;
+        let shares: Vec<f64> = log_softmax(of_maps.into_iter(), 1.0).into_iter().map(f64::exp).collect();
+        let weights = question.like(Tensor::from_vec(shares, (1, ranges.len()), &Device::Cpu)?)?;
         weighed(&channels_last(maps)?, &weights)
     }
 
@@ -73,11 +75,4 @@ impl ScoreCam {
         let range = ((most - &least)? + 1e-8)?;
         Ok(flat.broadcast_sub(&least)?.broadcast_div(&range)?.reshape(large.shape())?)
     }
-}
-
-fn softmax(scores: &[f64]) -> Vec<f64> {
-    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
 }

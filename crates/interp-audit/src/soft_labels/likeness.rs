@@ -4,7 +4,7 @@ use crate::Answers;
 
 /// Of what is shared evenly, how many times as much makes two classes alike.
 const ALIKE: f64 = 1.5;
-/// Of their share in what the network holds possible, how much of it two classes may have in its errors to be mistaken rarely.
+/// Of their share in what the network holds possible, how much of it two classes may at most have in its errors to be mistaken rarely.
 const RARELY: f64 = 0.5;
 /// Half a 95 % interval of a normal distribution, in standard deviations.
 const HALF: f64 = 1.96;
@@ -28,20 +28,22 @@ pub struct Pair {
     pub classes: [usize; 2],
     /// The mean of the two shares that each has in the other's row.
     pub alike: f64,
-    /// Its 95 % interval over pictures.
-    pub interval: [f64; 2],
-    /// The same of errors: of the pictures of one class that were taken for another, the share taken for the other of the pair; the mean of both.
-    pub mistaken: f64,
+    /// Its 95 % interval over pictures; not there where a class has fewer than two.
+    pub interval: Option<[f64; 2]>,
+    /// The same of errors: of the pictures of either class that were taken for another one, the share taken for the other of the pair; not there
+    /// where there are none.
+    pub mistaken: Option<f64>,
     /// Pictures of either taken for the other.
     pub errors: usize,
-    /// Whether they are alike in what the network holds possible, and are mistaken for each other rarely.
+    /// Whether they are alike in what the network holds possible, and have a small share in its errors, both beyond what chance makes of few pictures.
     pub latent: bool,
 }
 
 /// How alike classes are by a network's probabilities at a temperature: `C[i][j]` is the mean over pictures labelled i of the probability of j; without
 /// its diagonal and with rows that add up to 1 it is what the network holds possible of other classes, and `(C + C^T) / 2` how alike they are.
 ///
-/// The interval is that of a ratio of means (linearised), for pictures that are drawn independently.
+/// The interval is that of a ratio of means (linearised), for pictures that are drawn independently. A pair is latent where all of it lies above 1.5 times the
+/// even share, and the upper end of the 95 % interval of its share in errors (Wilson 1927) below half of its lower end: few errors make nothing latent.
 pub fn likeness(answers: &Answers, temperature: f64) -> Likeness {
     let classes = answers.classes;
     let mut sums = vec![vec![0.0; classes]; classes];
@@ -50,20 +52,19 @@ pub fn likeness(answers: &Answers, temperature: f64) -> Likeness {
         sums[label].iter_mut().zip(&p).for_each(|(sum, p)| *sum += p);
     }
     let shares: Vec<Vec<f64>> = sums.iter().enumerate().map(|(class, row)| without_own(row, class)).collect();
-    let errors: Vec<Vec<f64>> = taken
-        .iter()
-        .enumerate()
-        .map(|(class, row)| without_own(&row.iter().map(|&count| count as f64).collect::<Vec<_>>(), class))
-        .collect();
     let variances = variances(answers, temperature, &sums, &shares);
-    let present: Vec<usize> = (0..classes).filter(|&class| taken[class].iter().sum::<usize>() > 0).collect();
-    let mean = |table: &[Vec<f64>], i: usize, j: usize| (table[i][j] + table[j][i]) / 2.0;
+    let pictures: Vec<usize> = taken.iter().map(|row| row.iter().sum()).collect();
+    let present: Vec<usize> = (0..classes).filter(|&class| pictures[class] > 0).collect();
     let pair = |i: usize, j: usize| {
-        let (alike, mistaken) = (mean(&shares, i, j), mean(&errors, i, j));
+        let alike = (shares[i][j] + shares[j][i]) / 2.0;
         let half = HALF * (variances[i][j] + variances[j][i]).sqrt() / 2.0;
-        let interval = [(alike - half).max(0.0), (alike + half).min(1.0)];
-        let latent = interval[0] > ALIKE * even(classes) && mistaken < RARELY * alike;
-        Pair { classes: [i, j], alike, interval, mistaken, errors: taken[i][j] + taken[j][i], latent }
+        let interval = (pictures[i].min(pictures[j]) > 1).then(|| [(alike - half).max(0.0), (alike + half).min(1.0)]);
+        let errors = taken[i][j] + taken[j][i];
+        let all = pictures[i] - taken[i][i] + pictures[j] - taken[j][j];
+        let latent =
+            interval.is_some_and(|[low, _]| low > ALIKE * even(classes) && upper_end(errors, all) < RARELY * low);
+        let mistaken = (all > 0).then(|| errors as f64 / all as f64);
+        Pair { classes: [i, j], alike, interval, mistaken, errors, latent }
     };
     let mut pairs: Vec<Pair> = present
         .iter()
@@ -93,19 +94,33 @@ fn without_own(row: &[f64], class: usize) -> Vec<f64> {
     row.iter().enumerate().map(share).collect()
 }
 
-/// The variance of each share: of a ratio `R = sum a / sum b` over pictures it is `sum (a - R b)^2 / (sum b)^2`, with b all that a picture gives to
-/// classes other than its label.
+/// The upper end of the 95 % interval of a share, `some` of `all` (Wilson 1927); 1 where there are none.
+fn upper_end(some: usize, all: usize) -> f64 {
+    let (n, z) = (all as f64, HALF * HALF);
+    let p = some as f64 / n.max(1.0);
+    if all == 0 {
+        1.0
+    } else {
+        (p + z / (2.0 * n) + (z * (p * (1.0 - p) / n + z / (4.0 * n * n))).sqrt()) / (1.0 + z / n)
+    }
+}
+
+/// The variance of each share: of a ratio `R = sum a / sum b` over n pictures it is `n / (n - 1) sum (a - R b)^2 / (sum b)^2`, with b all that a picture
+/// gives to classes other than its label.
 fn variances(answers: &Answers, temperature: f64, sums: &[Vec<f64>], shares: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut squares = vec![vec![0.0; answers.classes]; answers.classes];
+    let mut counts = vec![0.0; answers.classes];
     for (label, p) in answers.probabilities(temperature) {
-        let rest: f64 = 1.0 - p[label];
+        counts[label] += 1.0;
+        let rest: f64 = p.iter().enumerate().filter(|(class, _)| *class != label).map(|(_, p)| p).sum();
         for ((square, p), share) in squares[label].iter_mut().zip(&p).zip(&shares[label]) {
             *square += (p - share * rest).powi(2);
         }
     }
     for (class, row) in squares.iter_mut().enumerate() {
         let rest: f64 = sums[class].iter().sum::<f64>() - sums[class][class];
-        row.iter_mut().for_each(|square| *square = if rest > 0.0 { *square / rest.powi(2) } else { 0.0 });
+        let few: f64 = counts[class] / f64::max(counts[class] - 1.0, 1.0);
+        row.iter_mut().for_each(|square| *square = if rest > 0.0 { few * *square / rest.powi(2) } else { 0.0 });
     }
     squares
 }

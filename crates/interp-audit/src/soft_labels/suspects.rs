@@ -1,6 +1,7 @@
 //! Labels that may be wrong.
 
-use crate::answers::{Answers, largest};
+use crate::Answers;
+use crate::contributions::largest;
 
 /// A picture with what networks think of its label.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,14 +31,17 @@ impl Suspect {
 /// those at temperature 1.
 ///
 /// A network that learned the labels by heart contradicts none of them: it must not have seen the pictures, or not learned them to the end.
-/// All `answers` must be of the same pictures in the same order; pictures that only some have are left out.
+/// All `answers` must be of the same pictures in the same order; those that are not at the same place in all are left out.
 pub fn suspects(answers: &[Answers]) -> Vec<Suspect> {
     let Some((first, others)) = answers.split_first() else { return vec![] };
-    let mut others: Vec<_> = others.iter().map(|other| other.probabilities(1.0)).collect();
+    let told =
+        |answers: &'_ Answers| answers.indices.clone().into_iter().zip(answers.probabilities(1.0).collect::<Vec<_>>());
+    let mut others: Vec<_> = others.iter().map(told).collect();
     let mut found = vec![];
-    for ((label, p), &index) in first.probabilities(1.0).zip(&first.indices) {
+    for (index, (label, p)) in told(first) {
         let mut all = vec![p];
-        all.extend(others.iter_mut().filter_map(|other| other.next()).map(|(_, p)| p));
+        let same = others.iter_mut().filter_map(Iterator::next).filter(|(other, _)| *other == index);
+        all.extend(same.map(|(_, (_, p))| p));
         if all.len() == answers.len() {
             found.push(suspect(index, label, &all));
         }

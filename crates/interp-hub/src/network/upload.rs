@@ -21,6 +21,8 @@ use crate::{HubError, Progress, Upload, UploadError, Uploaded};
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 24;
+/// The longest address that is told, in characters.
+const LONGEST_ADDRESS: usize = 1000;
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 
@@ -82,8 +84,15 @@ impl Client<'_> {
                 Err(UploadError::Public { page: format!("{page}/settings") }.of(self.repo))
             }
             Some(_) => Ok(()),
-            None => self.create(private),
+            None => self.create(private)?.then_some(()).map_or_else(|| self.join(private), Ok),
         }
+    }
+
+    /// A repository that somebody has made in between, or that may not be seen, which the next request will tell.
+    fn join(&self, private: bool) -> Result<(), HubError> {
+        let is_private = private && self.about()?.is_some_and(|about| about.private);
+        let page = format!("{}/settings", address::of_page(&self.hub.endpoint, self.repo));
+        if private && !is_private { Err(UploadError::Public { page }.of(self.repo)) } else { Ok(()) }
     }
 
     /// What the hub says of the repository, where it is there.
@@ -100,15 +109,15 @@ impl Client<'_> {
         }
     }
 
-    fn create(&self, private: bool) -> Result<(), HubError> {
+    /// Makes the repository; false where there is one.
+    fn create(&self, private: bool) -> Result<bool, HubError> {
         let url = format!("{}/api/repos/create", self.hub.endpoint);
         let (owner, name) = self.repo.id().split_once('/').unwrap_or_default();
         let body =
             json!({ "name": name, "organization": owner, "type": self.repo.kind().singular(), "private": private });
         repeat(&self.hub.patience, || match self.post_once(&url, JSON, &body.to_string()) {
-            // Someone was quicker, or it is there and may not be seen, which the next request will tell.
-            Err(failure) if failure.status == Some(StatusCode::CONFLICT) => Ok(()),
-            other => other.map(drop),
+            Err(failure) if failure.status == Some(StatusCode::CONFLICT) => Ok(false),
+            other => other.map(|_| true),
         })
     }
 
@@ -135,9 +144,23 @@ impl Client<'_> {
             lines.push(entry(file, *mode)?);
         }
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        let committed: Committed = self.parse(&url, &self.post(&url, LINES, &text)?)?;
+        let committed: Committed = self.parse(&url, &self.post_commit(&url, &text)?)?;
         let repo = self.repo.at(&committed.commit_oid).map_err(|_| self.odd(None, &url, "it names no commit"))?;
-        Ok(Uploaded { repo, page: shorten(&committed.commit_url) })
+        let page = committed.commit_url.chars().filter(|c| !c.is_control()).take(LONGEST_ADDRESS).collect();
+        Ok(Uploaded { repo, page })
+    }
+
+    /// Posts the commit. Where its answer is lost it may be there: it is not sent again.
+    fn post_commit(&self, url: &str, text: &str) -> Result<Vec<u8>, HubError> {
+        let page = || format!("{}/commits/{}", address::of_page(&self.hub.endpoint, self.repo), self.repo.revision());
+        repeat(&self.hub.patience, || {
+            self.post_once(url, LINES, text).map_err(|failure| match failure.error {
+                HubError::Upload { why: UploadError::Broken { problem }, .. } if failure.status.is_none() => {
+                    UploadError::Unanswered { problem, page: page() }.of(self.repo).into()
+                }
+                error => Failure { error, ..failure },
+            })
+        })
     }
 
     fn at_revision(&self, what: &str) -> String {

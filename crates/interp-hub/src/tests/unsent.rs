@@ -117,6 +117,15 @@ fn a_commit_that_is_not_taken_is_told() {
     assert_eq!(asked.iter().filter(|request| request.path == COMMIT_PATH).count(), 4);
 }
 
+// It may be there: sent again, it might be made twice.
+#[test]
+fn a_commit_whose_answer_is_lost_is_not_sent_again() {
+    let (error, asked) = failure_at(COMMIT_PATH, json("{\"commitOid\"").cut_after(3));
+    assert!(matches!(why(&error), UploadError::Unanswered { .. }), "{error}");
+    assert!(error.to_string().contains("/owner/name/commits/main"), "{error}");
+    assert_eq!(asked.iter().filter(|request| request.path == COMMIT_PATH).count(), 1);
+}
+
 #[test]
 fn answers_that_the_hub_does_not_give_are_told() {
     let page = || Reply::new(200).with("content-type", "text/html").body("<html>sign in</html>");
@@ -169,6 +178,14 @@ fn what_everyone_can_read_is_not_taken_for_private() {
     let error = server.signed_in(cache.path()).upload(&model(), &private, &quiet).unwrap_err();
     assert!(matches!(why(&error), UploadError::Public { .. }) && error.to_string().contains("/settings"), "{error}");
     assert_eq!(server.asked().len(), 1);
+    // Made by another in the meantime, for everyone.
+    let raced = Server::start(|request, count| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", _) if count > 0 => json(r#"{"id": "owner/name", "private": false}"#),
+        (_, "/api/repos/create") => Reply::new(409),
+        _ => hub(request, "{}"),
+    });
+    let error = raced.signed_in(cache.path()).upload(&model(), &private, &quiet).unwrap_err();
+    assert!(matches!(why(&error), UploadError::Public { .. }) && raced.asked().len() == 3, "{error}");
     let new = Server::start(|request, _| hub(request, "{}"));
     new.signed_in(cache.path()).upload(&model(), &private, &quiet).unwrap();
     assert!(new.asked()[1].text().contains(r#""private":true"#));

@@ -209,14 +209,16 @@ fn a_branch_is_uploaded_to() {
         "/api/models/owner/name/preupload/a%2Fb" => {
             json(r#"{"files": [{"path": "README.md", "uploadMode": "regular"}]}"#)
         }
-        "/api/models/owner/name/commit/a%2Fb" => json(format!(r#"{{"commitOid": "{COMMIT}", "commitUrl": "u"}}"#)),
+        "/api/models/owner/name/commit/a%2Fb" => {
+            json(format!(r#"{{"commitOid": "{COMMIT}", "commitUrl": "https://hub/{}"}}"#, "u".repeat(200)))
+        }
         _ => hub(request, "{}"),
     });
     let cache = tempfile::tempdir().unwrap();
     let repo = Repo::model("owner/name@a/b").unwrap();
     let uploaded =
         server.signed_in(cache.path()).upload(&repo, &upload(vec![outgoing("README.md", BODY)]), &quiet).unwrap();
-    assert_eq!(uploaded.repo, repo.at(COMMIT).unwrap());
+    assert_eq!((uploaded.repo, uploaded.page.len()), (repo.at(COMMIT).unwrap(), 212));
 }
 
 #[test]

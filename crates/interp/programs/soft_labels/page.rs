@@ -34,13 +34,13 @@ fn both(info: &Info, pair: &Pair) -> String {
 /// A row for each of the first pairs.
 pub(super) fn pairs(info: &Info, found: &Found, count: usize) -> (Vec<String>, Vec<Vec<String>>) {
     let head = ["classes", "alike", "95 % interval", "in errors", "errors", "latent"].map(str::to_owned);
+    let interval = |[low, high]: [f64; 2]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
     let row = |pair: &Pair| {
-        let [low, high] = pair.interval.map(|end| 100.0 * end);
         vec![
             both(info, pair),
             percent(pair.alike),
-            format!("{low:.1} to {high:.1} %"),
-            percent(pair.mistaken),
+            pair.interval.map_or("–".into(), interval),
+            pair.mistaken.map_or("–".into(), percent),
             pair.errors.to_string(),
             if pair.latent { "yes" } else { "" }.to_owned(),
         ]
@@ -75,8 +75,9 @@ fn alike(info: &Info, found: &Found, count: usize) -> Finding {
         title: "Pairs".into(),
         caption: format!(
             "Alike: of what the network gives to classes other than the label, the share of the other of the pair, at the temperature above; {} if all \
-             classes were alike. The interval is over pictures. In errors: of the pictures of one that are mistaken, the share taken for the other; the mean of both. \
-             Latent: alike in what the network holds possible, and rare in its errors: what more or harder pictures may bring out.",
+             classes were alike. The interval is over pictures. In errors: of the pictures of either that are mistaken, the share taken for the other of the pair. \
+             Latent: alike in what the network holds possible, and rare in its errors, beyond what chance makes of few pictures: what more or harder pictures may \
+             bring out.",
             percent(found.likeness.even())
         ),
         columns,
@@ -96,11 +97,15 @@ fn first_pair(info: &Info, found: &Found) -> String {
     let Some(first) = found.likeness.pairs.first() else {
         return "There are pictures of one class alone: no classes can be compared.".into();
     };
-    let [low, high] = first.interval.map(|end| 100.0 * end);
+    if found.likeness.even() >= 1.0 {
+        return "Of two classes each is all that the other can be taken for: how alike they are cannot be told.".into();
+    }
+    let interval = first.interval.map(|[low, high]| format!("{:.1} to {:.1} %; ", 100.0 * low, 100.0 * high));
     let mut said = format!(
-        "Most alike are {}: {} of what the network gives to other classes than the label goes from one to the other ({low:.1} to {high:.1} %; {} if all were alike).",
+        "Most alike are {}: {} of what the network gives to other classes than the label goes from one to the other ({}{} if all were alike).",
         both(info, first),
         percent(first.alike),
+        interval.unwrap_or_default(),
         percent(found.likeness.even())
     );
     let latent: Vec<String> =
@@ -115,7 +120,7 @@ fn first_pair(info: &Info, found: &Found) -> String {
 
 fn tree(info: &Info, found: &Found) -> Option<Figure> {
     let (leaves, joins) = &found.tree;
-    (2..=BRANCHES).contains(&leaves.len()).then(|| Figure::Tree {
+    (3..=BRANCHES).contains(&leaves.len()).then(|| Figure::Tree {
         title: "Which classes go together".into(),
         caption: "Classes and groups of them are joined in order of how alike they are, on average over their pairs of classes: the further left the \
                   joint, the more alike."
@@ -130,7 +135,7 @@ fn matrix(info: &Info, found: &Found) -> Option<Figure> {
     let names: Vec<String> = leaves.iter().map(|&leaf| class(info, leaf)).collect();
     let value = |row: usize, column: usize| (row != column).then(|| found.likeness.shares[row][column]);
     let values = leaves.iter().map(|&row| leaves.iter().map(|&column| value(row, column)).collect()).collect();
-    (2..=READABLE).contains(&leaves.len()).then(|| Figure::Heat {
+    (3..=READABLE).contains(&leaves.len()).then(|| Figure::Heat {
         title: "What is held possible".into(),
         caption: "Row by row, for pictures of a class: how what the network gives to other classes is shared among them. Rows add up to 1, where all classes have \
                   pictures; a point is less than 0.005."

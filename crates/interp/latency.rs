@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Tensor};
+use candle_core::{Device, Tensor};
 use interp_net::{Keep, Mode, Network};
+use rand::Rng;
 
 use crate::Result;
 use crate::summary::Latency;
@@ -14,18 +15,28 @@ const BATCH: usize = 64;
 const MOST: usize = 9;
 const ENOUGH: Duration = Duration::from_millis(300);
 
-/// The time of a pass of one picture, and of 64, where the network lies. Pictures are black: none of its operations asks what it sees.
+/// A batch of normalized noise, (N, C, H, W), always the same.
+///
+/// # Errors
+/// Where there is no room for it.
+pub(crate) fn noise(network: &Network, batch: usize) -> Result<Tensor> {
+    let shape = [&[batch], network.graph.shape(0)].concat();
+    let mut stream = interp_finding::random::stream(0, "pictures of noise", 0, 0);
+    let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| stream.random_range(-2.0..2.0)).collect();
+    Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+}
+
+/// The time of a pass of one picture of noise, and of 64, where the network lies.
 ///
 /// # Errors
 /// If it cannot be run.
-pub(super) fn latency(net: &Network) -> Result<Latency> {
+pub(crate) fn latency(net: &Network) -> Result<Latency> {
     Ok(Latency { one: median_of(net, 1)?, batch: median_of(net, BATCH)? })
 }
 
 /// The median over some passes after a first one, in milliseconds.
 fn median_of(net: &Network, pictures: usize) -> Result<f64> {
-    let shape = [&[pictures], net.graph.shape(0)].concat();
-    let x = Tensor::zeros(shape, DType::F32, &net.device())?;
+    let x = noise(net, pictures)?.to_device(&net.device())?;
     let pass = || -> Result<f64> {
         let began = Instant::now();
         // A device has done its work when its numbers are here.
