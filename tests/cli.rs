@@ -63,7 +63,7 @@ fn a_run_leaves_what_it_says_and_is_not_overwritten_unasked() {
     let page = fs::read_to_string(at("report.html")).unwrap();
     for part in [
         "tiny",
-        "interp-train run/recipe.toml --out DIR",
+        "interp-train recipe.toml --out DIR",
         concat!("interp-train ", env!("CARGO_PKG_VERSION")),
         "The claim that the recipe makes about the network holds",
         "Classes, the worst first",
