@@ -9,8 +9,9 @@ use crate::common::{folder, program, run};
 
 const PICTURES: usize = 4000;
 const FLIPPED: f64 = 0.05;
-/// Labels 0 and 8, which have neither shape nor hue nor texture in common more than any other two.
+/// Labels 0 and 8. Where nothing is planted this pair is far from the first: stripes and dots are alike to so small a network by themselves.
 const ALIKE: [&str; 2] = ["warm round", "boxy plain"];
+const SHARE: f64 = 0.48;
 
 const RECIPE: &str = r#"
 name = "faulty"
@@ -21,7 +22,7 @@ kind = "concepts"
 train = 4000
 val = 200
 test = 200
-alike = { classes = ["warm round", "boxy plain"], share = 0.4 }
+alike = { classes = ["warm round", "boxy plain"], share = 0.48 }
 flipped_labels = 0.05
 
 [augment]
@@ -45,7 +46,7 @@ fn flipped() -> BTreeSet<usize> {
         train: PICTURES,
         val: 200,
         test: 200,
-        alike: Some(Alike { classes: ALIKE.map(str::to_owned), share: 0.4 }),
+        alike: Some(Alike { classes: ALIKE.map(str::to_owned), share: SHARE }),
         flipped_labels: FLIPPED,
         ..ConceptsSource::default()
     };
