@@ -16,6 +16,7 @@ pub mod dissection;
 mod evidence;
 pub mod fields;
 mod memory;
+pub mod metrics;
 pub mod neurons;
 mod pass;
 mod pictures;
@@ -89,6 +90,9 @@ pub enum AuditError {
     /// A method that there is not, or settings that it has not.
     #[error("{0}")]
     Method(String),
+    /// A metric that there is not, or settings that it has not.
+    #[error("{0}")]
+    Metric(String),
     /// Gray pictures, where colors are asked about.
     #[error("the pictures of `{0}` are gray: they have no colors")]
     Gray(String),

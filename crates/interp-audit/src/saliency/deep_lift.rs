@@ -5,7 +5,7 @@ use interp_net::finding::{Entry, build};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Baseline, Channels, Method, Question, column};
+use super::{Attribution, Baseline, Channels, Method, Question, Total, column};
 use crate::Result;
 use crate::pass::{numbers, rows};
 
@@ -47,5 +47,9 @@ impl Method for DeepLift {
         })?;
         let more = vec![("gap".to_owned(), column(gaps.into_inner())?)];
         Ok(Attribution { values, channels: Channels::Sum, more })
+    }
+
+    fn total(&self) -> Option<Total> {
+        Some(Total::Beyond(self.baseline))
     }
 }

@@ -6,7 +6,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Baseline, Channels, Method, Question, column, counted, not_negative};
+use super::{Attribution, Baseline, Channels, Method, Question, Total, column, counted, not_negative};
 use crate::Result;
 use crate::pass::numbers;
 
@@ -67,6 +67,10 @@ impl Method for IntegratedGradients {
             ("steps".to_owned(), column(found.iter().map(|one| one.steps as f64).collect())?),
         ];
         Ok(Attribution { values, channels: Channels::Sum, more })
+    }
+
+    fn total(&self) -> Option<Total> {
+        Some(Total::Beyond(self.baseline))
     }
 }
 

@@ -45,6 +45,20 @@ pub trait Method: Send + Sync {
     fn check(&self, _size: [usize; 2]) -> Result<(), Unfit> {
         Ok(())
     }
+
+    /// What an attribution is claimed to add up to; `None` where nothing is claimed.
+    fn total(&self) -> Option<Total> {
+        None
+    }
+}
+
+/// What the sum of an attribution is claimed to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    /// The output that is explained.
+    Output,
+    /// What it is more than for a baseline.
+    Beyond(Baseline),
 }
 
 /// Every method, in the order of listings.

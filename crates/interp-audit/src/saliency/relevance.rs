@@ -5,7 +5,7 @@ use interp_net::{Propagation, RelevanceRule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Channels, Method, Question, column, not_negative};
+use super::{Attribution, Channels, Method, Question, Total, column, not_negative};
 use crate::Result;
 
 /// Which rules go together.
@@ -87,5 +87,9 @@ impl Method for LayerwiseRelevance {
         let named = |(id, lost): (usize, Vec<f64>)| Ok((format!("lost.{}", graph.nodes()[id].name), column(lost)?));
         let layers = lost.into_inner().into_iter().enumerate().filter(|(_, lost)| !lost.is_empty());
         Ok(Attribution { values, channels: Channels::Sum, more: layers.map(named).collect::<Result<_>>()? })
+    }
+
+    fn total(&self) -> Option<Total> {
+        Some(Total::Output)
     }
 }

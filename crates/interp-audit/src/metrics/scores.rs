@@ -1,0 +1,147 @@
+//! What a metric says of a method.
+
+use interp_net::finding::{Better, Number, mean_interval};
+use serde::Serialize;
+
+/// What a metric says of a method.
+#[derive(Clone, Debug, Default)]
+pub struct Scores {
+    /// Numbers of each picture; none where the metric does not apply to the method.
+    pub columns: Vec<Column>,
+    /// Curves of each picture.
+    pub curves: Vec<Curve>,
+    /// Of a test that methods pass or fail.
+    pub verdict: Option<Verdict>,
+}
+
+/// A number of each picture.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// What is measured, in the words of the metric.
+    pub name: String,
+    /// Which direction is the good one; neither, where a map that knows nothing of the network would be the best.
+    pub better: Better,
+    /// What is expected of maps that say nothing.
+    pub null: Option<f64>,
+    /// Picture by picture; `None` where there is no such number, as of the correlation with what is constant.
+    pub values: Vec<Option<f64>>,
+}
+
+/// A curve of each picture.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// What it shows.
+    pub name: &'static str,
+    /// What x is.
+    pub along: &'static str,
+    /// Where it was measured.
+    pub x: Vec<f64>,
+    /// Picture by picture, at every x.
+    pub values: Vec<Vec<Option<f64>>>,
+}
+
+/// How a method does in a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The whole 95 % interval lies on the good side.
+    Passes,
+    /// It lies on the other.
+    Fails,
+    /// These pictures do not tell.
+    Open,
+}
+
+impl Column {
+    /// Its mean over the pictures that have the number, with the 95 % interval of that mean over pictures (bootstrap); `None` where none has.
+    pub fn number(&self) -> Option<Number> {
+        let number = mean_of(&self.values, self.better)?;
+        Some(Number { null: self.null, ..number })
+    }
+
+    /// Pictures without the number.
+    pub fn undefined(&self) -> usize {
+        self.values.iter().filter(|value| value.is_none()).count()
+    }
+
+    /// How much better it is than another: the mean over the pictures that have both of the difference on each, above 0 where this one is
+    /// better, with the 95 % interval of that mean. `None` where neither direction is the good one.
+    pub fn beyond(&self, other: &Self) -> Option<Number> {
+        let sign = match self.better {
+            Better::Higher => 1.0,
+            Better::Lower => -1.0,
+            Better::Neither => return None,
+        };
+        let difference = |(own, other): (&Option<f64>, &Option<f64>)| Some(sign * ((*own)? - (*other)?));
+        mean_of(&self.values.iter().zip(&other.values).map(difference).collect::<Vec<_>>(), Better::Higher)
+    }
+}
+
+impl Curve {
+    /// The mean over pictures: points `[x, y]`, without those that no picture has.
+    pub fn mean(&self) -> Vec<[f64; 2]> {
+        let at = |(at, &x): (usize, &f64)| {
+            let values: Vec<f64> = self.values.iter().filter_map(|curve| curve[at]).collect();
+            (!values.is_empty()).then(|| [x, values.iter().sum::<f64>() / values.len() as f64])
+        };
+        self.x.iter().enumerate().filter_map(at).collect()
+    }
+}
+
+impl Verdict {
+    /// Whether numbers that should be below `bound` are: by the 95 % interval of their mean over pictures. `None` of none.
+    pub(super) fn below(bound: f64, values: &[Option<f64>]) -> Option<Self> {
+        let [low, high] = mean_of(values, Better::Lower)?.interval?;
+        Some(if high < bound {
+            Self::Passes
+        } else if low > bound {
+            Self::Fails
+        } else {
+            Self::Open
+        })
+    }
+}
+
+fn mean_of(values: &[Option<f64>], better: Better) -> Option<Number> {
+    let defined: Vec<f64> = values.iter().copied().flatten().collect();
+    let [low, high] = mean_interval(&defined);
+    let mean = defined.iter().sum::<f64>() / defined.len() as f64;
+    (!defined.is_empty()).then(|| Number::new(mean, "", better).with_interval(low, high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(better: Better, values: &[Option<f64>]) -> Column {
+        Column { name: "one".into(), better, null: None, values: values.to_vec() }
+    }
+
+    #[test]
+    fn means_and_differences_by_hand() {
+        let own = column(Better::Lower, &[Some(1.0), None, Some(3.0)]);
+        let other = column(Better::Lower, &[Some(2.0), Some(9.0), Some(6.0)]);
+        assert_eq!((own.number().unwrap().value, own.undefined()), (2.0, 1));
+        let beyond = own.beyond(&other).unwrap();
+        assert_eq!((beyond.value, beyond.interval), (2.0, Some([1.0, 3.0])));
+        assert_eq!(column(Better::Higher, &own.values).beyond(&other).unwrap().value, -2.0);
+        assert!(column(Better::Neither, &own.values).beyond(&other).is_none());
+        assert!(column(Better::Lower, &[None]).number().is_none());
+        let curve = Curve {
+            name: "one",
+            along: "x",
+            x: vec![0.0, 0.5, 1.0],
+            values: vec![vec![Some(1.0), None, None], vec![Some(3.0), Some(4.0), None]],
+        };
+        assert_eq!(curve.mean(), [[0.0, 2.0], [0.5, 4.0]]);
+    }
+
+    #[test]
+    fn verdicts_need_the_whole_interval() {
+        let of = |values: &[f64]| Verdict::below(0.5, &values.iter().copied().map(Some).collect::<Vec<_>>());
+        assert_eq!(of(&[0.1; 9]), Some(Verdict::Passes));
+        assert_eq!(of(&[0.9; 9]), Some(Verdict::Fails));
+        assert_eq!(of(&[0.0, 1.0]), Some(Verdict::Open));
+        assert_eq!(of(&[]), None);
+    }
+}
