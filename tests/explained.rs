@@ -142,6 +142,88 @@ fn refused_saliency(folder: &Path) {
     }
 }
 
+/// Every metric on a trained network: files, page, controls beside methods, and what cannot be asked.
+#[test]
+fn explanations_are_measured_beside_controls() {
+    let folder = trained("kind = \"vgg\"\ndepth = 8\nwidth = 0.125");
+    let few =
+        ["--set", "infidelity.samples=20", "--set", "sensitivity_n.subsets=8", "--set", "max_sensitivity.samples=2"];
+    let random = ["--set", "randomization.stages=2", "--set", "randomization.draws=2"];
+    let methods = "gradient,guided_backpropagation,grad_cam,deep_lift";
+    let arguments = ["metrics", "run", "--limit", "8", "--method", methods, "--set", "deletion.steps=8"];
+    let arguments = [&arguments[..], &few, &random].concat();
+    let (status, said) = audit(folder.path(), &[&arguments[..], &["--json", "--threads", "2"]].concat());
+    assert_eq!(status, 0, "{said}");
+    let found: Value = serde_json::from_str(&said).unwrap();
+    assert!(found["count"] == 8 && found["metrics"].as_array().unwrap().len() == 9 && found["split"] == "test");
+    let judged = found["methods"].as_array().unwrap();
+    let names: Vec<&str> = judged.iter().map(|method| method["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["gradient", "guided_backpropagation", "grad_cam", "deep_lift", "center", "edges", "random"]);
+    for method in judged {
+        let of = |metric: &str, name: &str| &method["metrics"][metric][name];
+        assert!(of("deletion", "area")["number"]["interval"].is_array(), "{method}");
+        assert!(of("deletion", "area")["beyond_control"]["value"].is_number(), "{method}");
+        let claims = method["name"] == "deep_lift";
+        assert_eq!(of("completeness", "error").is_object(), claims, "{method}");
+        if method["control"] == true {
+            assert!(method["randomization"] == "fails" && of("randomization", "similarity")["number"]["value"] == 1.0);
+        }
+    }
+    assert!(judged[3]["metrics"]["completeness"]["error"]["number"]["value"].as_f64().unwrap() < 1e-2, "{said}");
+    assert_eq!(judged[6]["metrics"]["max_sensitivity"]["largest"]["number"]["value"], 0.0);
+    let data = written(folder.path(), "metrics");
+    assert_eq!(data["gradient.deletion.curve.score"].dims(), [8, 9]);
+    assert_eq!(data["deletion.score.x"].to_vec1::<f64>().unwrap()[8], 1.0);
+    assert_eq!(data["grad_cam.agreement.rank_correlation.gradient"].dims(), [8]);
+    let html = fs::read_to_string(folder.path().join("metrics/report.html")).unwrap();
+    for part in ["Beside the best control", "Method by method", "Sensitivity n", "steps = 8", "random (control)"] {
+        assert!(html.contains(part), "{part}");
+    }
+    same_in_other_parts(folder.path(), &arguments, &data);
+    for (arguments, told) in [
+        (&["--metric", "deletions"][..], "did you mean deletion?"),
+        (&["--method", "gradcam"], "did you mean grad_cam?"),
+        (&["--metric", "deletion", "--set", "infidelity.samples=3"], "neither --method nor --metric names infidelity"),
+        (&["--set", "deletion.stebs=3"], "stebs"),
+        (&["--set", "randomization.threshold=2"], "`randomization.threshold` must be between 0 and 1, not 2"),
+        (&["--set", "pixel_flipping.region=33"], "`pixel_flipping.region` must be in 1..=32, not 33"),
+    ] {
+        let (status, said) = audit(folder.path(), &[&["metrics", "run"], arguments].concat());
+        assert!(status == 2 && said.contains(told), "{arguments:?}: {said}");
+    }
+}
+
+/// Whatever the threads, and how many pictures go through at a time.
+fn same_in_other_parts(
+    folder: &Path,
+    arguments: &[&str],
+    data: &std::collections::BTreeMap<String, candle_core::Tensor>,
+) {
+    let (status, said) = audit(folder, &[arguments, &["--threads", "1", "--out", "again"]].concat());
+    assert!(status == 0 && said.contains("deletion area") && said.contains("better than the best control"), "{said}");
+    let numbers = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let measured = |name: &&String| name.contains('.');
+    let same =
+        |a: f64, b: f64, within: f64| a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= within * (1.0 + a.abs());
+    let again = written(folder, "again");
+    for name in data.keys().filter(measured) {
+        let pairs = numbers(&data[name]).into_iter().zip(numbers(&again[name]));
+        assert!(pairs.into_iter().all(|(a, b)| same(a, b, 0.0)), "{name}");
+    }
+    let parts = ["--metric", "deletion,infidelity,sensitivity_n", "--memory", "1MiB", "--double", "--out", "parts"];
+    let whole = ["--metric", "deletion,infidelity,sensitivity_n", "--double", "--out", "whole"];
+    let shared: Vec<&str> = arguments[..10].to_vec();
+    let [parts, whole] = [parts.as_slice(), &whole].map(|more| {
+        let (status, said) = audit(folder, &[&shared, more].concat());
+        assert_eq!(status, 0, "{said}");
+        written(folder, more.last().unwrap())
+    });
+    for name in whole.keys().filter(measured) {
+        let pairs = numbers(&whole[name]).into_iter().zip(numbers(&parts[name]));
+        assert!(pairs.into_iter().all(|(a, b)| same(a, b, 1e-9)), "{name}");
+    }
+}
+
 /// The atlas over the pictures of a data set: files, page, and what cannot be asked.
 #[test]
 fn neurons_are_told_by_what_they_answer_to() {

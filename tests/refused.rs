@@ -64,6 +64,10 @@ const ANALYSES: [(&str, &[&str]); 12] = [
     ("neurons", &["--count", "2", "--layers", "layer3.2.relu2"]),
     ("color", &["--count", "2", "--layers", "layer3.2.relu2"]),
     ("saliency", &["--limit", "2", "--method", "gradient"]),
+    (
+        "metrics",
+        &["--limit", "2", "--method", "gradient", "--set", "infidelity.samples=5", "--set", "sensitivity_n.subsets=3"],
+    ),
     ("visualize", &["--steps", "2", "--units", "layer3.2.relu2:0"]),
     ("invert", &["--steps", "2", "--limit", "1"]),
     ("blocks", &["--steps", "2", "--limit", "1"]),
@@ -113,6 +117,7 @@ fn layers_that_there_are_not_are_told_with_some_that_there_are() {
         ("color", "--layers"),
         ("dissect", "--layers"),
         ("saliency", "--layer"),
+        ("metrics", "--layer"),
         ("visualize", "--layers"),
         ("invert", "--layers"),
         ("blocks", "--layer"),
@@ -135,6 +140,7 @@ fn what_makes_no_sense_is_told() {
         ("saliency", &["--method", "gradient,rise,gradient"], "--method names gradient twice"),
         ("soft-labels", &["--temperature", "0"], "is no number above 0"),
         ("soft-labels", &["--student", "good.safetensors"], "a run folder, or a file of ours"),
+        ("metrics", &["--metric", "deletion,deletion"], "--metric names deletion twice"),
         ("dissect", &[], "a file concepts.csv that names the numbers"),
         ("neurons", &["--split", "train"], "has no pictures in this split"),
     ] {

@@ -15,6 +15,7 @@ use super::contributions::Contributions;
 use super::dissect::Dissect;
 use super::fields::Fields;
 use super::invert::Invert;
+use super::metrics::Metrics;
 use super::neurons::Neurons;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
@@ -61,6 +62,7 @@ enum Analysis {
     Weights(Weights),
     Fields(Fields),
     Saliency(Saliency),
+    Metrics(Metrics),
     Visualize(Visualize),
     Invert(Invert),
     Blocks(Blocks),
@@ -89,6 +91,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
         Analysis::SoftLabels(soft_labels) => exit(soft_labels.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
+        Analysis::Metrics(metrics) => exit(metrics.run(catalog)),
         Analysis::Visualize(visualize) => exit(visualize.run(catalog)),
         Analysis::Invert(invert) => exit(invert.run(catalog)),
         Analysis::Blocks(blocks) => exit(blocks.run(catalog)),

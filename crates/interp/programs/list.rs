@@ -1,6 +1,7 @@
 //! `interp-train list` and `schema`: what there is.
 
 use clap::Args;
+use interp_audit::metrics::METRICS;
 use interp_audit::saliency::METHODS;
 use interp_finding::Entry;
 use serde_json::json;
@@ -8,11 +9,11 @@ use serde_json::json;
 use super::{Ending, print};
 use crate::{Catalog, Result};
 
-/// List data sets, models, priors, ways of teaching and saliency methods
+/// List data sets, models, priors, ways of teaching, saliency methods and metrics of these
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// Only this table: data, model, prior, teaching or saliency
-    #[arg(value_parser = ["data", "model", "prior", "teaching", "saliency"])]
+    /// Only this table: data, model, prior, teaching, saliency or metrics
+    #[arg(value_parser = ["data", "model", "prior", "teaching", "saliency", "metrics"])]
     table: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -34,6 +35,7 @@ impl List {
             ("prior", lines(&catalog.priors)),
             ("teaching", lines(&catalog.distillations)),
             ("saliency", lines(METHODS)),
+            ("metrics", lines(METRICS)),
         ];
         let wanted: Vec<_> = all.iter().filter(|(name, _)| self.table.as_deref().is_none_or(|t| t == *name)).collect();
         if self.json {

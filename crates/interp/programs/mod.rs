@@ -21,6 +21,7 @@ mod import;
 mod invert;
 mod layers;
 mod list;
+mod metrics;
 mod neurons;
 mod on_pictures;
 mod outcome;

@@ -1,13 +1,14 @@
 //! What methods found, and how well it points at objects.
 
-use interp_audit::saliency::{Attribution, CONTROLS, Located};
+use interp_audit::saliency::{Attribution, CONTROLS, Located, Method};
 use interp_finding::{Better, Number, mean_interval};
 
 /// What a method found.
-pub(super) struct Found {
-    pub(super) name: String,
-    pub(super) settings: toml::Table,
-    pub(super) attribution: Attribution,
+pub(in crate::programs) struct Found {
+    pub(in crate::programs) name: String,
+    pub(in crate::programs) settings: toml::Table,
+    pub(in crate::programs) object: Box<dyn Method>,
+    pub(in crate::programs) attribution: Attribution,
     /// One map for each picture, of its size, row by row.
     pub(super) maps: Vec<Vec<f64>>,
     /// Where masks are known.
@@ -34,7 +35,7 @@ impl Found {
         Some(mean(&pairs.map(|(own, other)| own - other).collect::<Vec<_>>()))
     }
 
-    pub(super) fn is_control(&self) -> bool {
+    pub(in crate::programs) fn is_control(&self) -> bool {
         CONTROLS.contains(&self.name.as_str())
     }
 

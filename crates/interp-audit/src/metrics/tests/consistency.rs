@@ -66,7 +66,7 @@ fn agreement_by_hand() {
 #[test]
 fn similarity_to_random_weights_by_hand() {
     let weights = numbers(&waves(&[36], 1.3)).unwrap();
-    let (net, x) = (linear(&weights, 0.5), waves(&[3, 1, 6, 6], 0.7));
+    let (net, x) = (linear(&weights, 0.5), waves(&[3, 1, 6, 6], 0.9));
     let text = "kind = \"randomization\"\nseed = 4\ndraws = 1";
     let found =
         measured(&net, &x, text, &[plain("gradient"), plain("edges"), plain("center"), plain("gradient_x_input")]);
