@@ -58,7 +58,7 @@ fn folder_of(analysis: &str) -> &str {
 }
 
 /// Analyses, with what makes them quick.
-const ANALYSES: [(&str, &[&str]); 12] = [
+const ANALYSES: [(&str, &[&str]); 13] = [
     ("weights", &[]),
     ("fields", &["--limit", "2"]),
     ("neurons", &["--count", "2", "--layers", "layer3.2.relu2"]),

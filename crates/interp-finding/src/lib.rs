@@ -21,6 +21,7 @@ mod median;
 pub mod random;
 mod student;
 mod unfit;
+mod wilson;
 
 pub use bank::Bank;
 pub use bootstrap::{interval, mean_interval};
@@ -33,3 +34,4 @@ pub use indices::Indices;
 pub use median::median;
 pub use student::student_interval;
 pub use unfit::Unfit;
+pub use wilson::share_interval;

@@ -1,5 +1,7 @@
 //! Which classes are alike to a network: in what it holds possible, and in what it gets wrong.
 
+use interp_net::finding::share_interval;
+
 use crate::Answers;
 
 /// Of what is shared evenly, how many times as much makes two classes alike.
@@ -61,8 +63,8 @@ pub fn likeness(answers: &Answers, temperature: f64) -> Likeness {
         let interval = (pictures[i].min(pictures[j]) > 1).then(|| [(alike - half).max(0.0), (alike + half).min(1.0)]);
         let errors = taken[i][j] + taken[j][i];
         let all = pictures[i] - taken[i][i] + pictures[j] - taken[j][j];
-        let latent =
-            interval.is_some_and(|[low, _]| low > ALIKE * even(classes) && upper_end(errors, all) < RARELY * low);
+        let latent = interval
+            .is_some_and(|[low, _]| low > ALIKE * even(classes) && share_interval(errors, all)[1] < RARELY * low);
         let mistaken = (all > 0).then(|| errors as f64 / all as f64);
         Pair { classes: [i, j], alike, interval, mistaken, errors, latent }
     };
@@ -92,17 +94,6 @@ fn without_own(row: &[f64], class: usize) -> Vec<f64> {
     let rest: f64 = row.iter().enumerate().filter(|(other, _)| *other != class).map(|(_, value)| value).sum();
     let share = |(other, value): (usize, &f64)| if other == class || rest <= 0.0 { 0.0 } else { value / rest };
     row.iter().enumerate().map(share).collect()
-}
-
-/// The upper end of the 95 % interval of a share, `some` of `all` (Wilson 1927); 1 where there are none.
-fn upper_end(some: usize, all: usize) -> f64 {
-    let (n, z) = (all as f64, HALF * HALF);
-    let p = some as f64 / n.max(1.0);
-    if all == 0 {
-        1.0
-    } else {
-        (p + z / (2.0 * n) + (z * (p * (1.0 - p) / n + z / (4.0 * n * n))).sqrt()) / (1.0 + z / n)
-    }
 }
 
 /// The variance of each share: of a ratio `R = sum a / sum b` over n pictures it is `n / (n - 1) sum (a - R b)^2 / (sum b)^2`, with b all that a picture
