@@ -23,7 +23,7 @@ pub(super) struct Deletion {
     pub steps: usize,
     /// What is looked at: the class' probability, or its logit.
     pub score: Score,
-    /// Whether curves are divided by the score of the whole picture.
+    /// Whether curves are divided by the score of the whole picture; pictures where that is not above 0 have none then.
     pub relative: bool,
     /// Of the order of pixels of which a map says the same.
     pub seed: u64,
@@ -39,7 +39,7 @@ pub(super) struct Insertion {
     pub steps: usize,
     /// What is looked at: the class' probability, or its logit.
     pub score: Score,
-    /// Whether curves are divided by the score of the whole picture.
+    /// Whether curves are divided by the score of the whole picture; pictures where that is not above 0 have none then.
     pub relative: bool,
     /// Of the order of pixels of which a map says the same.
     pub seed: u64,
@@ -143,14 +143,14 @@ impl Way {
         Ok(Scores { columns: vec![column], curves: vec![curve], verdict: None })
     }
 
-    /// A curve, divided by the score of the whole picture where that is asked for and not 0.
+    /// A curve, divided by the score of the whole picture where that is asked for, and is above 0: of another sign it would turn the curve.
     fn scaled(&self, scores: &[f64]) -> Vec<Option<f64>> {
         let whole = if self.comes { scores.last() } else { scores.first() };
         let scale = match whole {
             Some(&whole) if self.relative => whole,
             _ => 1.0,
         };
-        scores.iter().map(|score| (scale != 0.0).then(|| score / scale)).collect()
+        scores.iter().map(|score| (scale > 0.0).then(|| score / scale)).collect()
     }
 }
 

@@ -68,8 +68,8 @@ impl Metric for Infidelity {
                 let whole = mean(lost.iter().map(|lost| lost * lost));
                 (whole > 0.0).then(|| self.error(said, lost) / whole)
             };
-            let column = |name: &str, null, values| Column { name: name.into(), better: Better::Lower, null, values };
-            let columns = vec![column("error", None, error), column("share", Some(1.0), pairs().map(share).collect())];
+            let column = |name: &str, values| Column { name: name.into(), better: Better::Lower, null: None, values };
+            let columns = vec![column("error", error), column("share", pairs().map(share).collect())];
             Scores { columns, ..Scores::default() }
         };
         Ok(removal.said.iter().map(of).collect())

@@ -99,5 +99,8 @@ fn changes(own: &Tensor, other: &Tensor) -> Result<Vec<Option<f64>>> {
 }
 
 fn more(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    Some(a.map_or(b?, |a| a.max(b.unwrap_or(a))))
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        (one, other) => one.or(other),
+    }
 }

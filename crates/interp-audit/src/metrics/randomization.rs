@@ -28,7 +28,7 @@ pub(super) enum Layers {
 /// Weights are those that training starts from, with the running statistics of batch norms; curves begin with the network's own and go from
 /// the output to the picture. `similarity` is that to the network of which all is random, `of_sizes` the same without signs, and
 /// `unrelated` that of the map of another picture there, which is what similar places of evidence alone come to. A method fails where the
-/// 95 % interval of `similarity` lies above `threshold`.
+/// 95 % interval of `similarity` lies above `threshold`: an interval over pictures, for the networks that were drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Randomization {
@@ -65,12 +65,16 @@ struct Said {
     sizes: Vec<f64>,
 }
 
-/// Sums over random networks, picture by picture; `None` once there is no such number.
+/// A mean over the random networks that have such a number: the sum, and of how many.
+#[derive(Clone, Copy, Default)]
+struct Mean(f64, u32);
+
+/// Means picture by picture.
 struct Sums {
     /// By stage.
-    stages: Vec<Vec<Option<f64>>>,
-    of_sizes: Vec<Option<f64>>,
-    unrelated: Vec<Option<f64>>,
+    stages: Vec<Vec<Mean>>,
+    of_sizes: Vec<Mean>,
+    unrelated: Vec<Mean>,
 }
 
 impl Metric for Randomization {
@@ -86,7 +90,7 @@ impl Metric for Randomization {
         let (layers, count) = (layers(question.net), question.count());
         let marks = marks(layers.len(), self.stages);
         let own = judged.iter().map(|one| said(question, one.attribution)).collect::<Result<Vec<_>>>()?;
-        let start = || vec![Some(0.0); count];
+        let start = || vec![Mean::default(); count];
         let sums = || Sums { stages: vec![start(); self.points(&marks) - 1], of_sizes: start(), unrelated: start() };
         let mut sums: Vec<Sums> = judged.iter().map(|_| sums()).collect();
         for draw in 0..self.draws {
@@ -120,8 +124,8 @@ impl Randomization {
     }
 
     fn scores(&self, sums: Sums, marks: &[usize]) -> Scores {
-        let mean = |sums: Vec<Option<f64>>| -> Vec<Option<f64>> {
-            sums.into_iter().map(|sum| Some(sum? / self.draws as f64)).collect()
+        let mean = |sums: Vec<Mean>| -> Vec<Option<f64>> {
+            sums.into_iter().map(|Mean(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
         };
         let stages: Vec<Vec<Option<f64>>> = sums.stages.into_iter().map(mean).collect();
         let similarity = stages.last().cloned().unwrap_or_default();
@@ -144,7 +148,7 @@ impl Randomization {
                 x: (0..points).map(|point| point as f64 / (points - 1) as f64).collect(),
                 values: curve.collect(),
             }],
-            verdict: Verdict::below(self.threshold, &similarity),
+            verdict: Some(Verdict::below(self.threshold, &similarity)),
             columns: vec![
                 column("similarity", null, similarity),
                 column("of_sizes", None, mean(sums.of_sizes)),
@@ -157,10 +161,12 @@ impl Randomization {
 impl Sums {
     /// Takes the maps of a random network into account.
     fn add(&mut self, stage: usize, own: &[Said], other: &[Said]) {
-        let sum = |sums: &mut [Option<f64>], similarity: &dyn Fn(usize) -> Option<f64>| {
-            sums.iter_mut()
-                .enumerate()
-                .for_each(|(at, sum)| *sum = sum.zip(similarity(at)).map(|(sum, more)| sum + more));
+        let sum = |sums: &mut [Mean], similarity: &dyn Fn(usize) -> Option<f64>| {
+            for (at, Mean(sum, count)) in sums.iter_mut().enumerate() {
+                if let Some(more) = similarity(at) {
+                    (*sum, *count) = (*sum + more, *count + 1);
+                }
+            }
         };
         sum(&mut self.stages[stage], &|at| correlation(&own[at].ranks, &other[at].ranks));
         if stage + 1 == self.stages.len() {

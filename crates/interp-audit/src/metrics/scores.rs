@@ -53,7 +53,8 @@ pub enum Verdict {
 }
 
 impl Column {
-    /// Its mean over the pictures that have the number, with the 95 % interval of that mean over pictures (bootstrap); `None` where none has.
+    /// Its mean over the pictures that have the number, with the 95 % interval of that mean over pictures (bootstrap), which one picture does not have;
+    /// `None` where none has the number.
     pub fn number(&self) -> Option<Number> {
         let number = mean_of(&self.values, self.better)?;
         Some(Number { null: self.null, ..number })
@@ -89,24 +90,28 @@ impl Curve {
 }
 
 impl Verdict {
-    /// Whether numbers that should be below `bound` are: by the 95 % interval of their mean over pictures. `None` of none.
-    pub(super) fn below(bound: f64, values: &[Option<f64>]) -> Option<Self> {
-        let [low, high] = mean_of(values, Better::Lower)?.interval?;
-        Some(if high < bound {
-            Self::Passes
-        } else if low > bound {
-            Self::Fails
-        } else {
-            Self::Open
-        })
+    /// Whether numbers that should be below `bound` are: by the 95 % interval of their mean over pictures. Of none it is open, as of one.
+    pub(super) fn below(bound: f64, values: &[Option<f64>]) -> Self {
+        match mean_of(values, Better::Lower).and_then(|number| number.interval) {
+            Some([_, high]) if high < bound => Self::Passes,
+            Some([low, _]) if low > bound => Self::Fails,
+            _ => Self::Open,
+        }
     }
 }
 
 fn mean_of(values: &[Option<f64>], better: Better) -> Option<Number> {
     let defined: Vec<f64> = values.iter().copied().flatten().collect();
-    let [low, high] = mean_interval(&defined);
     let mean = defined.iter().sum::<f64>() / defined.len() as f64;
-    (!defined.is_empty()).then(|| Number::new(mean, "", better).with_interval(low, high))
+    let number = Number::new(mean, "", better);
+    match defined.len() {
+        0 => None,
+        1 => Some(number),
+        _ => {
+            let [low, high] = mean_interval(&defined);
+            Some(number.with_interval(low, high))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -139,9 +144,8 @@ mod tests {
     #[test]
     fn verdicts_need_the_whole_interval() {
         let of = |values: &[f64]| Verdict::below(0.5, &values.iter().copied().map(Some).collect::<Vec<_>>());
-        assert_eq!(of(&[0.1; 9]), Some(Verdict::Passes));
-        assert_eq!(of(&[0.9; 9]), Some(Verdict::Fails));
-        assert_eq!(of(&[0.0, 1.0]), Some(Verdict::Open));
-        assert_eq!(of(&[]), None);
+        assert_eq!([of(&[0.1; 9]), of(&[0.9; 9])], [Verdict::Passes, Verdict::Fails]);
+        assert_eq!([of(&[0.0, 1.0]), of(&[0.1]), of(&[])], [Verdict::Open; 3]);
+        assert_eq!(column(Better::Lower, &[Some(2.0), None]).number().unwrap().interval, None);
     }
 }

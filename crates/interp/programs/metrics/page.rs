@@ -73,7 +73,7 @@ fn statement(found: &[Found], measured: &[Measured]) -> String {
     }
     let failed = failed(found, measured);
     if !failed.is_empty() {
-        said.push(format!("The test by random weights fails: {}.", failed.join(", ")));
+        said.push(format!("The test by random weights is failed by {}.", failed.join(", ")));
     }
     said.join(" ")
 }
@@ -88,7 +88,8 @@ fn failed<'f>(found: &'f [Found], measured: &[Measured]) -> Vec<&'f str> {
 fn warnings(found: &[Found], measured: &[Measured]) -> Vec<String> {
     let failed = failed(found, measured);
     let said = format!(
-        "What {} shows hardly changes when the weights are random: it says little of what the network has learned, whatever other metrics say.",
+        "What {} shows is more alike to what it shows with random weights than the threshold allows (see randomization): so much of it is not of what the \
+         network has learned, whatever other metrics say.",
         failed.join(", ")
     );
     (!failed.is_empty()).then_some(said).into_iter().collect()

@@ -12,8 +12,8 @@ pub(super) type Cells = (Vec<String>, Vec<Vec<String>>);
 /// A row for each method, with the most important number of each metric, and half of its interval.
 pub(super) fn told(found: &[Found], measured: &[Measured]) -> Cells {
     let near = |number: &Number| {
-        let [low, high] = number.interval.unwrap_or([number.value; 2]);
-        format!("{} ±{}", shown(number.value), shown((high - low) / 2.0))
+        let half = number.interval.map(|[low, high]| format!(" ±{}", shown((high - low) / 2.0)));
+        shown(number.value) + &half.unwrap_or_default()
     };
     cells(found, measured, |metric| metric.columns().into_iter().take(1).collect(), &|metric, at, name| {
         metric.column(at, name)?.number().map(|number| near(&number))
@@ -104,8 +104,8 @@ fn label(found: &[Found], measured: &[Measured], at: usize) -> String {
 
 /// A number with its interval.
 pub(super) fn interval(number: &Number) -> String {
-    let [low, high] = number.interval.unwrap_or([number.value; 2]);
-    format!("{} [{}, {}]", shown(number.value), shown(low), shown(high))
+    let ends = number.interval.map(|[low, high]| format!(" [{}, {}]", shown(low), shown(high)));
+    shown(number.value) + &ends.unwrap_or_default()
 }
 
 fn none() -> String {
