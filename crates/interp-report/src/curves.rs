@@ -19,6 +19,8 @@ const HEIGHT: u32 = 240 * SCALE;
 /// character.
 const FONT: u32 = 15 * SCALE;
 const LETTER: u32 = 7 * SCALE;
+/// How wide a lone point is.
+const DOT: u32 = 9 * SCALE;
 /// Length of a tick.
 const TICK: u32 = 5 * SCALE;
 
@@ -189,10 +191,16 @@ fn draw_on<'a>(backend: SVGBackend<'a>, series: &[Series], x: &Axis, y: &Axis) -
         .draw()?;
     for (i, line) in series.iter().enumerate() {
         for run in runs(&line.points) {
-            chart.draw_series(LineSeries::new(run, code(i).stroke_width(2 * SCALE)))?;
+            let width = if is_dot(&run) { DOT } else { 2 * SCALE };
+            chart.draw_series(LineSeries::new(run, code(i).stroke_width(width)))?;
         }
     }
     area.present()
+}
+
+/// Whether a stretch is a lone point.
+fn is_dot(run: &[(f64, f64)]) -> bool {
+    matches!(run, [first, second] if first == second)
 }
 
 /// The stretches of a line between points that cannot be drawn; a lone point is doubled, so that it
