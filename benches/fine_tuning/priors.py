@@ -24,9 +24,9 @@ PRIORS = {
     "non_negative": 'kind="non_negative",nodes=["linear"]',
     "orthogonal": 'kind="orthogonal",nodes=["layer3*"],target=0.01',
     "decorrelated": 'kind="decorrelated",nodes=["layer1*"],target=0.05',
-    "activity": 'kind="activity",nodes=["layer*.relu1"],target=0.7',
+    "activity": 'kind="activity",nodes=["layer*.relu1"],target=0.6',
     "one_threshold": 'kind="one_threshold",nodes=["relu","layer*"]',
-    "bounded_field": 'kind="bounded_field",nodes=["layer1.0.relu2"],pixels=7',
+    "bounded_field": 'kind="bounded_field",nodes=["layer1.0.conv2"],pixels=7',
     "bank": 'kind="bank",nodes=["conv1"],bank="opponent"',
 }
 # What a prior asks of the network.
