@@ -40,7 +40,7 @@ enum Analysis {
     All(All),
     /// Measure afresh what the priors claim of a network; exit status 1 where a claim fails
     Claims {
-        /// A run folder, or a file of ours
+        /// A run folder, a file of ours, or hub:OWNER/NAME[@REVISION]
         checkpoint: PathBuf,
         /// NAME[:PATH], for claims about pictures; by default what the network was trained on
         #[arg(long, value_name = "SPEC")]

@@ -33,7 +33,7 @@ use measured::Measured;
 #[command(mut_arg("method", |arg| arg.help(METHOD)), mut_arg("set", |arg| arg.help("A setting of a method or a metric")))]
 #[command(mut_arg("limit", |arg| arg.default_value("64")))]
 #[command(after_help = "Example:\n  \
-    interp-audit metrics checkpoints/sparse_vgg --method gradient,grad_cam,rise --metric deletion,randomization --limit 200 --out metrics\n\n\
+    interp-audit metrics checkpoints/sparse_vgg --method gradient,grad_cam --metric deletion,randomization --limit 200 --out metrics\n\n\
     Writes DIR/data.safetensors (METHOD.METRIC.NUMBER (N), METHOD.METRIC.curve.NAME (N, points), METRIC.NAME.x (points), target (N), label (N), index (N), \
     logits (N, K)), DIR/summary.json and DIR/report.html. `interp-train list metrics` tells the metrics, `interp-train list saliency` the methods")]
 pub(super) struct Metrics {

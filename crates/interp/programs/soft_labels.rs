@@ -12,10 +12,10 @@ use interp_audit::{Answers, answers};
 use interp_data::renormalized;
 use serde_json::{Value, json};
 
-use super::Ending;
 use super::checkpoint::{Which, check_fit};
 use super::on_pictures::{OnPictures, Opened};
 use super::outcome::Outcome;
+use super::{Ending, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
@@ -31,7 +31,7 @@ pub(super) struct SoftLabelsOf {
     on: OnPictures,
     #[command(flatten)]
     settings: Settings,
-    /// Another network of the same classes, whose opinion of labels counts as much: a run folder or a file of ours
+    /// Another network of the same classes, whose opinion of labels counts as much: a run folder, a file of ours, or hub:OWNER/NAME[@REVISION]
     #[arg(long, value_name = "CHECKPOINT")]
     student: Option<PathBuf>,
     /// The folder to write
@@ -71,7 +71,10 @@ impl SoftLabelsOf {
         let opened = self.on.open_classifier(catalog)?;
         let student =
             self.student.as_ref().map(|path| second(path, &opened, &Screen::new(self.on.json))).transpose()?;
-        self.settings.outcome(&self.on, &opened, student)?.write_and_tell(&self.out, self.on.json)
+        let outcome = self.settings.outcome(&self.on, &opened, student)?;
+        let labels = outcome.page.findings.last().filter(|_| !self.on.json);
+        labels.map_or(Ok(()), |labels| print(&format!("{}\n", labels.statement)))?;
+        outcome.write_and_tell(&self.out, self.on.json)
     }
 }
 
