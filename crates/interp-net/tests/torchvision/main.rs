@@ -86,7 +86,7 @@ fn logits_are_torchvisions() {
 }
 
 #[test]
-#[ignore = "138 million weights each: 1.5 GiB of memory"]
+#[ignore = "138 million weights each: 1.5 GiB of memory: cargo test --release --workspace --test torchvision -- --ignored"]
 fn logits_of_large_networks_are_torchvisions() {
     expected().logits.iter().filter(|case| is_large(case)).for_each(|case| assert_logits(&network(case), case));
 }
