@@ -1,5 +1,7 @@
 //! Weights of convolutions: what is wrong with them, and what they are together with those before.
 
+use std::collections::BTreeSet;
+
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Mode, Network, NodeId, Op, Role};
 
@@ -19,14 +21,21 @@ pub struct Filters {
     /// Filters.
     pub count: usize,
     /// Those whose weights are all zero.
-    pub zero: usize,
-    /// Those, of the others, that are the same as another but for a factor: the cosine of both, without its sign, is above [`SAME`].
-    pub doubled: usize,
+    pub zero: Vec<usize>,
+    /// Pairs, of the others, that are the same but for a factor: their cosine, without its sign, is above [`SAME`].
+    pub same: Vec<[usize; 2]>,
     /// The share of the energy of filters (sum of squares) that lies in high frequencies, in a row or a column more than a quarter of a cycle in a
     /// pixel; of filters that are not zero the mean. `None` of kernels of one pixel.
     pub noise: Option<f64>,
     /// The same of white noise: the share of frequencies that are high.
     pub noise_of_white: f64,
+}
+
+impl Filters {
+    /// How many filters are the same as another.
+    pub fn doubled(&self) -> usize {
+        self.same.iter().flatten().collect::<BTreeSet<_>>().len()
+    }
 }
 
 /// The filters of every convolution, in the graph's order.
@@ -52,9 +61,10 @@ fn of(net: &Network, node: NodeId, weight: &Tensor) -> Result<Filters> {
     let some: Vec<usize> = (0..count).filter(|&at| lengths[at] > 0.0).collect();
     // Filters of other groups read other channels.
     let group = count / groups(net, node).max(1);
-    let alike = |a: usize, b: usize| a != b && a / group.max(1) == b / group.max(1);
+    let alike = |a: usize, b: usize| a / group.max(1) == b / group.max(1);
     let same = |a: usize, b: usize| alike(a, b) && dot(filters[a], filters[b]).abs() > SAME * lengths[a] * lengths[b];
-    let doubled = some.iter().filter(|&&a| some.iter().any(|&b| same(a, b))).count();
+    let pairs = some.iter().enumerate().flat_map(|(at, &a)| some[at + 1..].iter().map(move |&b| [a, b]));
+    let pairs = pairs.filter(|&[a, b]| same(a, b)).collect();
     let shares = some.iter().map(|&at| high_share(filters[at], height, width));
     let noise = shares.sum::<f64>() / some.len().max(1) as f64;
     let is_high = |(row, column): (usize, usize)| frequency(row, height).max(frequency(column, width)) > HIGH;
@@ -62,8 +72,8 @@ fn of(net: &Network, node: NodeId, weight: &Tensor) -> Result<Filters> {
     Ok(Filters {
         node,
         count,
-        zero: count - some.len(),
-        doubled,
+        zero: (0..count).filter(|at| !some.contains(at)).collect(),
+        same: pairs,
         noise: (height * width > 1 && !some.is_empty()).then_some(noise),
         noise_of_white: all.filter(|&place| is_high(place)).count() as f64 / (height * width).max(1) as f64,
     })
@@ -177,13 +187,16 @@ mod tests {
         net
     }
 
-    // A filter, minus twice the same, one of zeros, and one that is neither.
+    // A filter, minus twice the same, one of zeros, one that is neither, and the first again, with one weight of 4 more than its 3: a cosine of .99.
     #[test]
     fn filters_that_are_the_same_or_zero_are_counted() {
         let (a, b) = ([1f32, 2.0, 0.0, -1.0, 0.5, 0.0, 3.0, 0.0, 1.0], [0f32, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-        let weight = [a, a.map(|w| -2.0 * w), [0.0; 9], b].concat();
-        let found = filters(&with_weight(weight, (4, 1, 3, 3))).unwrap().remove(0);
-        assert_eq!((found.count, found.zero, found.doubled), (4, 1, 2));
+        let mut near = a;
+        near[6] = 4.0;
+        let weight = [a, a.map(|w| -2.0 * w), [0.0; 9], b, near].concat();
+        let found = filters(&with_weight(weight, (5, 1, 3, 3))).unwrap().remove(0);
+        assert_eq!((found.count, found.doubled(), found.zero), (5, 3, vec![2]));
+        assert_eq!(found.same, [[0, 1], [0, 4], [1, 4]]);
         // Of the nine frequencies of a 3x3 kernel one is low.
         assert!((found.noise_of_white - 8.0 / 9.0).abs() < 1e-12);
     }

@@ -32,6 +32,6 @@ pub use finding::{Better, Figure, Finding, Joint, Named, Number, Series};
 pub use fit::{Fit, Interpolation};
 pub use indices::Indices;
 pub use median::median;
-pub use student::student_interval;
+pub use student::{prediction_bound, student_interval};
 pub use unfit::Unfit;
 pub use wilson::share_interval;

@@ -13,6 +13,16 @@ pub fn student_interval(values: &[f64]) -> Option<[f64; 2]> {
     Some([mean - half, mean + half])
 }
 
+/// What one more value lies above with a probability of half a percent, if it is drawn from the same normal distribution as `values`: mean
+/// `+ t s sqrt(1 + 1 / n)` (Student 1908; Hahn 1969); `None` for fewer than two.
+pub fn prediction_bound(values: &[f64]) -> Option<f64> {
+    let count = values.len();
+    let degrees = count.checked_sub(1).filter(|&degrees| degrees > 0)?;
+    let mean = values.iter().sum::<f64>() / count as f64;
+    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    Some(mean + quantile(degrees, 0.99) * (squares / degrees as f64 * (1.0 + 1.0 / count as f64)).sqrt())
+}
+
 /// How far from 0 a variable of Student's distribution with so many degrees of freedom, at least 1, is at most with this probability.
 fn quantile(degrees: usize, probability: f64) -> f64 {
     let [mut low, mut high] = [0.0, FRAC_PI_2];
@@ -63,5 +73,13 @@ mod tests {
         assert!((low - 0.446).abs() < 1e-3 && (high - 4.554).abs() < 1e-3, "{low} to {high}");
         assert_eq!(student_interval(&[3.0; 5]), Some([3.0; 2]));
         assert_eq!([student_interval(&[]), student_interval(&[1.0])], [None; 2]);
+    }
+
+    // Of 1, 2, 3, 4, 5: mean 3, deviation sqrt(2.5), t(4) = 4.604 at 99 %: 3 + 4.604 sqrt(2.5 * 1.2).
+    #[test]
+    fn one_more_value_by_hand() {
+        let bound = prediction_bound(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        assert!((bound - 3.0 - 4.604 * 3f64.sqrt()).abs() < 2e-3, "{bound}");
+        assert_eq!(prediction_bound(&[1.0]), None);
     }
 }

@@ -107,10 +107,10 @@ impl Settings {
 
 fn summary(path: &Path, layers: &[Layer]) -> serde_json::Value {
     let layer = |layer: &Layer| {
-        let Filters { count, zero, doubled, noise, noise_of_white, .. } = &layer.found;
+        let Filters { count, zero, same, noise, noise_of_white, .. } = &layer.found;
         json!({
-            "node": layer.name, "filters": count, "zero": zero, "doubled": doubled, "noise": noise, "noise_of_white": noise_of_white,
-            "not_composed": layer.problem,
+            "node": layer.name, "filters": count, "zero": zero.len(), "doubled": layer.found.doubled(), "all_zero": zero, "same": same,
+            "noise": noise, "noise_of_white": noise_of_white, "not_composed": layer.problem,
         })
     };
     json!({ "version": 1, "checkpoint": path.display().to_string(), "layers": layers.iter().map(layer).collect::<Vec<_>>() })
@@ -132,9 +132,9 @@ fn table(layers: &[Layer]) -> (Vec<String>, Vec<Vec<String>>) {
     let head = ["layer", "filters", "zero", "doubled", "high frequencies", "of white noise"].map(str::to_owned);
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let row = |layer: &Layer| {
-        let Filters { count, zero, doubled, noise, noise_of_white, .. } = &layer.found;
+        let Filters { count, zero, noise, noise_of_white, .. } = &layer.found;
         let white = if noise.is_some() { percent(*noise_of_white) } else { "–".into() };
-        let counts = [layer.name.clone(), count.to_string(), zero.to_string(), doubled.to_string()];
+        let counts = [layer.name.clone(), count.to_string(), zero.len().to_string(), layer.found.doubled().to_string()];
         counts.into_iter().chain([noise.map_or("–".into(), percent), white]).collect()
     };
     (head.into(), layers.iter().map(row).collect())
@@ -144,7 +144,7 @@ fn page(path: &Path, network: &Network, layers: &[Layer]) -> Result<Page> {
     let (columns, rows) = table(layers);
     let all: usize = layers.iter().map(|layer| layer.found.count).sum();
     let sum = |of: fn(&Filters) -> usize| layers.iter().map(|layer| of(&layer.found)).sum::<usize>();
-    let (zero, doubled) = (sum(|found| found.zero), sum(|found| found.doubled));
+    let (zero, doubled) = (sum(|found| found.zero.len()), sum(Filters::doubled));
     let first = Finding {
         name: "layers".into(),
         title: "Layers".into(),
