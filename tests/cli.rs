@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,7 +5,7 @@ use std::process::{Command, Stdio};
 use candle_core::{DType, Device, Tensor};
 use interp::net::{Checkpoint, Role};
 
-use crate::common::{TINY, folder, on_pictures, program, run, write_pictures};
+use crate::common::{TINY, fails, folder, on_pictures, program, run, write_pictures};
 use crate::shared::skipped;
 
 /// A finished tiny run in `run` of a fresh folder.
@@ -18,17 +17,6 @@ fn finished() -> tempfile::TempDir {
         assert!(stdout.contains(part), "`{part}` in:\n{stdout}");
     }
     folder
-}
-
-fn fails(folder: &Path, name: &str, arguments: &[&str], expected: &[&str]) {
-    let (status, _, stderr) = run(program(name, folder).args(arguments));
-    assert_eq!(status, 2, "{arguments:?}: {stderr}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    // Long lines are wrapped for the terminal.
-    let flat = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
-    for part in expected {
-        assert!(flat.contains(part), "`{part}` for {arguments:?} in:\n{stderr}");
-    }
 }
 
 #[test]
@@ -484,62 +472,4 @@ fn a_full_disk_ends_with_a_message_and_loses_nothing() {
     assert!(saved && larger, "a state was saved before the disk was full: {left:?}");
     assert_eq!(resumed.0, 0, "{}", resumed.2);
     assert!(model.unwrap() == expected, "gone on with, it ends as if nothing had happened");
-}
-
-#[test]
-fn a_bench_trains_a_twin_that_recipes_have_in_common_once() {
-    let folder = folder(TINY);
-    fs::write(
-        folder.path().join("other.toml"),
-        TINY.replace("\"tiny\"", "\"other\"").replace("target = ", "target = 0.1 # "),
-    )
-    .unwrap();
-    let arguments = ["recipe.toml", "other.toml", "--seeds", "0", "--out", "cells", "--json", "--quiet"];
-    let (_, stdout, stderr) = run(program("interp-bench", folder.path()).args(arguments));
-    let rows = serde_json::from_str::<serde_json::Value>(&stdout).expect(&stderr)["rows"].clone();
-    assert_eq!(rows[0]["twin"], rows[1]["twin"]);
-    // Seconds stand in a line, which two trainings would not have in common.
-    let of_twin = |cell: fs::DirEntry| {
-        let log = fs::read_to_string(cell.path().join("log.jsonl")).unwrap();
-        log.lines().filter(|line| line.contains("\"stage\":\"twin\"")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let logs: Vec<_> = fs::read_dir(folder.path().join("cells")).unwrap().map(|cell| of_twin(cell.unwrap())).collect();
-    assert!(logs.len() == 2 && logs[0].len() == 2 && logs[0] == logs[1], "{logs:?}");
-}
-
-#[test]
-fn a_bench_keeps_what_is_finished_and_writes_its_table() {
-    let folder = folder(TINY);
-    let bench = |seeds: &str| {
-        let arguments =
-            ["recipe.toml", "--seeds", seeds, "--out", "cells", "--markdown", "page.md", "--json", "--quiet"];
-        let files = ["--page", "page.html", "--csv", "page.csv"];
-        let (status, stdout, stderr) = run(program("interp-bench", folder.path()).args(arguments).args(files));
-        assert_eq!(status, 0, "{stderr}");
-        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["rows"][0].clone()
-    };
-    // A log says when each epoch ended.
-    let logs = || {
-        let cells = fs::read_dir(folder.path().join("cells")).unwrap();
-        let log = |cell: fs::DirEntry| fs::read_to_string(cell.path().join("log.jsonl")).unwrap();
-        cells.map(|cell| log(cell.unwrap())).collect::<BTreeSet<_>>()
-    };
-    let one = bench("0");
-    let first = logs();
-    assert_eq!((one["seeds"].as_u64(), one["holds"].as_u64()), (Some(1), Some(1)));
-    assert!(one["score"]["deviation"].is_null());
-    let again = bench("0");
-    assert_eq!((&again["score"], &again["tax"]), (&one["score"], &one["tax"]));
-    assert_eq!(logs(), first, "what was finished was trained again");
-    let two = bench("0,1");
-    assert_eq!(two["claims"][0]["shown"].as_array().unwrap().len(), 2);
-    assert!(logs().is_superset(&first) && two["score"]["deviation"].is_number());
-    let page = fs::read_to_string(folder.path().join("page.md")).unwrap();
-    assert_eq!(page.matches("`tiny`").count(), 1);
-    assert!(two["mcnemar"].as_array().unwrap().len() == 2 && two["tax_interval"].is_array());
-    let html = fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert!(html.contains("calibration error") && html.contains("Accuracy over terms of a decision"));
-    let lines = fs::read_to_string(folder.path().join("page.csv")).unwrap();
-    assert!(lines.contains("\ntiny,concepts,2,2,parameters,,lower,"), "{lines}");
-    fails(folder.path(), "interp-bench", &["nowhere.toml"], &["nowhere.toml"]);
 }

@@ -81,3 +81,15 @@ pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().unwrap_or(-1), text(stdout), text(stderr))
 }
+
+/// Runs a program that ends with an error which says all of this.
+pub(crate) fn fails(folder: &Path, name: &str, arguments: &[&str], expected: &[&str]) {
+    let (status, _, stderr) = run(program(name, folder).args(arguments));
+    assert_eq!(status, 2, "{arguments:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    // Long lines are wrapped for the terminal.
+    let flat = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    for part in expected {
+        assert!(flat.contains(part), "`{part}` for {arguments:?} in:\n{stderr}");
+    }
+}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// Recipes beside their twins, over seeds.
+mod bench;
 /// Cards in a browser.
 mod browser;
 /// What the programs print, and how they end, on good and bad input.
@@ -18,6 +20,8 @@ mod determinism;
 mod edit;
 /// What pixels contribute, and what a node is worth, by the programs.
 mod explained;
+/// The commands of the guides.
+mod guides;
 /// Networks of the hub.
 mod hub;
 /// Training that starts from a checkpoint.
@@ -30,6 +34,8 @@ mod memory;
 mod parity;
 /// What a recipe comes to with its data.
 mod plan;
+/// Whether analyses find what was planted.
+mod planted;
 /// Every recipe that is shipped, and every line of the tables.
 mod recipes;
 /// What every analysis says of networks, pictures and places to write that it cannot use.

@@ -15,6 +15,7 @@ pub use interp_ops as ops;
 pub use interp_report as report;
 
 mod allocator;
+mod asked;
 pub mod bench;
 mod card;
 pub mod catalog;

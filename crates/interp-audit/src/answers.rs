@@ -64,6 +64,11 @@ impl Answers {
         counts
     }
 
+    /// For each picture, 1 where its label has the largest logit, of equal ones the first, and else 0.
+    pub fn right(&self) -> Vec<f64> {
+        self.logarithms(1.0).map(|(label, logs)| f64::from(u8::from(largest(&logs) == label))).collect()
+    }
+
     /// The logarithms of the probabilities of each picture at a temperature, with its label.
     pub(crate) fn logarithms(&self, temperature: f64) -> impl Iterator<Item = (usize, Vec<f64>)> {
         let rows = self.logits.chunks_exact(self.classes.max(1));

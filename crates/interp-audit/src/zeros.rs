@@ -76,7 +76,7 @@ impl Gauge for Zeros {
 
 impl Zeros {
     /// The share of zeros of all nodes together, in [0, 1]; `None` where nothing was counted.
-    pub(crate) fn share(&self) -> Option<f64> {
+    pub fn share(&self) -> Option<f64> {
         let (zeros, all) = self.0.iter().fold((0, 0), |(zeros, all), count| (zeros + count.zeros, all + count.all));
         (all > 0).then(|| zeros as f64 / all as f64)
     }

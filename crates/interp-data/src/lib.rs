@@ -6,6 +6,7 @@
 
 mod augment;
 pub mod concepts;
+mod corrupted;
 mod dataset;
 mod divide;
 mod error;
@@ -24,6 +25,7 @@ mod sources;
 mod weights;
 
 pub use augment::{Augment, Normalize};
+pub use corrupted::{Corruption, corrupted};
 pub use dataset::{Dataset, Factor, Info, Mask, Source, Split, Truth};
 pub use divide::{Divide, Divided, Learning};
 pub use error::{DataError, Result};

@@ -11,12 +11,14 @@ use super::all::All;
 use super::blocks::Blocks;
 use super::checkpoint::{Which, measure_claims};
 use super::color::Color;
+use super::context::Context;
 use super::contributions::Contributions;
 use super::dissect::Dissect;
 use super::fields::Fields;
 use super::invert::Invert;
 use super::metrics::Metrics;
 use super::neurons::Neurons;
+use super::planted::Planted;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
@@ -55,6 +57,7 @@ enum Analysis {
     Shares(SharesOf),
     Contributions(Contributions),
     Ablate(Ablate),
+    Context(Context),
     Neurons(Neurons),
     Color(Color),
     Dissect(Dissect),
@@ -66,6 +69,7 @@ enum Analysis {
     Visualize(Visualize),
     Invert(Invert),
     Blocks(Blocks),
+    Planted(Planted),
 }
 
 /// The program's command line.
@@ -84,6 +88,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Shares(shares) => exit(shares.run(catalog)),
         Analysis::Contributions(contributions) => exit(contributions.run(catalog)),
         Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
+        Analysis::Context(context) => exit(context.run(catalog)),
         Analysis::Weights(weights) => exit(weights.run()),
         Analysis::Fields(fields) => exit(fields.run(catalog)),
         Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
@@ -95,6 +100,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Visualize(visualize) => exit(visualize.run(catalog)),
         Analysis::Invert(invert) => exit(invert.run(catalog)),
         Analysis::Blocks(blocks) => exit(blocks.run(catalog)),
+        Analysis::Planted(planted) => exit(planted.run(catalog)),
     }
 }
 

@@ -1,16 +1,13 @@
 //! A few pictures that a network is asked about: some of a data set, or a person's own.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use candle_core::Tensor;
 use clap::Args;
-use interp_audit::Pictures;
-use interp_data::{Augment, Batch, Info, Loader, Normalize, Split};
-use interp_learn::to_tensor;
+use interp_data::{Batch, Info, Normalize, Split};
 use interp_net::Network;
 
 use super::on_pictures::{Known, OnPictures, Opened};
+use crate::asked::Shown;
 use crate::{Catalog, Error, Result};
 
 /// A network and the pictures that it is asked about.
@@ -24,31 +21,6 @@ pub(super) struct Chosen {
     /// These pictures of the data set, by position in the split
     #[arg(long, value_delimiter = ',', value_name = "N", conflicts_with_all = ["images", "limit"])]
     pictures: Vec<usize>,
-}
-
-/// Pictures with what is known of them.
-pub(super) struct Shown {
-    pub(super) pictures: Tensor,
-    pub(super) labels: Option<Vec<usize>>,
-    pub(super) indices: Vec<usize>,
-    /// The share of each pixel that is the object, picture by picture.
-    pub(super) masks: Option<Vec<Vec<f32>>>,
-}
-
-impl Shown {
-    fn of(batches: &[Batch], info: &Info) -> Result<Self> {
-        let pictures = batches.iter().map(|batch| Ok(to_tensor(batch, info)?)).collect::<Result<Vec<_>>>()?;
-        let labels = batches.iter().flat_map(|batch| &batch.labels).map(|&label| label as usize).collect();
-        let indices = batches.iter().flat_map(|batch| &batch.indices).copied().collect();
-        let masks: Option<Vec<Vec<f32>>> = batches
-            .iter()
-            .map(|batch| {
-                Some(batch.masks.as_ref()?.chunks_exact(info.height * info.width).map(<[f32]>::to_vec).collect())
-            })
-            .collect::<Option<Vec<Vec<Vec<f32>>>>>()
-            .map(|parts| parts.concat());
-        Ok(Self { pictures: Tensor::cat(&pictures, 0)?, labels: Some(labels), indices, masks })
-    }
 }
 
 /// A network and the pictures it is asked about.
@@ -65,13 +37,7 @@ impl Subject {
     /// Pictures of a data set, by position in the split.
     fn of(opened: &Opened, positions: Vec<usize>) -> Result<Self> {
         let Opened { path, network, info, pictures, fit, .. } = opened;
-        let Pictures { data, split, workers, .. } = pictures;
-        let known = |&at: &usize| Ok(data.truth(*split, at)?.is_some_and(|truth| truth.object.is_some()));
-        let has_masks = positions.iter().map(known).collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
-        let loader = Loader::new(Arc::clone(data), *split, 256, *workers, Augment::default(), 0)?;
-        let loader = if has_masks { loader.with_masks() } else { loader };
-        let batches = loader.of(positions).collect::<interp_data::Result<Vec<_>>>()?;
-        let shown = Shown::of(&batches, info)?;
+        let shown = Shown::at(pictures, positions)?;
         Ok(Self { path: path.clone(), network: network.clone(), info: info.clone(), border: fit.border, shown })
     }
 

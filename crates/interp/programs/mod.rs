@@ -11,6 +11,7 @@ mod chosen;
 mod color;
 mod colors;
 mod compact;
+mod context;
 mod contributions;
 mod dissect;
 mod edit;
@@ -25,6 +26,7 @@ mod metrics;
 mod neurons;
 mod on_pictures;
 mod outcome;
+mod planted;
 mod predict;
 mod saliency;
 mod shares;
@@ -41,6 +43,7 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use candle_core::Device;
 use clap::Args;
@@ -123,6 +126,15 @@ fn memory(text: &str) -> std::result::Result<Memory, String> {
     let bytes =
         number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0);
     bytes.map(|bytes| Memory { bytes }).ok_or_else(|| format!("`{text}` is no number of bytes, such as 512MiB"))
+}
+
+/// A time in seconds, minutes or hours.
+fn time(text: &str) -> std::result::Result<Duration, String> {
+    let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let cut = |(unit, seconds): &(&str, f64)| Some((text.strip_suffix(unit)?, *seconds));
+    let found = units.iter().find_map(cut).and_then(|(number, seconds)| Some(seconds * number.parse::<f64>().ok()?));
+    let duration = found.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| format!("`{text}` is no time, such as 30s, 90m or 2h"))
 }
 
 /// A folder that can be written to, which is better known before an analysis than after it.

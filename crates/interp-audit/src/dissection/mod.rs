@@ -5,12 +5,14 @@
 //! concepts that the data set knows.
 
 mod bits;
+mod directions;
 mod enlarged;
 mod largest;
 mod overlap;
 mod threshold;
 
 pub use bits::Bits;
+pub use directions::Directions;
 pub use overlap::{Concept, Dissection, Example, Layer, Overlap, Unit, dissect};
 pub use threshold::{Probe, Thresholds, probes};
 

@@ -156,3 +156,33 @@ fn data_without_concepts_are_told() {
     let refused = dissect(&net, &pictures, thresholds, &settings, memory);
     assert!(matches!(refused, Err(AuditError::NoConcepts(name)) if name == "reds"));
 }
+
+// What is red is in no channel alone of a network whose channels are red + noise and noise, and in their difference.
+#[test]
+fn a_linear_probe_finds_what_no_channel_is() {
+    let mut graph = Graph::new(3, SIDE, SIDE).unwrap();
+    let conv = graph.then("conv", Op::conv(2, 1, 1, 0, false)).unwrap();
+    let mut net = Network::new(graph, 0).unwrap();
+    // Red less green is 0 but in what is red; green is anything.
+    let weight = candle_core::Tensor::new(&[0.25f32, 2.75, 0.0, 0.0, 3.0, 0.0], &candle_core::Device::Cpu).unwrap();
+    net.params.set(net.params.position(conv, Role::Weight).unwrap(), weight.reshape((2, 3, 1, 1)).unwrap()).unwrap();
+    let (pictures, memory) = (reds(), Memory { bytes: 1 << 30 });
+    let mut directions = Directions::new(&net, &pictures, conv);
+    crate::observe(&net, &pictures, &mut [&mut directions], memory).unwrap();
+    let (names, probe) = directions.found().unwrap();
+    assert_eq!(names, ["half/top", "hue/red", "whole/all"]);
+    let settings = Settings { quantile: 0.25, ..Settings::default() };
+    let with = |probes: Vec<Probe>| {
+        let mut thresholds = Thresholds::parts(&net, &pictures, probes, settings.quantile, memory).remove(0);
+        crate::observe(&net, &pictures, &mut [&mut thresholds], memory).unwrap();
+        dissect(&net, &pictures, thresholds, &settings, memory).unwrap()
+    };
+    let red = |found: &Dissection, unit: usize| {
+        let overlaps = &found.layers[0].units[unit].overlaps;
+        overlaps.iter().find(|o| found.concepts[o.concept].name == "hue/red").map_or(0.0, |o| o.iou)
+    };
+    let probed = with(vec![probe]);
+    assert_eq!(red(&probed, 1), 1.0);
+    let channels = with(probes(&net, &[conv], 0).unwrap());
+    assert!(red(&channels, 0).max(red(&channels, 1)) < 0.5, "{} {}", red(&channels, 0), red(&channels, 1));
+}

@@ -25,6 +25,7 @@ mod versions;
 
 use interp_net::finding::{Built, Entry, Unfit, find};
 
+pub use ranks::{correlation, ranks};
 pub use scores::{Column, Curve, Scores, Verdict};
 
 use crate::saliency::{Attribution, Method, Question};

@@ -1,7 +1,7 @@
 //! Correlations.
 
 /// Pearson's correlation; `None` where one side is constant, but for rounding.
-pub(super) fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+pub fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     let center = |values: &[f64]| -> Vec<f64> {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         values.iter().map(|value| value - mean).collect()
@@ -17,7 +17,7 @@ pub(super) fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
 }
 
 /// The rank of each number, from 1; equal ones share the mean of theirs.
-pub(super) fn ranks(values: &[f64]) -> Vec<f64> {
+pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     // A negative zero is a zero.
     order.sort_by(|&a, &b| (values[a] + 0.0).total_cmp(&(values[b] + 0.0)));

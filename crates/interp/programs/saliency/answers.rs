@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use candle_core::DType;
 use interp_audit::AuditError;
-use interp_audit::saliency::{Attribution, Question, locate};
+use interp_audit::saliency::{Question, locate};
 use interp_finding::Built;
 use interp_net::NetError;
 
 use super::asked::Methods;
 use super::found::Found;
 use crate::Result;
+use crate::asked::maps;
 use crate::programs::chosen::Subject;
 use crate::progress::{Screen, tell};
 
@@ -43,10 +43,4 @@ pub(in crate::programs) fn answers(
         bar.set(done as u64 + 1, count);
     }
     Ok(found)
-}
-
-/// The maps of an attribution, picture by picture, row by row.
-fn maps(attribution: &Attribution, size: [usize; 2]) -> Result<Vec<Vec<f64>>> {
-    let maps = attribution.maps(size)?.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?;
-    Ok(maps.flatten_from(1)?.to_vec2()?)
 }

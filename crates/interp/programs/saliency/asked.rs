@@ -10,7 +10,8 @@ use interp_data::Info;
 use interp_finding::{Built, Unfit};
 use interp_net::{Graph, Network, NodeId};
 
-use crate::programs::chosen::{Shown, Subject, class};
+use crate::asked::{Shown, black_or_white};
+use crate::programs::chosen::{Subject, class};
 use crate::{Error, Result};
 
 /// What is explained, and how.
@@ -179,9 +180,4 @@ pub(in crate::programs) fn add_controls(all: &mut Methods) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// What black (0) and white (1) pixels are to the network.
-fn black_or_white(info: &Info, end: f64) -> Vec<f64> {
-    info.mean.iter().zip(&info.std).map(|(&mean, &std)| (end - f64::from(mean)) / f64::from(std)).collect()
 }

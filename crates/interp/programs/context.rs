@@ -1,0 +1,151 @@
+//! `interp-audit context`: whether a network decides by objects, or by what is around them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use candle_core::{Device, Tensor};
+use clap::Args;
+use interp_audit::{Parts, context};
+use interp_finding::{Better, Figure, Finding, Number, mean_interval, share_interval};
+use interp_report::Page;
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::on_pictures::{OnPictures, Opened};
+use super::outcome::Outcome;
+use crate::{Catalog, Result};
+
+/// Whether a network decides by objects, or by what is around them: it is shown both parts of every picture alone
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  interp-audit context checkpoints/sparse_vgg --out context\n\n\
+    The data must know where objects are: `concepts` does, a folder by label maps (docs/context.md).\n\
+    Writes DIR/data.safetensors (index, label, class, object.class, context.class (N), i64; object.probability, context.probability (N), f64), \
+    DIR/summary.json and DIR/report.html")]
+pub(super) struct Context {
+    #[command(flatten)]
+    on: OnPictures,
+    /// The folder to write
+    #[arg(long, default_value = "context", value_name = "DIR", value_parser = super::folder)]
+    out: PathBuf,
+}
+
+/// Pictures of a class, or all.
+struct Row<'a> {
+    name: String,
+    parts: Vec<&'a Parts>,
+}
+
+impl Row<'_> {
+    /// The share of pictures that the network is right on, by a part.
+    fn right(&self, class: fn(&Parts) -> usize) -> f64 {
+        self.parts.iter().filter(|parts| class(parts) == parts.label).count() as f64 / self.parts.len().max(1) as f64
+    }
+
+    fn bias(&self) -> Number {
+        let values: Vec<f64> = self.parts.iter().map(|parts| parts.bias()).collect();
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let [low, high] = mean_interval(&values);
+        Number::new(mean, "", Better::Lower).with_interval(low, high)
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let bias = self.bias();
+        let [low, high] = bias.interval.unwrap_or([bias.value; 2]);
+        let right: [fn(&Parts) -> usize; 3] = [|p| p.whole.class, |p| p.object.class, |p| p.context.class];
+        let shares = right.map(|class| percent(self.right(class)));
+        let counts = [self.name.clone(), self.parts.len().to_string()];
+        counts.into_iter().chain(shares).chain([format!("{:.3} ({low:.3} to {high:.3})", bias.value)]).collect()
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name, "count": self.parts.len(), "right": self.right(|parts| parts.whole.class),
+            "right_by_object": self.right(|parts| parts.object.class), "right_by_context": self.right(|parts| parts.context.class),
+            "bias": self.bias(),
+        })
+    }
+}
+
+impl Context {
+    pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
+        let opened = self.on.open_classifier(catalog)?;
+        let parts = context(&opened.network, &opened.pictures)?;
+        self.outcome(&opened, &parts)?.write_and_tell(&self.out, self.on.json)
+    }
+
+    fn outcome(&self, opened: &Opened, parts: &[Parts]) -> Result<Outcome> {
+        let Opened { path, info, .. } = opened;
+        let of = |(class, name): (usize, &String)| {
+            let parts: Vec<&Parts> = parts.iter().filter(|parts| parts.label == class).collect();
+            (!parts.is_empty()).then(|| Row { name: name.clone(), parts })
+        };
+        let all = Row { name: "all".into(), parts: parts.iter().collect() };
+        let rows: Vec<Row<'_>> = std::iter::once(all).chain(info.classes.iter().enumerate().filter_map(of)).collect();
+        let told = (HEAD.map(str::to_owned).to_vec(), rows.iter().map(Row::cells).collect::<Vec<_>>());
+        Ok(Outcome {
+            tensors: tensors(parts)?,
+            summary: json!({
+                "version": 1, "checkpoint": path.display().to_string(), "data": info.name, "split": self.on.split,
+                "all": rows[0].json(), "classes": rows[1..].iter().map(Row::json).collect::<Vec<_>>(),
+            }),
+            page: page(opened, &rows[0], &told),
+            told,
+        })
+    }
+}
+
+const HEAD: [&str; 6] =
+    ["pictures of", "pictures", "right", "right by the object alone", "right by the rest alone", "bias"];
+
+fn tensors(parts: &[Parts]) -> Result<BTreeMap<String, Tensor>> {
+    let whole = |of: fn(&Parts) -> usize| -> Result<Tensor> {
+        let numbers: Vec<i64> = parts.iter().map(|parts| of(parts) as i64).collect();
+        Ok(Tensor::from_vec(numbers, parts.len(), &Device::Cpu)?)
+    };
+    let share = |of: fn(&Parts) -> f64| -> Result<Tensor> {
+        Ok(Tensor::from_vec(parts.iter().map(of).collect::<Vec<f64>>(), parts.len(), &Device::Cpu)?)
+    };
+    Ok(BTreeMap::from([
+        ("index".to_owned(), whole(|parts| parts.index)?),
+        ("label".to_owned(), whole(|parts| parts.label)?),
+        ("class".to_owned(), whole(|parts| parts.whole.class)?),
+        ("object.class".to_owned(), whole(|parts| parts.object.class)?),
+        ("context.class".to_owned(), whole(|parts| parts.context.class)?),
+        ("object.probability".to_owned(), share(|parts| parts.object.probability)?),
+        ("context.probability".to_owned(), share(|parts| parts.context.probability)?),
+    ]))
+}
+
+fn page(opened: &Opened, all: &Row<'_>, (columns, rows): &(Vec<String>, Vec<Vec<String>>)) -> Page {
+    let count = all.parts.len();
+    let by_rest = all.parts.iter().filter(|parts| parts.context.class == parts.whole.class).count();
+    let [low, high] = share_interval(by_rest, count).map(|end| 100.0 * end);
+    let share = 100.0 * by_rest as f64 / count.max(1) as f64;
+    let finding = Finding {
+        name: "context".into(),
+        title: "By the object, or by the rest".into(),
+        statement: format!(
+            "Of {count} pictures the network takes {share:.1} % ({low:.1} to {high:.1} %) for the same class when it sees only what is around the object."
+        ),
+        numbers: vec![("bias".into(), all.bias())],
+        figures: vec![Figure::Table {
+            title: "Parts of pictures".into(),
+            caption: "Right: pictures taken for their label; the whole of them, the object alone (around it the mean color of the data), and the rest alone (its own mean color in the object's \
+                      place). Bias: of the probability of the class that the whole picture is taken for, what the rest alone gives beside the object alone, p(rest) / (p(rest) + p(object)), a \
+                      mean over pictures with its 95 % interval; 0 where objects decide, 1 where the rest does. Both parts are pictures that the network never learned from."
+                .into(),
+            columns: columns.clone(),
+            rows: rows.clone(),
+        }],
+    };
+    Page {
+        title: "Objects and what is around them".into(),
+        lead: "A network that is right for the wrong reason is right on the background too.".into(),
+        warnings: vec![],
+        facts: vec![("Network".into(), opened.path.display().to_string()), ("Data".into(), opened.info.name.clone())],
+        claims: vec![],
+        findings: vec![finding],
+        source: None,
+    }
+}
