@@ -1,17 +1,23 @@
 //! Recipes over several seeds, side by side.
 
+mod examined;
 mod measures;
 mod page;
+mod small;
 
 use interp_finding::{Measured, student_interval};
 use serde::Serialize;
 
+pub use examined::{Examined, Explained};
 pub use measures::Measure;
 pub use page::{csv, page};
 
 use crate::compare::McNemar;
 use crate::recipe::Lacks;
 use crate::summary::Summary;
+
+pub(crate) use examined::examined;
+pub(crate) use small::{is_pruned, recipe as small_recipe};
 
 /// A recipe's runs.
 #[derive(Clone, Debug, Serialize)]
@@ -61,6 +67,19 @@ pub struct Claimed {
     pub shown: Vec<String>,
 }
 
+/// A run, with what else was measured.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// What the run found.
+    pub summary: Summary,
+    /// Of its network, where classes are told.
+    pub own: Option<Examined>,
+    /// Of its twin, where there is one.
+    pub twin: Option<Examined>,
+    /// The run of the small twin, where the network is pruned.
+    pub small: Option<Summary>,
+}
+
 /// Mean and standard deviation over seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
@@ -88,11 +107,13 @@ impl Spread {
 
 impl Row {
     /// Of the runs of one recipe with these overrides, one for each seed; `None` where there are none.
-    pub fn of(runs: &[Summary], overrides: &[String]) -> Option<Self> {
-        let first = runs.first()?;
-        let spread = |value: &dyn Fn(&Summary) -> f64| Spread::of(&runs.iter().map(value).collect::<Vec<_>>());
+    pub fn of(cells: &[Cell], overrides: &[String]) -> Option<Self> {
+        let runs: Vec<&Summary> = cells.iter().map(|cell| &cell.summary).collect();
+        let first = *runs.first()?;
+        let spread =
+            |value: &dyn Fn(&Summary) -> f64| Spread::of(&runs.iter().map(|run| value(run)).collect::<Vec<_>>());
         let with_twin: Option<Vec<(&Summary, f64)>> =
-            runs.iter().map(|run| Some((run, run.twin.as_ref()?.test.score.shown()))).collect();
+            runs.iter().map(|&run| Some((run, run.twin.as_ref()?.test.score.shown()))).collect();
         let of_twin = |value: &dyn Fn(&(&Summary, f64)) -> f64| {
             with_twin.as_ref().map(|runs| runs.iter().map(value).collect::<Vec<_>>())
         };
@@ -107,7 +128,7 @@ impl Row {
             changed: overrides.iter().filter_map(|set| changed(set)).collect(),
             seeds: runs.len(),
             holds: runs.iter().filter(|run| run.claims.iter().all(|claim| claim.holds)).count(),
-            claims: (0..first.claims.len()).map(|index| claimed(runs, index)).collect(),
+            claims: (0..first.claims.len()).map(|index| claimed(&runs, index)).collect(),
             measure: first.test.score.key(),
             unit: first.test.score.unit(),
             score: spread(&|run| run.test.score.shown()),
@@ -116,7 +137,7 @@ impl Row {
             tax: taxes.as_deref().map(Spread::of),
             tax_interval: taxes.as_deref().and_then(student_interval),
             mcnemar: runs.iter().filter_map(|run| run.twin.as_ref()?.mcnemar).collect(),
-            measures: measures::measures(runs),
+            measures: measures::measures(cells),
             nonzero: spread(&nonzero),
             seconds: spread(&|run| run.seconds),
         })
@@ -187,7 +208,7 @@ fn changed(set: &str) -> Option<String> {
 }
 
 /// The claim at `index` of every run.
-fn claimed(runs: &[Summary], index: usize) -> Claimed {
+fn claimed(runs: &[&Summary], index: usize) -> Claimed {
     let of_runs: Vec<&Measured> = runs.iter().filter_map(|run| run.claims.get(index)).collect();
     let statement = of_runs.first().map(|claim| claim.statement.clone()).unwrap_or_default();
     Claimed { statement, shown: of_runs.iter().map(|claim| claim.shown.clone()).collect() }
@@ -302,7 +323,7 @@ mod tests {
     }
 
     /// A run with this accuracy and its twin's, of 40 parameters of 100 that are not zero, whose claim holds or not.
-    fn run([own, twin]: [f64; 2], holds: bool) -> Summary {
+    fn run([own, twin]: [f64; 2], holds: bool) -> Cell {
         let scores = |accuracy| Scores { score: Score::Accuracy(accuracy), loss: 0.0, count: 100 };
         let size = |parameters, nonzero| Size { parameters, nonzero, multiply_adds: 0 };
         let claim = Measured { statement: "zeros".into(), value: 0.5, bound: 0.5, holds, shown: own.to_string() };
@@ -321,7 +342,7 @@ mod tests {
             difference,
             mcnemar: None,
         };
-        Summary {
+        let summary = Summary {
             version: 1,
             name: "r".into(),
             data: "concepts".into(),
@@ -337,7 +358,8 @@ mod tests {
             twin: Some(twin),
             warnings: vec![],
             seconds: 10.0 * own,
-        }
+        };
+        Cell { summary, own: None, twin: None, small: None }
     }
 
     // Accuracies of 90 and 92 % beside twins of 93 and 91 %: taxes of 3 and -1 points, mean 1, deviation 4 / sqrt 2, and with

@@ -5,8 +5,9 @@ use interp_audit::terms::{Kind, Terms};
 use interp_finding::{Better, student_interval};
 use serde::Serialize;
 
-use super::Spread;
-use crate::summary::{Latency, Scores, Size, Summary};
+use super::examined::{Examined, Explained};
+use super::{Cell, Spread};
+use crate::summary::{Latency, Scores, Size};
 
 /// What a run says of one of its networks.
 struct Side<'a> {
@@ -15,6 +16,7 @@ struct Side<'a> {
     latency: Option<Latency>,
     quality: Option<&'a Quality>,
     terms: Option<Terms>,
+    examined: Option<&'a Examined>,
 }
 
 /// A quantity of networks.
@@ -44,6 +46,18 @@ const QUANTITIES: &[Quantity] = &[
     Quantity { name: TERMS, unit: "products", better: Better::Lower, of: |side| terms(side, Kind::Products) },
     Quantity { name: TERMS, unit: "cells", better: Better::Lower, of: |side| terms(side, Kind::Cells) },
     Quantity { name: TERMS, unit: "modules", better: Better::Lower, of: |side| terms(side, Kind::Modules) },
+    Quantity { name: "right with noise", unit: "%", better: Better::Higher, of: |side| right(side, 0) },
+    Quantity { name: "right with blur", unit: "%", better: Better::Higher, of: |side| right(side, 1) },
+    Quantity { name: "right after JPEG", unit: "%", better: Better::Higher, of: |side| right(side, 2) },
+    Quantity { name: "right with another background", unit: "%", better: Better::Higher, of: |side| right(side, 3) },
+    Quantity { name: "activations that are zero", unit: "%", better: Better::Neither, of: |side| Some(100.0 * side.examined?.zero_activations?) },
+    Quantity { name: "class selectivity of the last maps, median", unit: "", better: Better::Neither, of: |side| side.examined?.selectivity },
+    Quantity { name: "channels that detect a concept", unit: "", better: Better::Neither, of: |side| Some(side.examined?.detectors?[0] as f64) },
+    Quantity { name: "concepts that are detected", unit: "", better: Better::Higher, of: |side| Some(side.examined?.detectors?[1] as f64) },
+    Quantity { name: "Grad-CAM: insertion less deletion, beyond the best control", unit: "", better: Better::Higher, of: |side| explained(side, 0)?.exactness },
+    Quantity { name: "Grad-CAM: evidence in the object", unit: "%", better: Better::Higher, of: |side| Some(100.0 * explained(side, 0)?.in_object?) },
+    Quantity { name: "gradient times input: insertion less deletion, beyond the best control", unit: "", better: Better::Higher, of: |side| explained(side, 1)?.exactness },
+    Quantity { name: "gradient times input: evidence in the object", unit: "%", better: Better::Higher, of: |side| Some(100.0 * explained(side, 1)?.in_object?) },
     Quantity { name: "parameters", unit: "", better: Better::Lower, of: |side| Some(side.size.parameters as f64) },
     Quantity { name: "parameters not zero", unit: "", better: Better::Lower, of: |side| Some(side.size.nonzero as f64) },
     Quantity { name: "multiply-adds", unit: "", better: Better::Lower, of: |side| Some(side.size.multiply_adds as f64) },
@@ -54,6 +68,15 @@ const QUANTITIES: &[Quantity] = &[
 /// How many terms of this kind a decision has; nothing of a network whose terms are others.
 fn terms(side: &Side<'_>, kind: Kind) -> Option<f64> {
     side.terms.filter(|terms| terms.kind == kind).map(|terms| terms.mean)
+}
+
+/// The percentage of pictures corrupted so that a network is right on.
+fn right(side: &Side<'_>, corruption: usize) -> Option<f64> {
+    Some(100.0 * side.examined?.right.get(corruption).copied()??)
+}
+
+fn explained<'a>(side: &Side<'a>, method: usize) -> Option<&'a Explained> {
+    side.examined?.explanations.get(method)?.as_ref()
 }
 
 /// A quantity over the runs of a recipe.
@@ -76,37 +99,63 @@ pub struct Measure {
 }
 
 /// All quantities that every run has.
-pub(super) fn measures(runs: &[Summary]) -> Vec<Measure> {
-    QUANTITIES.iter().filter_map(|quantity| measure(quantity, runs)).collect()
+pub(super) fn measures(cells: &[Cell]) -> Vec<Measure> {
+    let of = |quantity: &Quantity| {
+        let own: Vec<f64> = cells.iter().map(|cell| (quantity.of)(&network(cell))).collect::<Option<_>>()?;
+        let twin: Option<Vec<f64>> = cells.iter().map(|cell| (quantity.of)(&twin(cell)?)).collect();
+        Some(measure(quantity.name, quantity.unit, quantity.better, &own, twin.as_deref()))
+    };
+    QUANTITIES.iter().filter_map(of).chain(beside_small(cells)).collect()
 }
 
-fn measure(quantity: &Quantity, runs: &[Summary]) -> Option<Measure> {
-    let own: Vec<f64> = runs.iter().map(|run| (quantity.of)(&network(run))).collect::<Option<_>>()?;
-    let twin: Option<Vec<f64>> = runs.iter().map(|run| (quantity.of)(&twin(run)?)).collect();
-    let differences: Option<Vec<f64>> =
-        twin.as_ref().map(|twin| own.iter().zip(twin).map(|(own, twin)| own - twin).collect());
-    Some(Measure {
-        name: quantity.name,
-        unit: quantity.unit,
-        better: quantity.better,
-        own: Spread::of(&own),
-        twin: twin.as_deref().map(Spread::of),
+/// The network beside its small twin, in the twin's place.
+fn beside_small(cells: &[Cell]) -> Vec<Measure> {
+    let Some(small) = cells.iter().map(|cell| cell.small.as_ref()).collect::<Option<Vec<_>>>() else { return vec![] };
+    let Some(first) = cells.first() else { return vec![] };
+    let unit = first.summary.test.score.unit();
+    let own: Vec<f64> = cells.iter().map(|cell| cell.summary.test.score.shown()).collect();
+    let score: Vec<f64> = small.iter().map(|run| run.test.score.shown()).collect();
+    let nonzero: Vec<f64> = cells.iter().map(|cell| cell.summary.size.nonzero as f64).collect();
+    let parameters: Vec<f64> = small.iter().map(|run| run.size.parameters as f64).collect();
+    vec![
+        measure("beside a small twin: score", unit, Better::Higher, &own, Some(&score)),
+        measure("beside a small twin: parameters not zero", "", Better::Lower, &nonzero, Some(&parameters)),
+    ]
+}
+
+fn measure(name: &'static str, unit: &'static str, better: Better, own: &[f64], twin: Option<&[f64]>) -> Measure {
+    let differences: Option<Vec<f64>> = twin.map(|twin| own.iter().zip(twin).map(|(own, twin)| own - twin).collect());
+    Measure {
+        name,
+        unit,
+        better,
+        own: Spread::of(own),
+        twin: twin.map(Spread::of),
         difference: differences.as_deref().map(Spread::of),
         interval: differences.as_deref().and_then(student_interval),
-    })
+    }
 }
 
-fn network(run: &Summary) -> Side<'_> {
-    Side { test: run.test, size: run.size, latency: run.latency, quality: run.quality.as_ref(), terms: run.terms }
+fn network(cell: &Cell) -> Side<'_> {
+    let run = &cell.summary;
+    Side {
+        test: run.test,
+        size: run.size,
+        latency: run.latency,
+        quality: run.quality.as_ref(),
+        terms: run.terms,
+        examined: cell.own.as_ref(),
+    }
 }
 
-fn twin(run: &Summary) -> Option<Side<'_>> {
-    let twin = run.twin.as_ref()?;
+fn twin(cell: &Cell) -> Option<Side<'_>> {
+    let twin = cell.summary.twin.as_ref()?;
     Some(Side {
         test: twin.test,
         size: twin.size,
         latency: twin.latency,
         quality: twin.quality.as_ref(),
         terms: twin.terms,
+        examined: cell.twin.as_ref(),
     })
 }

@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use interp_net::files;
+use interp_audit::Pictures;
+use interp_data::Split;
+use interp_learn::Objective;
+use interp_net::{Checkpoint, Network, files};
 use serde_json::json;
 
 use super::train::{STOP, stop_on_interrupt};
 use super::{Ending, Machine, exit, print};
-use crate::bench::{Row, csv, markdown, page, with_rows};
-use crate::folder::Folder;
+use crate::bench::{Cell, Examined, Row, csv, examined, is_pruned, markdown, page, small_recipe, with_rows};
+use crate::folder::{Folder, Stage};
 use crate::plan::Plan;
 use crate::progress::{Screen, tell};
 use crate::recipe::Recipe;
@@ -50,6 +54,9 @@ struct Cli {
     /// Write everything that was measured, a line for each recipe and quantity
     #[arg(long, value_name = "FILE", value_parser = super::file)]
     csv: Option<PathBuf>,
+    /// Stop after this time, such as 90m or 2h, within a run if need be; the same command goes on
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
+    budget: Option<Duration>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -81,12 +88,18 @@ impl Cli {
         }
         self.write(&[])?; // A page that cannot be written must not be found out in the end.
         stop_on_interrupt();
+        if let Some(budget) = self.budget {
+            std::thread::spawn(move || {
+                std::thread::sleep(budget);
+                STOP.store(true, Ordering::Relaxed);
+            });
+        }
         let (mut rows, mut twins) = (vec![], BTreeMap::new());
         for path in &self.recipes {
             let mut runs = vec![];
             for &seed in self.seeds.iter().collect::<BTreeSet<_>>() {
-                match self.cell(self.recipe(path, seed, catalog)?, seed, &mut options, &mut twins)? {
-                    Some(summary) => runs.push(summary),
+                match self.cell(path, seed, &mut options, &mut twins, catalog)? {
+                    Some(cell) => runs.push(cell),
                     None => return Ok(Ending::Interrupted),
                 }
             }
@@ -98,34 +111,69 @@ impl Cli {
     }
 
     fn recipe(&self, path: &Path, seed: u32, catalog: &Catalog) -> Result<Recipe> {
-        let overrides = self.overrides.iter().cloned().chain([format!("seed={seed}")]);
-        Recipe::read(path, &overrides.collect::<Vec<_>>(), catalog)
+        Recipe::read(path, &self.sets(seed), catalog)
     }
 
-    /// One run, in a folder of its own: another recipe or seed has another. `None` if it was stopped. A twin that one of `twins`,
-    /// finished runs by the hash of theirs, has already is not trained again.
+    fn sets(&self, seed: u32) -> Vec<String> {
+        self.overrides.iter().cloned().chain([format!("seed={seed}")]).collect()
+    }
+
+    /// A recipe with a seed: its run, that of the small twin of a pruned network, and what else is measured of them. `None` if stopped. A twin that one
+    /// of `twins`, finished runs by the hash of theirs, has already is not trained again.
     fn cell(
         &self,
-        recipe: Recipe,
+        path: &Path,
         seed: u32,
         options: &mut Options<'_>,
         twins: &mut BTreeMap<String, Folder>,
-    ) -> Result<Option<Summary>> {
+        catalog: &Catalog,
+    ) -> Result<Option<Cell>> {
+        let plan = Plan::shown(self.recipe(path, seed, catalog)?, &Screen::new(self.quiet))?;
+        let twin = plan.twin_hash()?;
+        options.twin = twins.get(&twin).cloned();
+        let Some((folder, summary)) = self.run_of(&plan, seed, options)? else { return Ok(None) };
+        let info = plan.info();
+        let network = |stage: Stage| -> Result<Network> {
+            let path = folder.model(stage);
+            Ok(Checkpoint::read(&path)?.network(&path, None, [info.height, info.width])?.to_device(&options.device)?)
+        };
+        let (data, workers) = (plan.data.examining(), options.workers);
+        let pictures = Pictures { data, split: Split::Test, noise: None, workers };
+        let kept = self.out.join("examined");
+        let is_classifier = plan.common.objective == Objective::Classify;
+        let of = |stage: Stage| -> Result<Option<Examined>> {
+            let is_there = is_classifier && (stage == Stage::Main || summary.twin.is_some());
+            is_there.then(|| examined(&network(stage)?, &pictures, &plan.data_hash, &kept)).transpose()
+        };
+        let (own, of_twin) = (of(Stage::Main)?, of(Stage::Twin)?);
+        let small = match is_pruned(&plan.claims) {
+            true => small_recipe(path, &self.sets(seed), &network(Stage::Main)?, info, catalog)?,
+            false => None,
+        };
+        let small = match small {
+            None => None,
+            Some(recipe) => {
+                options.twin = None;
+                let plan = Plan::shown(recipe, &Screen::new(self.quiet))?;
+                let Some((_, summary)) = self.run_of(&plan, seed, options)? else { return Ok(None) };
+                Some(summary)
+            }
+        };
+        if summary.twin.is_some() {
+            twins.entry(twin).or_insert(folder);
+        }
+        Ok(Some(Cell { summary, own, twin: of_twin, small }))
+    }
+
+    /// A run in a folder of its own: another recipe or seed has another. `None` if it was stopped.
+    fn run_of(&self, plan: &Plan, seed: u32, options: &Options<'_>) -> Result<Option<(Folder, Summary)>> {
         let mut screen = Screen::new(self.quiet);
-        let plan = Plan::shown(recipe, &screen)?;
         let name = format!("{}-seed{seed}-{}", plan.common.name, plan.hash.get(..8).unwrap_or_default());
         let folder = Folder::new(self.out.join(name));
         let start = if folder.is_begun() { Start::Resume } else { Start::Fresh };
         screen.say(&folder.root().display().to_string());
-        let twin = plan.twin_hash()?;
-        options.twin = twins.get(&twin).cloned();
-        match run::run(&plan, &folder, start, options, &mut screen)? {
-            Outcome::Finished(summary) => {
-                if summary.twin.is_some() {
-                    twins.entry(twin).or_insert(folder);
-                }
-                Ok(Some(*summary))
-            }
+        match run::run(plan, &folder, start, options, &mut screen)? {
+            Outcome::Finished(summary) => Ok(Some((folder, *summary))),
             Outcome::Stopped => {
                 tell("stopped; the same command goes on");
                 Ok(None)
