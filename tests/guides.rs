@@ -52,8 +52,9 @@ fn runs(guide: &str) {
             (words[1..at].to_vec(), words[at..].to_vec())
         };
         let (status, _, stderr) = run(program(&words[0], root).args(before).args(quick).args(after));
-        // Networks that learned next to nothing need not keep their claims.
-        assert!(status == 0 || status == 1, "{guide}: {command}\n{stderr}");
+        // Networks that learned next to nothing need not keep their claims, where these are told.
+        let tells_claims = trains || words[1] == "claims";
+        assert!(status == 0 || tells_claims && status == 1, "{guide}: {command}\n{stderr}");
     }
 }
 

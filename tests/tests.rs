@@ -12,6 +12,8 @@ mod cli;
 mod common;
 /// The smaller network within a sparse one.
 mod compact;
+/// Objects and what is around them.
+mod context;
 /// Networks that take noise away.
 mod denoise;
 /// The same result whatever the threads, and after being killed.

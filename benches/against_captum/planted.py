@@ -5,7 +5,7 @@
 
 Runs in an environment with PyTorch, captum and pytorch-grad-cam. The networks, the pictures, and where the shortcut and its placebo lie are those that the
 audit left in DIR; which networks use the shortcut is what it measured. A line for each place and method tells in how many of these it sees the
-shortcut, in how many networks without one, and the same of our method of that name.
+shortcut, in how many networks without one, and the same of our method of that name. captum's relevance goes by the epsilon rule alone, ours by that for linear layers and positive parts for convolutions.
 """
 
 import argparse
@@ -19,8 +19,6 @@ from compare import METHODS, folded, loaded, theirs
 from safetensors.torch import load_file
 from scipy.stats import t as student
 from torch.nn import functional
-
-CONTROLS = {"center", "edges", "random"}
 
 
 def maps(found, method, size):
@@ -44,11 +42,6 @@ def bound(values):
     return statistics.mean(values) + student.ppf(0.995, n - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
 
 
-def file_of(folder, place, strength, seed):
-    (found,) = folder.glob(f"networks/{place}-{strength:g}-seed{seed}-*/model.safetensors")
-    return found
-
-
 def judge(folder, summary, tensors, at, method):
     place = summary["shortcuts"][at]
     name = place["place"]
@@ -56,14 +49,14 @@ def judge(folder, summary, tensors, at, method):
     masks = [tensors[f"{name}.{which}"].double() for which in ("shortcut", "placebo")]
 
     def of(network):
-        net = loaded("vgg", file_of(folder, name, network["strength"], network["seed"]))
+        net = loaded("vgg", folder / "networks" / network["run"] / "model.safetensors")
         with torch.no_grad():
             target = net(x).argmax(1)
         net = folded(net) if METHODS[method][2] else net
         return excess(net, dict(net.named_modules())[summary["layer"]], method, x, target, masks)
 
     threshold = bound([of(network) for network in place["calibration"]])
-    seen = [(network, of(network) > threshold + 1e-9) for network in place["networks"]]
+    seen = [(network, threshold < 1 and of(network) > threshold + 1e-9) for network in place["networks"]]
     used = [is_seen for network, is_seen in seen if network["strength"] > 0 and network["used"]]
     clean = [is_seen for network, is_seen in seen if network["strength"] == 0]
     (ours,) = [v for v in summary["verdicts"] if v["place"] == name and v["method"] == method]
@@ -82,7 +75,7 @@ def main():
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for at in range(len(summary["shortcuts"])):
         for method in summary["methods"]:
-            if method not in CONTROLS:
+            if method in METHODS:
                 print("| " + " | ".join(judge(folder, summary, tensors, at, method)) + " |", flush=True)
 
 

@@ -76,8 +76,8 @@ pub struct Cell {
     pub own: Option<Examined>,
     /// Of its twin, where there is one.
     pub twin: Option<Examined>,
-    /// The run of the small twin, where the network is pruned.
-    pub small: Option<Summary>,
+    /// The run of the small twin, where the network is pruned, and how many parameters of the network are not zero after channels that say nothing are cut.
+    pub small: Option<(Summary, usize)>,
 }
 
 /// Mean and standard deviation over seeds.

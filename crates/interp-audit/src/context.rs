@@ -31,6 +31,10 @@ pub struct Parts {
     pub object: Part,
     /// What is around the object alone, whose mean color takes the object's place.
     pub context: Part,
+    /// The object in front of the mean color of what is around it.
+    pub flat: Part,
+    /// The object in front of the mean color of what is around that of the next picture; of the last of 256 the first of these is next.
+    pub swapped: Part,
 }
 
 impl Parts {
@@ -40,6 +44,13 @@ impl Parts {
         let [object, context] = [self.object.probability, self.context.probability];
         // Both are 0 where neither is anything to the network.
         if object + context > 0.0 { context / (object + context) } else { 0.5 }
+    }
+
+    /// 1 where another picture's color around the object changes the class, and its own does not; -1 where it is the other way round; else 0. The mean over
+    /// pictures is how many more are taken for another class because of the color around the object than because what is around it went.
+    pub fn led(&self) -> f64 {
+        let changed = |part: &Part| f64::from(u8::from(part.class != self.whole.class));
+        changed(&self.swapped) - changed(&self.flat)
     }
 }
 
@@ -59,48 +70,73 @@ pub fn context(net: &Network, pictures: &Pictures) -> Result<Vec<Parts>> {
             finite_rows(net, net.graph.output(), tape.output(&net.graph)?)
         };
         let wholes = finite_rows(net, net.graph.output(), sample.tape.output(&net.graph)?)?;
-        let objects = logits(&with(batch, masks, |pixels, mask| keep(pixels, mask, false)))?;
-        let contexts = logits(&with(batch, masks, |pixels, mask| keep(pixels, mask, true)))?;
-        for (at, ((whole, object), context)) in wholes.iter().zip(&objects).zip(&contexts).enumerate() {
+        let (objects, contexts) =
+            (logits(&parts(batch, masks, Rest::Mean))?, logits(&parts(batch, masks, Rest::Alone))?);
+        let (flats, swapped) = (logits(&parts(batch, masks, Rest::Own))?, logits(&parts(batch, masks, Rest::Next))?);
+        for (at, whole) in wholes.iter().enumerate() {
             let class = largest(whole);
-            let part = |logits: &Vec<f64>| Part {
+            let part = |logits: &[f64]| Part {
                 class: largest(logits),
                 probability: log_softmax(logits.iter().copied(), 1.0)[class].exp(),
             };
-            let (index, label) = (batch.indices[at], batch.labels[at] as usize);
-            found.push(Parts { index, label, whole: part(whole), object: part(object), context: part(context) });
+            found.push(Parts {
+                index: batch.indices[at],
+                label: batch.labels[at] as usize,
+                whole: part(whole),
+                object: part(&objects[at]),
+                context: part(&contexts[at]),
+                flat: part(&flats[at]),
+                swapped: part(&swapped[at]),
+            });
         }
         Ok(())
     })?;
     Ok(found)
 }
 
-/// A batch whose pictures, (H, W, C) and normalized, are changed by their masks.
-fn with(batch: &Batch, masks: &[f32], change: impl Fn(&mut [f32], &[f32]) + Sync) -> Batch {
-    let mut changed = batch.clone();
+/// What is seen around an object.
+#[derive(Clone, Copy, PartialEq)]
+enum Rest {
+    /// The mean of the data.
+    Mean,
+    /// The mean color of what is there.
+    Own,
+    /// That of the next picture.
+    Next,
+    /// What is there; its mean color takes the object's place.
+    Alone,
+}
+
+/// A batch of pictures, (H, W, C) and normalized, of which the object or the rest alone is kept.
+fn parts(batch: &Batch, masks: &[f32], rest: Rest) -> Batch {
     let count = batch.labels.len().max(1);
-    let pictures = changed.images.par_chunks_exact_mut((batch.images.len() / count).max(1));
-    pictures
-        .zip(masks.par_chunks_exact((masks.len() / count).max(1)))
-        .for_each(|(picture, mask)| change(picture, mask));
+    let (pixels, values) = ((masks.len() / count).max(1), (batch.images.len() / count).max(1));
+    let channels = values / pixels;
+    let colors: Vec<Vec<f32>> = match rest {
+        Rest::Mean => vec![vec![0.0; channels]; count],
+        _ => batch.images.chunks_exact(values).zip(masks.chunks_exact(pixels)).map(|(p, m)| around(p, m)).collect(),
+    };
+    let mut changed = batch.clone();
+    let pictures = changed.images.par_chunks_exact_mut(values).zip(masks.par_chunks_exact(pixels));
+    pictures.enumerate().for_each(|(at, (picture, mask))| {
+        let color = &colors[if rest == Rest::Next { (at + 1) % colors.len() } else { at }];
+        for (pixel, &mask) in picture.chunks_exact_mut(channels.max(1)).zip(mask) {
+            let kept = if rest == Rest::Alone { 1.0 - mask } else { mask };
+            pixel.iter_mut().zip(color).for_each(|(value, color)| *value = kept * *value + (1.0 - kept) * color);
+        }
+    });
     changed
 }
 
-/// Keeps of a picture what is in the mask, or what is not; the rest becomes the mean of the data, which is 0, or of what is kept.
-fn keep(picture: &mut [f32], mask: &[f32], around: bool) {
-    let channels = picture.len() / mask.len().max(1);
-    let part = |mask: f32| if around { 1.0 - mask } else { mask };
-    let all: f32 = mask.iter().map(|&mask| part(mask)).sum();
+/// The mean color of what is not in the mask; the mean of the data, where nothing is.
+fn around(picture: &[f32], mask: &[f32]) -> Vec<f32> {
+    let channels = (picture.len() / mask.len().max(1)).max(1);
+    let all: f32 = mask.iter().map(|mask| 1.0 - mask).sum();
     let mut color = vec![0.0; channels];
-    if around && all > 0.0 {
-        for (pixel, &mask) in picture.chunks_exact(channels.max(1)).zip(mask) {
-            color.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += part(mask) * value / all);
-        }
+    for (pixel, mask) in picture.chunks_exact(channels).zip(mask).filter(|_| all > 0.0) {
+        color.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += (1.0 - mask) * value / all);
     }
-    for (pixel, &mask) in picture.chunks_exact_mut(channels.max(1)).zip(mask) {
-        let kept = part(mask);
-        pixel.iter_mut().zip(&color).for_each(|(value, color)| *value = kept * *value + (1.0 - kept) * color);
-    }
+    color
 }
 
 #[cfg(test)]
@@ -113,22 +149,30 @@ mod tests {
 
     use super::*;
 
+    // Two pictures of three pixels of two channels; the object is the first pixel and a half of the second.
     #[test]
     fn parts_by_hand() {
-        let (picture, mask) = (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.5, 0.0]);
-        let kept = |around| {
-            let mut picture = picture.clone();
-            keep(&mut picture, &mask, around);
-            picture
-        };
-        assert_eq!(kept(false), [1.0, 2.0, 1.5, 2.0, 0.0, 0.0]);
-        // Around it are a half of the second pixel and the third: of the means 13/3 and 16/3.
-        let mean = [(1.5 + 5.0) / 1.5, (2.0 + 6.0) / 1.5];
-        let expected = [mean[0], mean[1], 1.5 + mean[0] / 2.0, 2.0 + mean[1] / 2.0, 5.0, 6.0];
-        assert!(kept(true).iter().zip(expected).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6), "{:?}", kept(true));
+        let images = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0, 0.0, 0.0, 0.0, 9.0, 3.0];
+        let (batch, masks) =
+            (Batch { images, labels: vec![0; 2], indices: vec![0, 1], masks: None }, [1.0, 0.5, 0.0].repeat(2));
+        let first = |rest| parts(&batch, &masks, rest).images[..6].to_vec();
+        // Around the first object are a half of its second pixel and the third; around the other 6 and 2 on average.
+        let own = [(1.5 + 5.0) / 1.5, (2.0 + 6.0) / 1.5];
+        assert_eq!(first(Rest::Mean), [1.0, 2.0, 1.5, 2.0, 0.0, 0.0]);
+        for (rest, expected) in [
+            (Rest::Own, [1.0, 2.0, 1.5 + own[0] / 2.0, 2.0 + own[1] / 2.0, own[0], own[1]]),
+            (Rest::Next, [1.0, 2.0, 4.5, 3.0, 6.0, 2.0]),
+            (Rest::Alone, [own[0], own[1], 1.5 + own[0] / 2.0, 2.0 + own[1] / 2.0, 5.0, 6.0]),
+        ] {
+            let found = first(rest);
+            assert!(
+                found.iter().zip(expected).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-5),
+                "{found:?}, not {expected:?}"
+            );
+        }
     }
 
-    /// One pixel of object, 1, beside one of context, -1.
+    /// One pixel of object, 1, beside one of context, -1; and the same beside 3.
     struct Two(Info);
 
     impl Dataset for Two {
@@ -137,15 +181,15 @@ mod tests {
         }
 
         fn len(&self, _: Split) -> usize {
-            1
+            2
         }
 
         fn label(&self, _: Split, _: usize) -> u32 {
             1
         }
 
-        fn image(&self, _: Split, _: usize, out: &mut [f32]) -> interp_data::Result<()> {
-            out.copy_from_slice(&[1.0, -1.0]);
+        fn image(&self, _: Split, index: usize, out: &mut [f32]) -> interp_data::Result<()> {
+            out.copy_from_slice(&[1.0, [-1.0, 3.0][index]]);
             Ok(())
         }
 
@@ -194,5 +238,8 @@ mod tests {
             (found.object.probability - 0.5).abs() < 1e-6 && (found.context.probability - sigmoid(4.0)).abs() < 1e-6
         );
         assert!(found.bias() > 0.6);
+        // With the other's 3 around it the class is the other one; its own color is what it was.
+        assert!(found.flat == found.whole && found.swapped.class == 0 && found.led() == 1.0);
+        assert_eq!(bias(4.0, 0.0).led(), 0.0);
     }
 }

@@ -7,6 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, imageops};
 use interp_finding::random::stream;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 
 use crate::{DataError, Dataset, Info, Mask, Result, Split, Truth};
 
@@ -23,13 +24,17 @@ pub enum Corruption {
     Background,
 }
 
-/// The same pictures, corrupted; `None` where [`Corruption::Background`] is asked for and the data set does not know where objects are.
+/// The same pictures, corrupted; `None` where [`Corruption::Background`] is asked for and the data set does not know where the object
+/// of every picture is.
 ///
 /// # Errors
 /// Where that cannot be found out.
 pub fn corrupted(data: Arc<dyn Dataset>, split: Split, how: Corruption) -> Result<Option<Arc<dyn Dataset>>> {
-    let is_known =
-        || Ok::<_, DataError>(data.len(split) > 0 && data.truth(split, 0)?.is_some_and(|t| t.object.is_some()));
+    let has_object = |index| Ok(data.truth(split, index)?.is_some_and(|truth| truth.object.is_some()));
+    let is_known = || -> Result<bool> {
+        let all = (0..data.len(split)).into_par_iter().map(has_object).collect::<Result<Vec<bool>>>()?;
+        Ok(!all.is_empty() && all.into_iter().all(|known| known))
+    };
     if how == Corruption::Background && !is_known()? {
         return Ok(None);
     }

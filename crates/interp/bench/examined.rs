@@ -12,11 +12,12 @@ use interp_audit::saliency::{Attribution, CONTROLS, Method, Question, last_map, 
 use interp_audit::{AuditError, Memory, Pictures, Zeros, answers, observe};
 use interp_data::{Corruption, corrupted};
 use interp_finding::{Better, median};
-use interp_net::{NetError, Network, NodeId, files, sealed};
+use interp_net::{NetError, Network, files, sealed};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::asked::{Asked, Shown, maps};
+use crate::programs::layers::activations;
 use crate::{Error, Result};
 
 /// Version of what is measured here; what was kept of another is measured again.
@@ -45,7 +46,7 @@ pub struct Examined {
     pub zero_activations: Option<f64>,
     /// The median class selectivity index of the channels of the last maps.
     pub selectivity: Option<f64>,
-    /// Channels of all activations that detect a concept, and different concepts; `None` where the data know of none.
+    /// Channels of all activations (convolutions, where there are none) that detect a concept, and different concepts; `None` where the data know of none.
     pub detectors: Option<[usize; 2]>,
     /// Of each method, how right it is; `None` where it has no rule for the network.
     pub explanations: Vec<Option<Explained>>,
@@ -56,7 +57,7 @@ pub struct Examined {
 pub struct Explained {
     /// The area under the output while pixels come, less that while they go, in the map's order; beyond the best control's, a mean over pictures.
     pub exactness: Option<f64>,
-    /// The mean share of the evidence that lies in the object, where that is known.
+    /// The mean share of the evidence that lies in the object, over pictures with any, where objects are known.
     pub in_object: Option<f64>,
 }
 
@@ -108,11 +109,7 @@ fn selectivity(network: &Network, pictures: &Pictures, memory: Memory) -> Result
 }
 
 fn detectors(network: &Network, pictures: &Pictures, memory: Memory) -> Result<Option<[usize; 2]>> {
-    let nodes = network.graph.nodes();
-    let activations: Vec<NodeId> = (1..nodes.len()).filter(|&id| nodes[id].op.is_activation()).collect();
-    if activations.is_empty() {
-        return Ok(None);
-    }
+    let Ok(activations) = activations(&network.graph, &[]) else { return Ok(None) };
     let settings = Settings::default();
     let mut found = Dissection { concepts: vec![], layers: vec![] };
     let all = probes(network, &activations, 0)?;

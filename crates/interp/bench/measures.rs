@@ -114,12 +114,12 @@ fn beside_small(cells: &[Cell]) -> Vec<Measure> {
     let Some(first) = cells.first() else { return vec![] };
     let unit = first.summary.test.score.unit();
     let own: Vec<f64> = cells.iter().map(|cell| cell.summary.test.score.shown()).collect();
-    let score: Vec<f64> = small.iter().map(|run| run.test.score.shown()).collect();
-    let nonzero: Vec<f64> = cells.iter().map(|cell| cell.summary.size.nonzero as f64).collect();
-    let parameters: Vec<f64> = small.iter().map(|run| run.size.parameters as f64).collect();
+    let score: Vec<f64> = small.iter().map(|(run, _)| run.test.score.shown()).collect();
+    let nonzero: Vec<f64> = small.iter().map(|(_, nonzero)| *nonzero as f64).collect();
+    let parameters: Vec<f64> = small.iter().map(|(run, _)| run.size.parameters as f64).collect();
     vec![
         measure("beside a small twin: score", unit, Better::Higher, &own, Some(&score)),
-        measure("beside a small twin: parameters not zero", "", Better::Lower, &nonzero, Some(&parameters)),
+        measure("beside a small twin: parameters not zero, once cut", "", Better::Lower, &nonzero, Some(&parameters)),
     ]
 }
 

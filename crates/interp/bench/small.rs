@@ -6,7 +6,7 @@ use interp_data::Info;
 use interp_finding::{Claim, Quantity};
 use interp_net::Network;
 
-use crate::recipe::Recipe;
+use crate::recipe::{Lacks, Recipe};
 use crate::run::size;
 use crate::{Catalog, Result};
 
@@ -25,7 +25,8 @@ pub(crate) fn is_pruned(claims: &[Claim]) -> bool {
 }
 
 /// The recipe of the small twin of a trained network: without priors and teachers, of the largest width with no more parameters than that has which
-/// are not zero, after channels that say nothing are cut. `None` where its architecture has no width, or none is small enough.
+/// are not zero, after channels that say nothing are cut; and how many these are. `None` where its architecture has no width, or none is small enough, and
+/// where training starts from a checkpoint, whose width is its own.
 ///
 /// # Errors
 /// If the recipe cannot be read, or the network not be cut.
@@ -35,22 +36,22 @@ pub(crate) fn recipe(
     trained: &Network,
     info: &Info,
     catalog: &Catalog,
-) -> Result<Option<Recipe>> {
+) -> Result<Option<(Recipe, usize)>> {
+    let own = Recipe::read(path, overrides, catalog)?;
+    let Some(mut high) = own.model.settings.get("width").and_then(toml::Value::as_float) else { return Ok(None) };
+    if own.common.init.is_some() {
+        return Ok(None);
+    }
     let most = size(&trained.compact()?.network)?.nonzero;
     let of = |width: f64| -> Result<Recipe> {
         let width = format!("model.width={width:?}");
-        let more = ["twin=false", "twin_lacks=everything", "prior=[]", "teacher=[]", &width].map(str::to_owned);
-        let mut recipe = Recipe::read(path, &[overrides, &more].concat(), catalog)?;
-        recipe.common.name += "-small";
-        Ok(recipe)
+        Ok(without_priors(Recipe::read(path, &[overrides, &[width]].concat(), catalog)?))
     };
     let fits = |recipe: &Recipe| -> bool {
         let graph = recipe.model.object.graph([info.channels, info.height, info.width], info.classes.len());
         let network = graph.and_then(|graph| Network::new(graph, 0));
         network.is_ok_and(|network| network.parameters() <= most)
     };
-    let own = Recipe::read(path, overrides, catalog)?;
-    let Some(mut high) = own.model.settings.get("width").and_then(toml::Value::as_float) else { return Ok(None) };
     let (mut low, near) = (0.0, NEAR * high);
     let mut best = None;
     while high - low > near {
@@ -62,7 +63,19 @@ pub(crate) fn recipe(
             high = middle;
         }
     }
-    Ok(best)
+    Ok(best.map(|recipe| (recipe, most)))
+}
+
+/// The same without priors, teachers and what is said of them; it has no twin.
+fn without_priors(mut recipe: Recipe) -> Recipe {
+    recipe.common.name += "-small";
+    recipe.common.twin = false;
+    recipe.common.twin_lacks = Lacks::default();
+    recipe.common.train.without_priors();
+    recipe.common.train.label_weight = 1.0;
+    recipe.priors.clear();
+    recipe.teachers.clear();
+    recipe
 }
 
 #[cfg(test)]
@@ -71,7 +84,7 @@ mod tests {
     use crate::plan::Plan;
 
     const RECIPE: &str = "name = \"r\"\n[data]\nkind = \"concepts\"\ntrain = 20\nval = 10\ntest = 10\n[model]\nkind = \"vgg\"\ndepth = 8\nwidth = 0.5\n\
-        [[prior]]\nkind = \"l1\"\nnodes = [\"features.*\"]\ntarget = 0.9\n[[train.phase]]\nepochs = 1\nlearning_rate = 0.1\n";
+        [[prior]]\nkind = \"l1\"\nnodes = [\"features.*\"]\ntarget = 0.9\n[[train.phase]]\nepochs = 1\nlearning_rate = 0.1\npriors = [\"l1\"]\n";
 
     // Every tenth weight of a network stays: the small one has about as many, and none more.
     #[test]
@@ -89,7 +102,8 @@ mod tests {
             network.params.set(position, kept).unwrap();
         }
         let most = size(&network.compact().unwrap().network).unwrap().nonzero;
-        let small = recipe(&path, &[], &network, plan.info(), &catalog).unwrap().unwrap();
+        let (small, nonzero) = recipe(&path, &[], &network, plan.info(), &catalog).unwrap().unwrap();
+        assert_eq!(nonzero, most);
         assert!(small.priors.is_empty() && !small.common.twin && small.common.name == "r-small");
         let small = Plan::new(small, &|_, _| ()).unwrap();
         let parameters = small.network(crate::folder::Stage::Main).unwrap().parameters();

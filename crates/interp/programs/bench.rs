@@ -54,7 +54,7 @@ struct Cli {
     /// Write everything that was measured, a line for each recipe and quantity
     #[arg(long, value_name = "FILE", value_parser = super::file)]
     csv: Option<PathBuf>,
-    /// Stop after this time, such as 90m or 2h, within a run if need be; the same command goes on
+    /// Stop training after this time, such as 90m or 2h; the same command goes on
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     budget: Option<Duration>,
     /// Print one JSON object
@@ -152,11 +152,11 @@ impl Cli {
         };
         let small = match small {
             None => None,
-            Some(recipe) => {
+            Some((recipe, nonzero)) => {
                 options.twin = None;
                 let plan = Plan::shown(recipe, &Screen::new(self.quiet))?;
                 let Some((_, summary)) = self.run_of(&plan, seed, options)? else { return Ok(None) };
-                Some(summary)
+                Some((summary, nonzero))
             }
         };
         if summary.twin.is_some() {

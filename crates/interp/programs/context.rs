@@ -19,7 +19,7 @@ use crate::{Catalog, Result};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit context checkpoints/sparse_vgg --out context\n\n\
     The data must know where objects are: `concepts` does, a folder by label maps (docs/context.md).\n\
-    Writes DIR/data.safetensors (index, label, class, object.class, context.class (N), i64; object.probability, context.probability (N), f64), \
+    Writes DIR/data.safetensors (index, label, class, object.class, context.class, flat.class, swapped.class (N), i64; object.probability, context.probability (N), f64), \
     DIR/summary.json and DIR/report.html")]
 pub(super) struct Context {
     #[command(flatten)]
@@ -41,28 +41,40 @@ impl Row<'_> {
         self.parts.iter().filter(|parts| class(parts) == parts.label).count() as f64 / self.parts.len().max(1) as f64
     }
 
-    fn bias(&self) -> Number {
-        let values: Vec<f64> = self.parts.iter().map(|parts| parts.bias()).collect();
+    /// The mean over pictures, times a factor, with its interval.
+    fn mean(&self, of: fn(&Parts) -> f64, factor: f64, unit: &str) -> Number {
+        let values: Vec<f64> = self.parts.iter().map(|parts| factor * of(parts)).collect();
         let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
         let [low, high] = mean_interval(&values);
-        Number::new(mean, "", Better::Lower).with_interval(low, high)
+        Number::new(mean, unit, Better::Lower).with_interval(low, high)
+    }
+
+    fn bias(&self) -> Number {
+        self.mean(Parts::bias, 1.0, "")
+    }
+
+    fn led(&self) -> Number {
+        self.mean(Parts::led, 100.0, "points")
     }
 
     fn cells(&self) -> Vec<String> {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-        let bias = self.bias();
-        let [low, high] = bias.interval.unwrap_or([bias.value; 2]);
-        let right: [fn(&Parts) -> usize; 3] = [|p| p.whole.class, |p| p.object.class, |p| p.context.class];
+        let shown = |number: &Number, digits: usize| {
+            let [low, high] = number.interval.unwrap_or([number.value; 2]);
+            format!("{:.digits$} ({low:.digits$} to {high:.digits$})", number.value)
+        };
+        let right: [fn(&Parts) -> usize; 4] =
+            [|p| p.whole.class, |p| p.object.class, |p| p.context.class, |p| p.swapped.class];
         let shares = right.map(|class| percent(self.right(class)));
         let counts = [self.name.clone(), self.parts.len().to_string()];
-        counts.into_iter().chain(shares).chain([format!("{:.3} ({low:.3} to {high:.3})", bias.value)]).collect()
+        counts.into_iter().chain(shares).chain([shown(&self.bias(), 3), shown(&self.led(), 1)]).collect()
     }
 
     fn json(&self) -> Value {
         json!({
             "name": self.name, "count": self.parts.len(), "right": self.right(|parts| parts.whole.class),
             "right_by_object": self.right(|parts| parts.object.class), "right_by_context": self.right(|parts| parts.context.class),
-            "bias": self.bias(),
+            "right_with_other_color": self.right(|parts| parts.swapped.class), "bias": self.bias(), "led": self.led(),
         })
     }
 }
@@ -95,8 +107,16 @@ impl Context {
     }
 }
 
-const HEAD: [&str; 6] =
-    ["pictures of", "pictures", "right", "right by the object alone", "right by the rest alone", "bias"];
+const HEAD: [&str; 8] = [
+    "pictures of",
+    "pictures",
+    "right",
+    "right by the object alone",
+    "right by the rest alone",
+    "right with another color around",
+    "bias",
+    "led by the color, points",
+];
 
 fn tensors(parts: &[Parts]) -> Result<BTreeMap<String, Tensor>> {
     let whole = |of: fn(&Parts) -> usize| -> Result<Tensor> {
@@ -112,6 +132,8 @@ fn tensors(parts: &[Parts]) -> Result<BTreeMap<String, Tensor>> {
         ("class".to_owned(), whole(|parts| parts.whole.class)?),
         ("object.class".to_owned(), whole(|parts| parts.object.class)?),
         ("context.class".to_owned(), whole(|parts| parts.context.class)?),
+        ("flat.class".to_owned(), whole(|parts| parts.flat.class)?),
+        ("swapped.class".to_owned(), whole(|parts| parts.swapped.class)?),
         ("object.probability".to_owned(), share(|parts| parts.object.probability)?),
         ("context.probability".to_owned(), share(|parts| parts.context.probability)?),
     ]))
@@ -128,12 +150,14 @@ fn page(opened: &Opened, all: &Row<'_>, (columns, rows): &(Vec<String>, Vec<Vec<
         statement: format!(
             "Of {count} pictures the network takes {share:.1} % ({low:.1} to {high:.1} %) for the same class when it sees only what is around the object."
         ),
-        numbers: vec![("bias".into(), all.bias())],
+        numbers: vec![("bias".into(), all.bias()), ("led by the color around objects".into(), all.led())],
         figures: vec![Figure::Table {
             title: "Parts of pictures".into(),
             caption: "Right: pictures taken for their label; the whole of them, the object alone (around it the mean color of the data), and the rest alone (its own mean color in the object's \
                       place). Bias: of the probability of the class that the whole picture is taken for, what the rest alone gives beside the object alone, p(rest) / (p(rest) + p(object)), a \
-                      mean over pictures with its 95 % interval; 0 where objects decide, 1 where the rest does. Both parts are pictures that the network never learned from."
+                      mean over pictures with its 95 % interval; 0 where objects decide, 1 where the rest does. Led by the color: pictures whose class changes when the mean color around the next \
+                      picture's object is around theirs, less those whose class changes with their own mean color there, as a share of all. The network never learned from such pictures: what it makes of \
+                      an edge or of a flat color is part of the bias, and hardly of the last."
                 .into(),
             columns: columns.clone(),
             rows: rows.clone(),

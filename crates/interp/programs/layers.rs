@@ -5,7 +5,7 @@ use interp_net::{Graph, NodeId, Op};
 use crate::{Error, Result};
 
 /// The nodes that patterns name; without patterns all activations, or where there are none all convolutions.
-pub(super) fn activations(graph: &Graph, patterns: &[String]) -> Result<Vec<NodeId>> {
+pub(crate) fn activations(graph: &Graph, patterns: &[String]) -> Result<Vec<NodeId>> {
     if !patterns.is_empty() {
         return Ok(graph.select(patterns, "node", |node| !matches!(node.op, Op::Input { .. }))?);
     }

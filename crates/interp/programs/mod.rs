@@ -20,7 +20,7 @@ mod export;
 mod fields;
 mod import;
 mod invert;
-mod layers;
+pub(crate) mod layers;
 mod list;
 mod metrics;
 mod neurons;

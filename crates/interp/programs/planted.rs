@@ -36,7 +36,7 @@ use crate::{Catalog, Error, Result};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit planted --out planted\n\n\
     A network uses a shortcut where it loses accuracy when the shortcut does not go with the label. A method finds it where more of its evidence lies on the \
-    shortcut's pixels than one more network that knows of none would have there but once in two hundred (docs/planted.md).\n\
+    shortcut's pixels than one more network that knows of none would have there once in two hundred times, if networks are normally distributed (docs/planted.md).\n\
     Networks that are trained are kept in DIR/networks, and the same command goes on where it was stopped.\n\
     Writes DIR/data.safetensors (of each PLACE what methods are asked about: PLACE.input (N, C, H, W), and PLACE.shortcut and PLACE.placebo (N, H, W), the \
     share of each pixel), DIR/summary.json and DIR/report.html")]
@@ -48,7 +48,7 @@ pub(super) struct Planted {
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u8).range(5..))]
     calibration: u8,
     /// How strong shortcuts are: the share of pictures whose shortcut goes with the label, beside chance
-    #[arg(long, value_delimiter = ',', value_name = "SHARE", default_values_t = [0.3, 0.6, 0.9], value_parser = super::share)]
+    #[arg(long, value_delimiter = ',', value_name = "SHARE", default_values_t = [0.3, 0.6, 0.9], value_parser = strength)]
     strengths: Vec<f64>,
     /// Saliency methods that are asked, with their own settings, beside controls that know nothing of the network
     #[arg(long, value_delimiter = ',', value_name = "NAME", default_values_t = METHODS.map(str::to_owned))]
@@ -59,6 +59,9 @@ pub(super) struct Planted {
     /// Pictures that networks learn from
     #[arg(long, default_value_t = 4000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..))]
     pictures: u32,
+    /// Pictures that they are chosen by, and as many that they are measured on
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(50..))]
+    others: u32,
     /// Epochs that they learn
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     epochs: u16,
@@ -73,6 +76,12 @@ pub(super) struct Planted {
     json: bool,
     #[command(flatten)]
     machine: Machine,
+}
+
+/// A strength of a shortcut, above 0 and up to 1.
+fn strength(text: &str) -> std::result::Result<f64, String> {
+    let strength = text.parse().ok().filter(|strength| 0.0 < *strength && *strength <= 1.0);
+    strength.ok_or_else(|| format!("`{text}` is no number above 0, up to 1"))
 }
 
 /// Methods where nobody says.
@@ -117,8 +126,8 @@ impl Planted {
         let (device, workers) = self.machine.prepare()?;
         stop_on_interrupt();
         let folder = self.out.join("networks");
-        let (pictures, epochs) = (self.pictures as usize, self.epochs.into());
-        let school = School { folder: &folder, device, workers, catalog, pictures, epochs };
+        let (pictures, epochs, others) = (self.pictures as usize, self.epochs.into(), self.others as usize);
+        let school = School { folder: &folder, device, workers, catalog, pictures, epochs, others };
         match self.found(&school, &methods)? {
             Some(found) => self.outcome(&found, &methods).write_and_tell(&self.out, self.json),
             None => {
@@ -130,6 +139,11 @@ impl Planted {
 
     /// The methods that are asked, controls last.
     fn methods(&self) -> Result<Vec<String>> {
+        if u32::from(self.limit) > self.others {
+            let problem =
+                format!("--limit {}: networks are measured on --others {} pictures alone", self.limit, self.others);
+            return Err(Error::Usage(problem));
+        }
         unique("--method", &self.method.iter().map(String::as_str).collect::<Vec<_>>())?;
         for name in &self.method {
             interp_audit::saliency::method(name, &toml::Table::new())?;
@@ -154,7 +168,7 @@ impl Planted {
             bar.set(done, all);
         };
         for place in [Place::Corner, Place::Background] {
-            let exam = Exam::new(place, self.limit.into(), school.workers)?;
+            let exam = Exam::new(place, self.limit.into(), school.others, school.workers)?;
             let Some((shortcuts, clean)) = self.shortcuts(school, &exam, methods, &mut count)? else {
                 return Ok(None);
             };
@@ -163,7 +177,7 @@ impl Planted {
                 found.failing = exam.failing(first, methods, self.memory)?;
             }
             for (seed, pupil) in clean.iter().enumerate() {
-                found.filters.push(filters::planted(pupil, seed as u64)?);
+                found.filters.push(filters::planted(pupil, seed as u64, self.memory)?);
                 found.concepts.push(concepts(pupil, self.memory)?);
                 found.accuracy.push(pupil.accuracy);
                 let graph = &pupil.network.graph;
@@ -211,7 +225,7 @@ impl Planted {
 
     fn outcome(&self, found: &Found, methods: &[String]) -> Outcome {
         let saliency = methods.iter().enumerate().map(|(at, name)| Analysis::Saliency(name.clone(), at));
-        let analyses: Vec<Analysis> = std::iter::once(Analysis::Context).chain(saliency).collect();
+        let analyses: Vec<Analysis> = [Analysis::Bias, Analysis::Swap].into_iter().chain(saliency).collect();
         let of_place = |shortcuts| analyses.iter().map(move |analysis| verdict(shortcuts, analysis.clone()));
         let verdicts: Vec<Verdict> = found.shortcuts.iter().flat_map(of_place).collect();
         Outcome {
@@ -226,7 +240,7 @@ impl Planted {
         let seen = |seen: &Seen| {
             let of = |evidence: &shortcut::Evidence| json!({ "share": evidence.share, "placebo": evidence.placebo, "silent": evidence.silent });
             let evidence = seen.evidence.iter().map(of).collect::<Vec<_>>();
-            json!({ "strength": seen.strength, "seed": seen.seed, "effect": seen.effect, "used": seen.is_used(), "context_bias": seen.bias, "evidence": evidence })
+            json!({ "strength": seen.strength, "seed": seen.seed, "run": seen.run, "effect": seen.effect, "used": seen.is_used(), "context_bias": seen.bias, "context_led": seen.led, "evidence": evidence })
         };
         let place = |shortcuts: &Shortcuts| {
             json!({
@@ -238,10 +252,10 @@ impl Planted {
         let verdict = |verdict: &Verdict| {
             let method = match &verdict.analysis {
                 Analysis::Saliency(method, _) => Some(method),
-                Analysis::Context => None,
+                Analysis::Bias | Analysis::Swap => None,
             };
             json!({
-                "place": word(verdict.place), "analysis": if method.is_some() { "saliency" } else { "context" }, "method": method, "threshold": verdict.threshold, "found": of(&verdict.found),
+                "place": word(verdict.place), "analysis": verdict.analysis.name(), "method": method, "threshold": verdict.threshold, "found": of(&verdict.found),
                 "alarms": of(&verdict.alarms), "seen_unused": of(&verdict.unused), "by_strength": verdict.by_strength,
                 "by_effect": verdict.by_effect, "silent": verdict.silent,
             })
@@ -258,7 +272,7 @@ impl Planted {
         let concepts = |found: &Concepts| json!({ "reachable": found.reachable, "probed": found.probed, "detected": found.detected });
         json!({
             "version": 1, "data": "concepts", "methods": methods, "seeds": self.seeds, "calibration": self.calibration, "strengths": self.strengths,
-            "limit": self.limit, "pictures": self.pictures, "epochs": self.epochs, "accuracy": found.accuracy, "fail_random_weights": found.failing, "layer": found.layer,
+            "limit": self.limit, "pictures": self.pictures, "others": self.others, "epochs": self.epochs, "accuracy": found.accuracy, "fail_random_weights": found.failing, "layer": found.layer,
             "shortcuts": found.shortcuts.iter().map(place).collect::<Vec<_>>(), "verdicts": verdicts.iter().map(verdict).collect::<Vec<_>>(),
             "flipped_labels": found.flips.iter().map(both).collect::<Vec<_>>(), "filters": found.filters.iter().map(filters).collect::<Vec<_>>(),
             "concepts": found.concepts.iter().map(concepts).collect::<Vec<_>>(),

@@ -15,6 +15,8 @@ use crate::{Pictures, Result};
 
 /// The ridge, as a share of the mean variance of channels: enough for channels that are sums of others.
 const RIDGE: f64 = 1e-3;
+/// Pictures whose sums are in memory at a time: those of wide layers are large.
+const TOGETHER: usize = 16;
 
 /// Finds, for every concept of some pictures, the direction in the activations of a node along which it is told best: that of least squares, by all
 /// cells, of the concept's share of the pixels under a cell, with a small ridge. (Linear probes: Alain and Bengio 2017, arXiv 1610.01644; of concepts
@@ -36,6 +38,17 @@ impl<'a> Directions<'a> {
         let channels = net.graph.shape(node)[0];
         let (sums, products) = (DVector::zeros(channels), DMatrix::zeros(channels, channels));
         Self { pictures, node, cells: 0.0, sums, products, concepts: BTreeMap::new() }
+    }
+
+    fn add(&mut self, one: Sums, cells: usize) {
+        self.cells += cells as f64;
+        self.sums += one.sums;
+        self.products += one.products;
+        for (name, (sum, with)) in one.concepts {
+            let of = self.concepts.entry(name).or_insert_with(|| (0.0, DVector::zeros(self.sums.len())));
+            of.0 += sum;
+            of.1 += with;
+        }
     }
 
     /// The concepts that were seen, and their directions, in this order.
@@ -72,21 +85,10 @@ impl Observer for Directions<'_> {
         let Pictures { data, split, .. } = self.pictures;
         let truths = sample.batch.indices.par_iter().map(|&index| Ok(data.truth(*split, index)?));
         let truths: Vec<Option<Truth>> = truths.collect::<Result<_>>()?;
-        let found: Vec<Sums> = cells
-            .values
-            .par_chunks_exact(cells.per_picture())
-            .zip(&truths)
-            .map(|(values, truth)| Sums::of(values, &cells, truth.as_ref()))
-            .collect();
-        for one in found {
-            self.cells += (cells.height * cells.width) as f64;
-            self.sums += one.sums;
-            self.products += one.products;
-            for (name, (sum, with)) in one.concepts {
-                let of = self.concepts.entry(name).or_insert_with(|| (0.0, DVector::zeros(cells.channels)));
-                of.0 += sum;
-                of.1 += with;
-            }
+        let all: Vec<(&[f32], &Option<Truth>)> = cells.values.chunks_exact(cells.per_picture()).zip(&truths).collect();
+        for some in all.chunks(TOGETHER) {
+            let sums = some.par_iter().map(|(values, truth)| Sums::of(values, &cells, truth.as_ref()));
+            sums.collect::<Vec<Sums>>().into_iter().for_each(|sums| self.add(sums, cells.height * cells.width));
         }
         Ok(())
     }

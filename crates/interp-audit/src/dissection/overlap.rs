@@ -74,7 +74,7 @@ pub struct Unit {
 pub struct Layer {
     /// The node.
     pub node: NodeId,
-    /// Whether its channels were rotated.
+    /// Whether directions are others than its channels.
     pub rotated: bool,
     /// Which of its directions the first unit is: 0 but for probes that are cut ([`Thresholds::parts`]).
     pub first: usize,

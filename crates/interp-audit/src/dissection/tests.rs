@@ -157,15 +157,16 @@ fn data_without_concepts_are_told() {
     assert!(matches!(refused, Err(AuditError::NoConcepts(name)) if name == "reds"));
 }
 
-// What is red is in no channel alone of a network whose channels are red + noise and noise, and in their difference.
+// Pixels have any brightness, and some are red alone: neither .25 R + 2.75 G nor 3 G tells of red, but four times their difference, R - G, does. The
+// third channel is the second again, and the fourth nothing.
 #[test]
 fn a_linear_probe_finds_what_no_channel_is() {
     let mut graph = Graph::new(3, SIDE, SIDE).unwrap();
-    let conv = graph.then("conv", Op::conv(2, 1, 1, 0, false)).unwrap();
+    let conv = graph.then("conv", Op::conv(4, 1, 1, 0, false)).unwrap();
     let mut net = Network::new(graph, 0).unwrap();
-    // Red less green is 0 but in what is red; green is anything.
-    let weight = candle_core::Tensor::new(&[0.25f32, 2.75, 0.0, 0.0, 3.0, 0.0], &candle_core::Device::Cpu).unwrap();
-    net.params.set(net.params.position(conv, Role::Weight).unwrap(), weight.reshape((2, 3, 1, 1)).unwrap()).unwrap();
+    let weights = [[0.25f32, 2.75, 0.0], [0.0, 3.0, 0.0], [0.0, 3.0, 0.0], [0.0; 3]].concat();
+    let weight = candle_core::Tensor::from_vec(weights, (4, 3, 1, 1), &candle_core::Device::Cpu).unwrap();
+    net.params.set(net.params.position(conv, Role::Weight).unwrap(), weight).unwrap();
     let (pictures, memory) = (reds(), Memory { bytes: 1 << 30 });
     let mut directions = Directions::new(&net, &pictures, conv);
     crate::observe(&net, &pictures, &mut [&mut directions], memory).unwrap();

@@ -19,8 +19,8 @@ use crate::{Memory, Pictures, Result};
 pub struct Probe {
     /// The node.
     pub node: NodeId,
-    /// The channels turned by a random rotation (C, C), the control for whether single channels matter more than other directions; else the channels
-    /// themselves.
+    /// The channels turned by a random rotation (C, C), the control for whether single channels matter more than other directions, or
+    /// [directions](super::Directions) of concepts (C, K); else the channels themselves.
     pub rotation: Option<Tensor>,
     /// Which of the channels, or of the directions that a rotation turns them to: all, or as many as fit into memory at a time.
     pub channels: Range<usize>,

@@ -7,7 +7,7 @@ use interp_audit::{Memory, Observer, Pictures, observe};
 use interp_data::Split;
 use interp_net::{Network, NodeId};
 
-use super::networks::{OTHERS, Pupil};
+use super::networks::Pupil;
 use crate::Result;
 use crate::programs::layers::activations;
 
@@ -33,7 +33,7 @@ impl Concepts {
 pub(super) fn concepts(pupil: &Pupil, memory: Memory) -> Result<Concepts> {
     let net = &pupil.network;
     let learned = pupil.pictures(Split::Validation, |source| source.train = 0)?;
-    let asked = pupil.pictures(Split::Test, |source| (source.train, source.test) = (0, OTHERS))?;
+    let asked = pupil.pictures(Split::Test, |source| source.train = 0)?;
     let nodes = activations(&net.graph, &[])?;
     let mut directions: Vec<Directions<'_>> = nodes.iter().map(|&node| Directions::new(net, &learned, node)).collect();
     let mut observers: Vec<&mut dyn Observer> = directions.iter_mut().map(|one| one as &mut dyn Observer).collect();

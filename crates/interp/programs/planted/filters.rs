@@ -8,7 +8,7 @@ use interp_audit::weights::filters;
 use interp_audit::{Memory, Pictures};
 use interp_data::Split;
 use interp_finding::random::{shuffle, stream};
-use interp_net::{Graph, Network, NodeId, Op, Role};
+use interp_net::{Network, NodeId, Op, Role};
 
 use super::networks::Pupil;
 use crate::Result;
@@ -33,6 +33,12 @@ impl Count {
         let others = after.difference(before).filter(|one| !planted.contains(one)).count();
         Self { planted: planted.len(), found: planted.intersection(after).count(), others }
     }
+
+    fn add(&mut self, other: Self) {
+        self.planted += other.planted;
+        self.found += other.found;
+        self.others += other.others;
+    }
 }
 
 /// What is planted, in this order.
@@ -53,39 +59,45 @@ struct Place {
 }
 
 /// Plants each kind into every convolution that has filters enough, and looks for it.
-pub(super) fn planted(pupil: &Pupil, seed: u64) -> Result<[Count; 3]> {
+pub(super) fn planted(pupil: &Pupil, seed: u64, memory: Memory) -> Result<[Count; 3]> {
     let net = &pupil.network;
-    let (mut changed, mut silenced) = (net.clone(), net.clone());
-    let (mut zero, mut same, mut silent) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let pictures = pupil.pictures(Split::Validation, |source| source.train = 0)?;
+    let before = by_weights(net)?;
+    let (mut changed, mut zero, mut same) = (net.clone(), BTreeSet::new(), BTreeSet::new());
+    let mut silent = Count::default();
     for place in places(net) {
         let weight = &net.params.list()[place.weight].value;
-        let count = weight.dims()[0];
-        let mut order: Vec<usize> = (0..count).collect();
-        shuffle(&mut stream(seed, "planted filters", place.conv as u64, 0), &mut order);
-        let mut rows = weight.flatten_from(1)?.to_vec2::<f32>()?;
-        let [dead, copies, models] = [0, 1, 2].map(|part| &order[part * PLANTED..(part + 1) * PLANTED]);
-        for (&copy, &model) in copies.iter().zip(models) {
-            // Not quite the same, of the other sign and half as long: it must not be the length that tells.
-            let near =
-                |(at, weight): (usize, &f32)| -0.5 * weight * if at % 2 == 0 { 1.0 + NOISE } else { 1.0 - NOISE };
-            rows[copy] = rows[model].iter().enumerate().map(near).collect();
-            same.insert((place.conv, [copy.min(model), copy.max(model)]));
+        let is_same = |filter: &usize| before.1.iter().any(|(node, pair)| *node == place.conv && pair.contains(filter));
+        // What is a copy already must not be copied, or a third would be found that was not planted.
+        let mut order: Vec<usize> = (0..weight.dims()[0]).filter(|filter| !is_same(filter)).collect();
+        if order.len() < 3 * PLANTED {
+            continue;
         }
-        dead.iter().for_each(|&filter| rows[filter].fill(0.0));
+        shuffle(&mut stream(seed, "planted filters", place.conv as u64, 0), &mut order);
+        let [dead, copies, models] = [0, 1, 2].map(|part| &order[part * PLANTED..(part + 1) * PLANTED]);
+        changed.params.set(place.weight, with_copies(weight, dead, copies, models)?)?;
         zero.extend(dead.iter().map(|&filter| (place.conv, filter)));
-        let weight = Tensor::new(rows, weight.device())?.reshape(weight.dims())?;
-        changed.params.set(place.weight, weight)?;
+        same.extend(copies.iter().zip(models).map(|(&a, &b)| (place.conv, [a.min(b), a.max(b)])));
+        // One layer at a time: what gets nothing from a silent channel may fall silent too.
+        let mut silenced = net.clone();
         silence(&mut silenced, place.norm, dead)?;
-        silent.extend(dead.iter().map(|&filter| (place.active, filter)));
+        let answers = |net: &Network| by_answers(net, &pictures, place.active, memory);
+        silent.add(Count::of(&dead.iter().copied().collect(), &answers(net)?, &answers(&silenced)?));
     }
-    let [before, after] = [by_weights(net)?, by_weights(&changed)?];
-    let pictures = pupil.pictures(Split::Validation, |_| ())?;
-    let [answered, answering] = [by_answers(net, &pictures)?, by_answers(&silenced, &pictures)?];
-    Ok([
-        Count::of(&zero, &before.0, &after.0),
-        Count::of(&same, &before.1, &after.1),
-        Count::of(&silent, &answered, &answering),
-    ])
+    let after = by_weights(&changed)?;
+    Ok([Count::of(&zero, &before.0, &after.0), Count::of(&same, &before.1, &after.1), silent])
+}
+
+/// Weights of a convolution with filters made zero, and others made nearly what models are: of the other sign and half as long, since it must not be the
+/// length that tells.
+fn with_copies(weight: &Tensor, dead: &[usize], copies: &[usize], models: &[usize]) -> Result<Tensor> {
+    let mut rows = weight.flatten_from(1)?.to_vec2::<f32>()?;
+    for (&copy, &model) in copies.iter().zip(models) {
+        let near = |(at, weight): (usize, &f32)| -0.5 * weight * if at % 2 == 0 { 1.0 + NOISE } else { 1.0 - NOISE };
+        rows[copy] = rows[model].iter().enumerate().map(near).collect();
+    }
+    dead.iter().for_each(|&filter| rows[filter].fill(0.0));
+    Ok(Tensor::new(rows, weight.device())?.reshape(weight.dims())?)
 }
 
 /// The convolutions in front of a batch norm and a ReLU.
@@ -99,8 +111,7 @@ fn places(net: &Network) -> Vec<Place> {
         let weight = net.params.position(conv, Role::Weight).filter(|_| is_plain)?;
         let norm = behind(conv, |op| matches!(op, Op::BatchNorm { .. }))?;
         let active = behind(norm, |op| matches!(op, Op::Relu))?;
-        let has_enough = net.params.list()[weight].value.dims()[0] >= 3 * PLANTED;
-        has_enough.then_some(Place { weight, conv, norm, active })
+        Some(Place { weight, conv, norm, active })
     };
     (0..nodes.len()).filter_map(place).collect()
 }
@@ -126,16 +137,11 @@ fn by_weights(net: &Network) -> Result<(BTreeSet<One>, BTreeSet<Two>)> {
     Ok((zero.collect(), same.collect()))
 }
 
-/// Channels of ReLUs that answer to no picture.
-fn by_answers(net: &Network, pictures: &Pictures) -> Result<BTreeSet<One>> {
-    let is_relu = |graph: &Graph, id: NodeId| matches!(graph.nodes()[id].op, Op::Relu);
-    let nodes: Vec<NodeId> = (0..net.graph.nodes().len()).filter(|&id| is_relu(&net.graph, id)).collect();
-    let found = survey(net, pictures, &nodes, 1, Memory::default())?;
-    let dead = found.layers.iter().flat_map(|layer| {
-        let dead = layer.units.iter().enumerate().filter(|(_, unit)| unit.is_dead());
-        dead.map(move |(channel, _)| (layer.node, channel))
-    });
-    Ok(dead.collect())
+/// Channels of a node that answer to no picture.
+fn by_answers(net: &Network, pictures: &Pictures, node: NodeId, memory: Memory) -> Result<BTreeSet<usize>> {
+    let found = survey(net, pictures, &[node], 1, memory)?;
+    let units = found.layers.iter().flat_map(|layer| layer.units.iter().enumerate());
+    Ok(units.filter(|(_, unit)| unit.is_dead()).map(|(channel, _)| channel).collect())
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ pub(super) struct Flips {
     pub(super) in_tenth: f64,
     /// Of them, the share among labels that are contradicted: another class is likelier.
     pub(super) contradicted: f64,
-    /// Of the labels that are contradicted, the share that was flipped.
-    pub(super) precision: f64,
+    /// Of the labels that are contradicted, the share that was flipped; `None` where none is.
+    pub(super) precision: Option<f64>,
 }
 
 /// Looks for flipped labels among the pictures that a network learned from, and among as many others.
@@ -51,7 +51,7 @@ fn flips_in(order: &[(bool, bool)]) -> Flips {
         planted: share(flipped, order.len()),
         in_tenth: share(count(&order[..order.len() / 10], |one| one.0), flipped),
         contradicted: share(both, flipped),
-        precision: share(both, contradicted),
+        precision: (contradicted > 0).then(|| share(both, contradicted)),
     }
 }
 
@@ -63,8 +63,8 @@ mod tests {
     #[test]
     fn flips_by_hand() {
         let order: Vec<(bool, bool)> = (0..20).map(|at| ([0, 1, 4, 19].contains(&at), at < 5)).collect();
-        let expected = Flips { planted: 0.2, in_tenth: 0.5, contradicted: 0.75, precision: 0.6 };
+        let expected = Flips { planted: 0.2, in_tenth: 0.5, contradicted: 0.75, precision: Some(0.6) };
         assert_eq!(flips_in(&order), expected);
-        assert_eq!(flips_in(&[]), Flips { planted: 0.0, in_tenth: 0.0, contradicted: 0.0, precision: 0.0 });
+        assert_eq!(flips_in(&[]), Flips { planted: 0.0, in_tenth: 0.0, contradicted: 0.0, precision: None });
     }
 }

@@ -27,27 +27,28 @@ pub(super) struct School<'a> {
     /// Pictures to learn from.
     pub(super) pictures: usize,
     pub(super) epochs: usize,
+    /// Pictures to choose by, and as many of test.
+    pub(super) others: usize,
 }
 
 /// A trained network with the data that it was trained on.
 pub(super) struct Pupil {
+    /// The name of its folder.
+    pub(super) run: String,
     pub(super) network: Network,
     pub(super) source: ConceptsSource,
     /// Its accuracy on test, in percent.
     pub(super) accuracy: f64,
-    workers: usize,
+    pub(super) workers: usize,
 }
-
-/// Pictures to choose by, and pictures of test.
-pub(super) const OTHERS: usize = 1000;
 
 impl School<'_> {
     /// Trains a network, unless it is there already. `fault` is what is planted, as settings of `concepts`. `None` if stopped.
     pub(super) fn train(&self, name: &str, fault: &str, seed: u64) -> Result<Option<Pupil>> {
         let text = self.recipe(name, fault, seed);
         let plan = Plan::new(Recipe::parse("the planted audit", &text, self.catalog)?, &|_, _| ())?;
-        let root = self.folder.join(format!("{name}-seed{seed}-{}", plan.hash.get(..8).unwrap_or_default()));
-        let folder = Folder::new(root);
+        let run = format!("{name}-seed{seed}-{}", plan.hash.get(..8).unwrap_or_default());
+        let folder = Folder::new(self.folder.join(&run));
         let start = if folder.is_begun() { Start::Resume } else { Start::Fresh };
         let options = Options {
             device: self.device.clone(),
@@ -65,14 +66,14 @@ impl School<'_> {
         let file = Checkpoint::read(&path)?;
         let network = file.network(&path, None, [source.size; 2])?.to_device(&self.device)?;
         let accuracy = summary.test.score.shown();
-        Ok(Some(Pupil { network, source, accuracy, workers: self.workers }))
+        Ok(Some(Pupil { run, network, source, accuracy, workers: self.workers }))
     }
 
     /// No augmentation: a patch in a corner stays there.
     fn recipe(&self, name: &str, fault: &str, seed: u64) -> String {
-        let Self { pictures, epochs, .. } = self;
+        let Self { pictures, epochs, others, .. } = self;
         format!(
-            "name = \"{name}\"\nseed = {seed}\ntwin = false\n\n[data]\nkind = \"concepts\"\nseed = {seed}\ntrain = {pictures}\nval = {OTHERS}\ntest = {OTHERS}\n\
+            "name = \"{name}\"\nseed = {seed}\ntwin = false\n\n[data]\nkind = \"concepts\"\nseed = {seed}\ntrain = {pictures}\nval = {others}\ntest = {others}\n\
              {fault}\n\n[model]\nkind = \"vgg\"\ndepth = 8\nwidth = 0.25\n\n[[train.phase]]\nepochs = {epochs}\nlearning_rate = 0.1\nwarmup = 1.0\n"
         )
     }

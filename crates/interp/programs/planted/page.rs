@@ -66,7 +66,7 @@ fn flips(found: &Found) -> Vec<Vec<String>> {
         let shares = |of: fn(&Flips) -> f64| found.flips.iter().map(|both| of(&both[at])).collect::<Vec<f64>>();
         let planted = format!("{:.0} % of labels flipped, {which}", 100.0 * FLIPPED);
         let none = || "–".to_owned();
-        let wrong = shares(|flips| 1.0 - flips.precision);
+        let wrong: Vec<f64> = found.flips.iter().filter_map(|both| Some(1.0 - both[at].precision?)).collect();
         [
             vec![
                 planted.clone(),
@@ -80,7 +80,7 @@ fn flips(found: &Found) -> Vec<Vec<String>> {
                 planted,
                 "soft labels, contradicted".into(),
                 over(&shares(|flips| flips.contradicted)),
-                format!("{} of those named", over(&wrong)),
+                if wrong.is_empty() { none() } else { format!("{} of those named", over(&wrong)) },
                 none(),
                 none(),
             ],
@@ -93,13 +93,11 @@ fn filters(found: &Found) -> Vec<Vec<String>> {
     let row = |(kind, name): (usize, &&str)| {
         let of_kind: Vec<Count> = found.filters.iter().map(|counts| counts[kind]).collect();
         let sum = |of: fn(&Count) -> usize| of_kind.iter().map(of).sum::<usize>();
-        let complete = of_kind.iter().filter(|count| count.found == count.planted).count();
-        let networks = Of { some: complete, all: of_kind.len() };
         vec![
             (*name).to_owned(),
             if kind < 2 { "weights".into() } else { "neurons".into() },
-            format!("{} of {}; all in {} networks", sum(|count| count.found), sum(|count| count.planted), of(networks)),
-            format!("{} others", sum(|count| count.others)),
+            format!("{} of {}, in {} networks", sum(|count| count.found), sum(|count| count.planted), of_kind.len()),
+            sum(|count| count.others).to_string(),
             "–".into(),
             "–".into(),
         ]
@@ -126,12 +124,13 @@ fn all(found: &Found, verdicts: &[Verdict]) -> Finding {
     let (columns, rows) = table(found, verdicts);
     let figure = Figure::Table {
         title: "Found, and false alarms".into(),
-        caption: "Shortcuts: of the networks that lose accuracy without the shortcut, those in which an analysis sees more than it would in one more network without but once in two \
-                  hundred: saliency more of its evidence on the shortcut (in the corner: more than on the same patch in the next corner), context a larger bias; false alarms are those among other networks without. Order: Spearman's \
-                  correlation of that with the strength, over means, and with what the network loses, over networks. Intervals, 95 %, are over networks: Wilson's of \
-                  shares of networks, Student's of means. Center, edges and random know nothing of the network. † fails the test by random weights: its maps are much the same when the network knows nothing. Chance: a tenth of the flipped labels is in the first tenth. \
-                  Concepts: those whose density lets a channel overlap them by more than 0.04, which a linear probe of any layer does, and which a channel of any layer does, a mean over \
-                  networks."
+        caption: "Shortcuts: of the networks that lose accuracy without the shortcut, those in which an analysis sees more than one more network without would show once in two hundred times, if \
+                  what such networks show were normally distributed: saliency more of its evidence on the shortcut (in the corner: more than on the same patch in the next corner), context a larger bias, or \
+                  more pictures whose class another color around the object changes. False alarms are those among other networks without. Order: Spearman's correlation of that with the strength, over \
+                  means, and with what the network loses, over networks. Intervals, 95 %, are over networks, of which those of one seed have scenes and first weights in common: Wilson's of shares of networks, \
+                  Student's of means. Center, edges and random know nothing of the network. † fails the test by random weights: its maps are much the same when the network knows nothing. Chance: a tenth of \
+                  the flipped labels is in the first tenth. Filters are planted as the analyses define them, copies but for a tenth of every weight. Concepts: those whose density lets a channel overlap them by \
+                  more than 0.04, which a linear probe of any layer does, and which a channel of any layer does, whether or not it overlaps another more."
             .into(),
         columns,
         rows,
@@ -154,7 +153,7 @@ fn statement(found: &Found, verdicts: &[Verdict]) -> String {
     let said = found.shortcuts.iter().map(|shortcuts| {
         let here = verdicts.iter().filter(|verdict| verdict.place == shortcuts.place).filter(perfect);
         let names: Vec<String> = here.map(|verdict| verdict.analysis.name()).collect();
-        let list = if names.is_empty() { "no analysis".to_owned() } else { names.join(", ") };
+        let list = if names.is_empty() { "no analysis".to_owned() } else { names.join("; ") };
         let used = shortcuts.judged.iter().filter(|seen| seen.strength > 0.0 && seen.is_used()).count();
         format!(
             "Shortcut in the {}: used by {used} networks; in every one of them seen, without a false alarm, by {list}.",
@@ -211,8 +210,8 @@ fn place(shortcuts: &Shortcuts, verdicts: &[Verdict]) -> Finding {
             },
             Figure::Curves {
                 title: format!("What analyses see of it ({name})"),
-                caption: "Saliency: the share of a method's positive evidence that lies on the shortcut's pixels, in the corner less that on the same patch in the next corner. Context: how much of the class' \
-                          probability is left where only what is around the object is shown, beside the object alone. Means over pictures and networks."
+                caption: "Saliency: the share of a method's positive evidence that lies on the shortcut's pixels, in the corner less that on the same patch in the next corner. Context: its bias, and the share of pictures whose \
+                          class another picture's color around the object changes, less that of those which their own color there does. Means over pictures and networks."
                     .into(),
                 x: "strength".into(),
                 y: "%".into(),

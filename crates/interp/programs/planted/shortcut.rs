@@ -10,7 +10,7 @@ use interp_audit::{Memory, Parts, Pictures, answers, context};
 use interp_data::Split;
 use interp_data::concepts::{Concepts, ConceptsSource, Place, Shortcut};
 
-use super::networks::{OTHERS, Pupil};
+use super::networks::Pupil;
 use crate::Result;
 use crate::asked::{Asked, Shown, maps};
 use crate::compare::{Difference, paired};
@@ -25,10 +25,14 @@ pub(super) struct Seen {
     /// How strong the shortcut was in what the network learned from.
     pub(super) strength: f64,
     pub(super) seed: u64,
+    /// The name of its folder.
+    pub(super) run: String,
     /// What it loses where the shortcut does not go with the label, in points: the truth.
     pub(super) effect: Difference,
-    /// How much it decides by what is around objects ([`interp_audit::Parts::bias`]), a mean over pictures.
+    /// How much it decides by what is around objects ([`Parts::bias`]), a mean over pictures.
     pub(super) bias: f64,
+    /// How many pictures more it takes for another class because of the color around objects ([`Parts::led`]), as a share.
+    pub(super) led: f64,
     /// Of every method.
     pub(super) evidence: Vec<Evidence>,
 }
@@ -87,15 +91,15 @@ pub(super) struct Exam {
 }
 
 impl Exam {
-    pub(super) fn new(place: Place, limit: usize, workers: usize) -> Result<Self> {
+    pub(super) fn new(place: Place, limit: usize, others: usize, workers: usize) -> Result<Self> {
         let pictures = |strength: f64| -> Result<Pictures> {
             let shortcut = Some(Shortcut { place, strength, test_strength: strength });
-            let source = ConceptsSource { seed: ASKED, train: 0, val: 0, test: OTHERS, shortcut, ..Default::default() };
+            let source = ConceptsSource { seed: ASKED, train: 0, val: 0, test: others, shortcut, ..Default::default() };
             let data = Arc::new(Concepts::open(&source, &|_, _| ())?);
             Ok(Pictures { data, split: Split::Test, noise: None, workers })
         };
         let [with, without] = [pictures(1.0)?, pictures(0.0)?];
-        let count = limit.min(OTHERS);
+        let count = limit;
         let masks = (0..count).map(|at| masks(&without, at, place)).collect::<Result<_>>()?;
         let shown = Shown::at(&without, (0..count).collect())?;
         Ok(Self { place, with, without, shown, masks })
@@ -120,8 +124,10 @@ impl Exam {
             Ok(Evidence::of(&maps(&attribution, [info.height, info.width])?, &self.masks))
         };
         let parts = context(&pupil.network, &self.without)?;
-        let bias = parts.iter().map(Parts::bias).sum::<f64>() / parts.len().max(1) as f64;
-        Ok(Seen { strength, seed, effect, bias, evidence: methods.iter().map(of).collect::<Result<_>>()? })
+        let mean = |of: fn(&Parts) -> f64| parts.iter().map(of).sum::<f64>() / parts.len().max(1) as f64;
+        let (bias, led) = (mean(Parts::bias), mean(Parts::led));
+        let run = pupil.run.clone();
+        Ok(Seen { strength, seed, run, effect, bias, led, evidence: methods.iter().map(of).collect::<Result<_>>()? })
     }
 
     /// Those of the methods whose maps are much the same when the network has random weights: they fail the test by random weights, on some of the
@@ -186,7 +192,82 @@ fn masks(pictures: &Pictures, at: usize, place: Place) -> Result<[Vec<f32>; 2]> 
 
 #[cfg(test)]
 mod tests {
+    use interp_net::{Graph, Network, Op, Role};
+
     use super::*;
+
+    /// The mean color of the patch for every label, where it always goes with the label.
+    fn codes(exam: &Exam) -> Vec<[f32; 3]> {
+        let (data, mut sums) = (&exam.with.data, vec![[0f32; 4]; 10]);
+        let mut picture = vec![0.0; data.info().pixels()];
+        for at in 0..200 {
+            data.image(Split::Test, at, &mut picture).unwrap();
+            let sum = &mut sums[data.label(Split::Test, at) as usize];
+            for pixel in (0..16).map(|at| 3 * (at / 4 * 32 + at % 4)) {
+                (0..3).for_each(|channel| sum[channel] += picture[pixel + channel]);
+                sum[3] += 1.0;
+            }
+        }
+        sums.iter().map(|sum| [0, 1, 2].map(|channel| sum[channel] / sum[3])).collect()
+    }
+
+    /// A network that takes every picture for the class whose code is nearest to the mean color of its upper left corner, and looks at nothing else: of x
+    /// the largest of `2 c x - c c`.
+    fn reading_the_corner(exam: &Exam) -> Pupil {
+        let info = exam.with.data.info();
+        let mut graph = Graph::new(3, 32, 32).unwrap();
+        let linear = graph.then("linear", Op::Linear { out_features: 10, bias: true }).unwrap();
+        let mut network = Network::new(graph, 0).unwrap();
+        let (mut weight, mut bias) = (vec![0f32; 10 * 3 * 32 * 32], vec![0f32; 10]);
+        for (class, code) in codes(exam).iter().enumerate() {
+            for (channel, code) in code.iter().enumerate() {
+                let (mean, std) = (info.mean[channel], info.std[channel]);
+                for at in 0..16 {
+                    weight[((class * 3 + channel) * 32 + at / 4) * 32 + at % 4] = 2.0 * code * std / 16.0;
+                }
+                bias[class] += 2.0 * code * mean - code * code;
+            }
+        }
+        for (role, values, shape) in [(Role::Weight, weight, vec![10, 3 * 32 * 32]), (Role::Bias, bias, vec![10])] {
+            let position = network.params.position(linear, role).unwrap();
+            network.params.set(position, Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap();
+        }
+        let source = ConceptsSource::default();
+        Pupil { run: "made".into(), network, source, accuracy: 0.0, workers: 1 }
+    }
+
+    // It is right on all pictures whose patch goes with the label, and on one in ten of the others; all of its evidence lies on the patch, and none on the
+    // placebo. Where the background is asked about, none lies on the background.
+    #[test]
+    fn a_network_that_reads_the_corner_alone_is_seen_to() {
+        let exam = Exam::new(Place::Corner, 8, 200, 1).unwrap();
+        let pupil = reading_the_corner(&exam);
+        let methods = ["gradient".to_owned(), "center".to_owned()];
+        let seen = exam.seen(&pupil, 0.9, 0, &methods, Memory::default()).unwrap();
+        assert!(seen.effect.points > 75.0 && seen.is_used(), "{:?}", seen.effect);
+        assert!(
+            (seen.evidence[0].share - 1.0).abs() < 1e-3 && seen.evidence[0].placebo.abs() < 1e-6,
+            "{:?}",
+            seen.evidence
+        );
+        assert!((seen.evidence[1].share - seen.evidence[1].placebo).abs() < 1e-6, "{:?}", seen.evidence);
+        let tensors = exam.tensors().unwrap();
+        // Of 32x32 pixels 16 are the patch.
+        for which in ["shortcut", "placebo"] {
+            let sum =
+                tensors[&format!("corner.{which}")].get(0).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!((sum - 16.0).abs() < 0.1, "{which}: {sum}");
+        }
+        let exam = Exam::new(Place::Background, 8, 50, 1).unwrap();
+        let seen = exam.seen(&pupil, 0.9, 0, &methods, Memory::default()).unwrap();
+        let share = tensors_of(&exam, "background.shortcut");
+        assert!(seen.evidence[0].placebo == 0.0 && share > 0.2 && share < 0.9, "{share}");
+    }
+
+    /// The mean of a tensor.
+    fn tensors_of(exam: &Exam, name: &str) -> f32 {
+        exam.tensors().unwrap()[name].mean_all().unwrap().to_scalar::<f32>().unwrap()
+    }
 
     // Of evidence 6, 2 | 1, -5 the shortcut (upper left) has two thirds and the placebo (upper right) two ninths; a map without evidence is not counted.
     #[test]

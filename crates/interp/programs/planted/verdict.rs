@@ -30,22 +30,26 @@ pub(super) struct Of {
 pub(super) enum Analysis {
     /// How much more of a saliency method's evidence lies on the shortcut than on the placebo: the method, and its position.
     Saliency(String, usize),
-    /// How much the network decides by what is around objects.
-    Context,
+    /// How much the network decides by what is around objects, both shown alone.
+    Bias,
+    /// How much the color around objects changes what it decides.
+    Swap,
 }
 
 impl Analysis {
     pub(super) fn value(&self, seen: &Seen) -> f64 {
         match self {
             Self::Saliency(_, at) => seen.evidence[*at].excess(),
-            Self::Context => seen.bias,
+            Self::Bias => seen.bias,
+            Self::Swap => seen.led,
         }
     }
 
     pub(super) fn name(&self) -> String {
         match self {
             Self::Saliency(method, _) => format!("saliency, {method}"),
-            Self::Context => "context".into(),
+            Self::Bias => "context, bias".into(),
+            Self::Swap => "context, swapped".into(),
         }
     }
 }
@@ -86,7 +90,7 @@ pub(super) fn verdict(shortcuts: &Shortcuts, analysis: Analysis) -> Verdict {
     let effects: Vec<f64> = judged.iter().map(|seen| seen.effect.points).collect();
     let silent = |seen: &Seen| match analysis {
         Analysis::Saliency(_, at) => seen.evidence[at].silent,
-        Analysis::Context => 0,
+        Analysis::Bias | Analysis::Swap => 0,
     };
     let silent = calibration.iter().chain(judged).map(silent).sum();
     Verdict {
@@ -124,7 +128,7 @@ mod tests {
     fn seen(strength: f64, low: f64, share: f64) -> Seen {
         let effect = Difference { points: low + 1.0, interval: [low, low + 2.0] };
         let evidence = vec![Evidence { share: share + 0.1, placebo: 0.1, silent: 1 }];
-        Seen { strength, seed: 0, effect, bias: share, evidence }
+        Seen { strength, seed: 0, run: String::new(), effect, bias: share, led: share, evidence }
     }
 
     fn saliency() -> Analysis {
@@ -165,7 +169,7 @@ mod tests {
     // the network, the same again is no alarm.
     #[test]
     fn what_cannot_be_told_is_not() {
-        let found = verdict(&shortcuts(&[0.0, 0.8, 0.1, 0.7, 0.4]), Analysis::Context);
+        let found = verdict(&shortcuts(&[0.0, 0.8, 0.1, 0.7, 0.4]), Analysis::Bias);
         assert_eq!((found.threshold, found.found), (None, Of { some: 0, all: 2 }));
         let mut same = shortcuts(&[0.1 + 0.2; 6]);
         same.judged = vec![seen(0.0, 0.0, 0.1 + 0.2), seen(0.9, 9.0, 0.1 + 0.2)];

@@ -1,0 +1,49 @@
+//! Objects and what is around them, by the program.
+
+use std::fs;
+
+use crate::common::{TINY, fails, folder, program, run, write_pictures};
+
+#[test]
+fn both_parts_of_every_picture_are_told() {
+    let folder = folder(TINY);
+    let root = folder.path();
+    let (status, _, stderr) = run(program("interp-train", root).args(["recipe.toml", "--out", "run", "--quiet"]));
+    assert_eq!(status, 0, "{stderr}");
+    let (status, stdout, stderr) = run(program("interp-audit", root).args(["context", "run", "--json"]));
+    assert_eq!(status, 0, "{stderr}");
+    let told = serde_json::from_str::<serde_json::Value>(&stdout).unwrap();
+    assert_eq!(
+        told,
+        serde_json::from_slice::<serde_json::Value>(&fs::read(root.join("context/summary.json")).unwrap()).unwrap()
+    );
+    // Every ten pictures have the ten classes once each.
+    let classes = told["classes"].as_array().unwrap();
+    assert!(
+        told["all"]["count"] == 40 && classes.len() == 10 && classes.iter().all(|class| class["count"] == 4),
+        "{told}"
+    );
+    let tensors =
+        candle_core::safetensors::load(root.join("context/data.safetensors"), &candle_core::Device::Cpu).unwrap();
+    let [label, class] = ["label", "class"].map(|name| tensors[name].to_vec1::<i64>().unwrap());
+    let right = label.iter().zip(&class).filter(|(a, b)| a == b).count() as f64 / 40.0;
+    assert_eq!(told["all"]["right"].as_f64(), Some(right));
+    let [object, context] =
+        ["object", "context"].map(|name| tensors[&format!("{name}.probability")].to_vec1::<f64>().unwrap());
+    let bias = object.iter().zip(&context).map(|(o, c)| c / (o + c)).sum::<f64>() / 40.0;
+    assert!((told["all"]["bias"]["value"].as_f64().unwrap() - bias).abs() < 1e-12);
+}
+
+#[test]
+fn pictures_whose_objects_are_not_known_are_refused() {
+    let folder = folder(&TINY.replace(
+        "kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40",
+        "kind = \"folder\"\npath = \"pictures\"\nsize = 32",
+    ));
+    write_pictures(folder.path(), &[("left", 20), ("right", 20)]);
+    let (status, _, stderr) =
+        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--quiet"]));
+    assert!(status == 0 || status == 1, "{stderr}");
+    fails(folder.path(), "interp-audit", &["context", "run"], &["does not know where the objects of its pictures are"]);
+    assert!(!folder.path().join("context").exists());
+}
