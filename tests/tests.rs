@@ -50,6 +50,8 @@ mod shared;
 mod soft_labels;
 /// Networks that learn from others.
 mod teachers;
+/// Analyses on every architecture.
+mod universal;
 /// Runs that go to the hub.
 mod upload;
 /// The crates, and who may use whom.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use interp_audit::dissection::{Dissection, Settings, Thresholds, dissect, probes};
+use interp_audit::dissection::{Settings, dissected, probes};
 use interp_audit::metrics::{Column, Judged, Scores, metric};
 use interp_audit::neurons::class::class_selectivity;
 use interp_audit::neurons::survey;
@@ -111,15 +111,10 @@ fn selectivity(network: &Network, pictures: &Pictures, memory: Memory) -> Result
 fn detectors(network: &Network, pictures: &Pictures, memory: Memory) -> Result<Option<[usize; 2]>> {
     let Ok(activations) = activations(&network.graph, &[]) else { return Ok(None) };
     let settings = Settings::default();
-    let mut found = Dissection { concepts: vec![], layers: vec![] };
-    let all = probes(network, &activations, 0)?;
-    for mut part in Thresholds::parts(network, pictures, all, settings.quantile, memory.half()) {
-        observe(network, pictures, &mut [&mut part], memory.half())?;
-        match dissect(network, pictures, part, &settings, memory) {
-            Err(AuditError::NoConcepts(_)) => return Ok(None),
-            part => found.extend(part?),
-        }
-    }
+    let found = match dissected(network, pictures, probes(network, &activations, 0)?, &settings, memory) {
+        Err(AuditError::NoConcepts(_)) => return Ok(None),
+        found => found?,
+    };
     let unique = found.layers.iter().flat_map(|layer| layer.unique(&settings)).collect::<BTreeSet<_>>();
     let detectors = found.layers.iter().map(|layer| layer.detectors(&settings).len()).sum();
     Ok(Some([detectors, unique.len()]))

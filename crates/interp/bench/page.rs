@@ -118,7 +118,7 @@ fn details(row: &Row) -> Finding {
             },
             shown(&measure.own),
             measure.twin.as_ref().map_or("–".into(), shown),
-            measure.difference.as_ref().map_or("–".into(), shown),
+            measure.difference.as_ref().map_or("–".into(), |difference| number::show(difference.mean)),
             interval.unwrap_or("–".into()),
             word(measure.better).to_owned(),
         ]
@@ -126,7 +126,7 @@ fn details(row: &Row) -> Finding {
     let columns = ["", "network", "twin", "difference", "95 % interval", "better"].map(str::to_owned);
     let table = Figure::Table {
         title: "Measured".into(),
-        caption: "Confidences are those of softmax. Times are of the machine that trained.".into(),
+        caption: "Means over seeds, ± the deviation of one run; of the difference the mean and its 95 % interval. Confidences are those of softmax. Times are of the machine that trained.".into(),
         columns: columns.into(),
         rows: row.measures.iter().map(cells).collect(),
     };

@@ -16,6 +16,10 @@ pub use directions::Directions;
 pub use overlap::{Concept, Dissection, Example, Layer, Overlap, Unit, dissect};
 pub use threshold::{Probe, Thresholds, probes};
 
+use interp_net::Network;
+
+use crate::{Memory, Pictures, Result, observe};
+
 /// What is called a detector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
@@ -32,6 +36,25 @@ impl Default for Settings {
     fn default() -> Self {
         Self { quantile: 0.005, iou: 0.04, examples: 4 }
     }
+}
+
+/// Finds the thresholds of probes and compares what is above them with concepts, in as many passes as memory makes necessary.
+///
+/// # Errors
+/// Those of [`dissect`].
+pub fn dissected(
+    net: &Network,
+    pictures: &Pictures,
+    probes: Vec<Probe>,
+    settings: &Settings,
+    memory: Memory,
+) -> Result<Dissection> {
+    let mut found = Dissection { concepts: vec![], layers: vec![] };
+    for mut part in Thresholds::parts(net, pictures, probes, settings.quantile, memory.half()) {
+        observe(net, pictures, &mut [&mut part], memory.half())?;
+        found.extend(dissect(net, pictures, part, settings, memory)?);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -173,11 +173,7 @@ fn a_linear_probe_finds_what_no_channel_is() {
     let (names, probe) = directions.found().unwrap();
     assert_eq!(names, ["half/top", "hue/red", "whole/all"]);
     let settings = Settings { quantile: 0.25, ..Settings::default() };
-    let with = |probes: Vec<Probe>| {
-        let mut thresholds = Thresholds::parts(&net, &pictures, probes, settings.quantile, memory).remove(0);
-        crate::observe(&net, &pictures, &mut [&mut thresholds], memory).unwrap();
-        dissect(&net, &pictures, thresholds, &settings, memory).unwrap()
-    };
+    let with = |probes: Vec<Probe>| super::dissected(&net, &pictures, probes, &settings, memory).unwrap();
     let red = |found: &Dissection, unit: usize| {
         let overlaps = &found.layers[0].units[unit].overlaps;
         overlaps.iter().find(|o| found.concepts[o.concept].name == "hue/red").map_or(0.0, |o| o.iou)

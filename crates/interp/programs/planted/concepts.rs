@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use interp_audit::dissection::{Directions, Dissection, Layer, Probe, Settings, Thresholds, Unit, dissect, probes};
-use interp_audit::{Memory, Observer, Pictures, observe};
+use interp_audit::dissection::{Directions, Dissection, Layer, Probe, Settings, Unit, dissected, probes};
+use interp_audit::{Memory, Observer, observe};
 use interp_data::Split;
-use interp_net::{Network, NodeId};
+use interp_net::NodeId;
 
 use super::networks::Pupil;
 use crate::Result;
@@ -41,18 +41,8 @@ pub(super) fn concepts(pupil: &Pupil, memory: Memory) -> Result<Concepts> {
     let (names, along): (Vec<Vec<String>>, Vec<Probe>) =
         directions.into_iter().map(|one| Ok(one.found()?)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
     let all = along.into_iter().chain(probes(net, &nodes, 0)?).collect();
-    let found = overlaps(net, &asked, all, memory)?;
+    let found = dissected(net, &asked, all, &Settings::default(), memory)?;
     Ok(Concepts::of(&found, &nodes, &names))
-}
-
-fn overlaps(net: &Network, pictures: &Pictures, probes: Vec<Probe>, memory: Memory) -> Result<Dissection> {
-    let settings = Settings::default();
-    let mut found = Dissection { concepts: vec![], layers: vec![] };
-    for mut part in Thresholds::parts(net, pictures, probes, settings.quantile, memory.half()) {
-        observe(net, pictures, &mut [&mut part], memory.half())?;
-        found.extend(dissect(net, pictures, part, &settings, memory)?);
-    }
-    Ok(found)
 }
 
 impl Concepts {

@@ -113,11 +113,11 @@ fn concepts(found: &Found) -> Vec<String> {
         let sum: usize = found.concepts.iter().map(of).sum();
         format!("{:.1}", sum as f64 / found.concepts.len().max(1) as f64)
     };
-    let others = format!("{} others that no probe finds", mean(|one| one.detected.difference(&one.probed).count()));
+    let others = mean(|one| one.detected.difference(&one.probed).count());
     let none = || "–".to_owned();
     let what =
         format!("concepts: a probe finds {} of {}", mean(|one| one.probed.len()), mean(|one| one.reachable.len()));
-    vec![what, "dissection".into(), over(&some), others, none(), none()]
+    vec![what, "dissection".into(), format!("{}, and {others} others", over(&some)), none(), none(), none()]
 }
 
 fn all(found: &Found, verdicts: &[Verdict]) -> Finding {
@@ -151,9 +151,14 @@ fn statement(found: &Found, verdicts: &[Verdict]) -> String {
         all > 0 && some == all && verdict.alarms.some == 0
     };
     let said = found.shortcuts.iter().map(|shortcuts| {
-        let here = verdicts.iter().filter(|verdict| verdict.place == shortcuts.place).filter(perfect);
-        let names: Vec<String> = here.map(|verdict| verdict.analysis.name()).collect();
-        let list = if names.is_empty() { "no analysis".to_owned() } else { names.join("; ") };
+        let here = || verdicts.iter().filter(|verdict| verdict.place == shortcuts.place);
+        let names: Vec<String> = here().filter(perfect).map(|verdict| verdict.analysis.name()).collect();
+        let most = here().filter(|verdict| verdict.alarms.some == 0).max_by_key(|verdict| verdict.found.some);
+        let list = match most.filter(|most| names.is_empty() && most.found.some > 0) {
+            Some(most) => format!("no analysis, in most by {} ({})", most.analysis.name(), most.found.some),
+            None if names.is_empty() => "no analysis".to_owned(),
+            None => names.join("; "),
+        };
         let used = shortcuts.judged.iter().filter(|seen| seen.strength > 0.0 && seen.is_used()).count();
         format!(
             "Shortcut in the {}: used by {used} networks; in every one of them seen, without a false alarm, by {list}.",
