@@ -146,8 +146,12 @@ impl Job {
     /// Where the object of a picture is, in a picture of one channel that is changed as the picture is.
     fn mask(&self, index: usize) -> Result<Vec<f32>> {
         let info = self.dataset.info();
-        let unknown =
-            || DataError::Settings(format!("{} does not know where the objects of its pictures are", info.name));
+        let unknown = || {
+            DataError::Settings(format!(
+                "{} does not know where the objects of its pictures are: `concepts` does, and a folder with label maps (docs/dissection.md)",
+                info.name
+            ))
+        };
         let object = self.dataset.truth(self.split, index)?.and_then(|truth| truth.object).ok_or_else(unknown)?;
         let mask: Vec<f32> = object.coverage.iter().map(|&share| f32::from(share) / 255.0).collect();
         let Some((augment, seed, epoch)) = &self.augment else { return Ok(mask) };

@@ -41,10 +41,10 @@ use crate::{Catalog, Error, Result};
     Writes DIR/data.safetensors (of each PLACE what methods are asked about: PLACE.input (N, C, H, W), and PLACE.shortcut and PLACE.placebo (N, H, W), the \
     share of each pixel), DIR/summary.json and DIR/report.html")]
 pub(super) struct Planted {
-    /// Networks of each fault and strength
+    /// Networks of each fault and strength, 2 or more
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u8).range(2..))]
     seeds: u8,
-    /// Networks by which thresholds are set, for each kind of shortcut; they learn from pictures whose shortcut says nothing
+    /// Networks by which thresholds are set, for each kind of shortcut; they learn from pictures whose shortcut says nothing; 5 or more
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u8).range(5..))]
     calibration: u8,
     /// How strong shortcuts are: the share of pictures whose shortcut goes with the label, beside chance
@@ -62,7 +62,7 @@ pub(super) struct Planted {
     /// Pictures that they are chosen by, and as many that they are measured on
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(50..))]
     others: u32,
-    /// Epochs that they learn
+    /// Epochs that they learn, 2 or more
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     epochs: u16,
     /// Memory that activations may take, such as 512MiB; results do not depend on it

@@ -160,6 +160,10 @@ fn statement(found: &Found, verdicts: &[Verdict]) -> String {
             None => names.join("; "),
         };
         let used = shortcuts.judged.iter().filter(|seen| seen.strength > 0.0 && seen.is_used()).count();
+        if used == 0 {
+            let why = "no network uses it, so that nothing can be said of what finds it: networks need more pictures or epochs";
+            return format!("Shortcut in the {}: {why}.", word(shortcuts.place));
+        }
         format!(
             "Shortcut in the {}: used by {used} networks; in every one of them seen, without a false alarm, by {list}.",
             word(shortcuts.place)
@@ -179,7 +183,7 @@ pub(super) fn page(found: &Found, verdicts: &[Verdict]) -> Page {
         warnings: vec![],
         facts: vec![
             ("Networks".into(), (networks + found.flips.len()).to_string()),
-            ("Accuracy without a fault".into(), format!("{accuracy:.1} %")),
+            ("Accuracy without a fault (chance: 10 %)".into(), format!("{accuracy:.1} %")),
         ],
         claims: vec![],
         findings,

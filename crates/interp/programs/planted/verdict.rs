@@ -66,7 +66,7 @@ pub(super) struct Verdict {
     pub(super) alarms: Of,
     /// The same of networks for which it said something and that do not use it to speak of.
     pub(super) unused: Of,
-    /// Spearman's correlation, over the strengths, of the mean of what is found with the strength.
+    /// Spearman's correlation, over the strengths, of the mean of what is found with the strength; `None` of fewer than three, which are in some order always.
     pub(super) by_strength: Option<f64>,
     /// The same, over all networks, with what they lose without the shortcut.
     pub(super) by_effect: Option<f64>,
@@ -99,7 +99,7 @@ pub(super) fn verdict(shortcuts: &Shortcuts, analysis: Analysis) -> Verdict {
         found: of(&|seen| seen.strength > 0.0 && seen.is_used()),
         alarms: of(&|seen| seen.strength == 0.0),
         unused: of(&|seen| seen.strength > 0.0 && !seen.is_used()),
-        by_strength: correlation(&ranks(&strengths), &ranks(&means)),
+        by_strength: correlation(&ranks(&strengths), &ranks(&means)).filter(|_| strengths.len() > 2),
         by_effect: correlation(&ranks(&effects), &ranks(&all)),
         silent,
         analysis,
