@@ -46,4 +46,15 @@ fn pictures_whose_objects_are_not_known_are_refused() {
     assert!(status == 0 || status == 1, "{stderr}");
     fails(folder.path(), "interp-audit", &["context", "run"], &["does not know where the objects of its pictures are"]);
     assert!(!folder.path().join("context").exists());
+    // Of pictures with files of their own, also of those that were cut off for testing, the file is told: it lies in the folder of its class.
+    let (status, stdout, stderr) = run(program("interp-audit", folder.path()).args(["soft-labels", "run", "--json"]));
+    assert_eq!(status, 0, "{stderr}");
+    let told = serde_json::from_str::<serde_json::Value>(&stdout).unwrap();
+    let suspects = told["suspects"].as_array().unwrap();
+    assert!(!suspects.is_empty());
+    for suspect in suspects {
+        let class = &told["classes"][suspect["label"].as_u64().unwrap() as usize];
+        let file = suspect["file"].as_str().unwrap();
+        assert!(file.contains(&format!("pictures/{}/", class.as_str().unwrap())), "{suspect}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Pictures that are made worse, to see what networks stand.
 
 use std::io::Cursor;
+use std::path::Path;
 use std::sync::Arc;
 
 use image::codecs::jpeg::JpegEncoder;
@@ -77,6 +78,10 @@ impl Dataset for Corrupted {
 
     fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
         self.data.truth(split, index)
+    }
+
+    fn file(&self, split: Split, index: usize) -> Option<&Path> {
+        self.data.file(split, index)
     }
 
     fn group(&self, split: Split, index: usize) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! The one trait of data sets, and the truth they may know about their pictures.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,11 @@ pub trait Dataset: Send + Sync {
     /// Where the annotation cannot be read.
     fn truth(&self, _split: Split, _index: usize) -> Result<Option<Truth>> {
         Ok(None)
+    }
+
+    /// The file that the picture is read from, where it has one of its own.
+    fn file(&self, _split: Split, _index: usize) -> Option<&Path> {
+        None
     }
 
     /// Pictures of one group (a patient, a scene) must not be split between train and validation.

@@ -6,6 +6,7 @@ mod hash;
 mod similar;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use interp_finding::Unfit;
@@ -169,6 +170,11 @@ impl Dataset for View {
         self.dataset.truth(split, index)
     }
 
+    fn file(&self, split: Split, index: usize) -> Option<&Path> {
+        let (split, index) = self.locate(split, index);
+        self.dataset.file(split, index)
+    }
+
     fn group(&self, split: Split, index: usize) -> Option<&str> {
         let (split, index) = self.locate(split, index);
         self.dataset.group(split, index)
@@ -199,6 +205,10 @@ impl Dataset for Learning {
 
     fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
         if split == Split::Test { Ok(None) } else { self.view.truth(split, index) }
+    }
+
+    fn file(&self, split: Split, index: usize) -> Option<&Path> {
+        if split == Split::Test { None } else { self.view.file(split, index) }
     }
 
     fn group(&self, split: Split, index: usize) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! Pictures with a black border, for networks that need larger ones.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use interp_finding::Unfit;
@@ -56,6 +57,10 @@ impl Dataset for Padded {
         self.data.image(split, index, &mut picture)?;
         place(&picture, inner.width * inner.channels, self.pad, inner.channels, out);
         Ok(())
+    }
+
+    fn file(&self, split: Split, index: usize) -> Option<&Path> {
+        self.data.file(split, index)
     }
 
     fn group(&self, split: Split, index: usize) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! A data set for a network that was trained with another normalization, or other numbers for its classes.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::{Dataset, Info, Result, Split, Truth};
@@ -57,6 +58,10 @@ impl Dataset for SeenAs {
 
     fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
         self.data.truth(split, index)
+    }
+
+    fn file(&self, split: Split, index: usize) -> Option<&Path> {
+        self.data.file(split, index)
     }
 
     fn group(&self, split: Split, index: usize) -> Option<&str> {

@@ -124,7 +124,8 @@ impl Settings {
         };
         let suspect = |suspect: &Suspect| {
             let Suspect { index, label, class, of_label, of_class, agreed } = suspect;
-            json!({ "index": index, "label": label, "class": class, "of_label": of_label, "of_class": of_class, "agreed": agreed })
+            let file = opened.pictures.data.file(opened.pictures.split, *index);
+            json!({ "index": index, "file": file.map(|file| file.display().to_string()), "label": label, "class": class, "of_label": of_label, "of_class": of_class, "agreed": agreed })
         };
         let (leaves, joins) = &found.tree;
         let join = |join: &Join| json!({ "parts": join.parts, "alike": join.alike });

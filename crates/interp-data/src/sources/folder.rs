@@ -106,10 +106,7 @@ impl Source for Folder {
         let part = |split| part(&info, &found, split, kind, &fit, &work);
         let (train, validation, test) = (part(Split::Train)?, part(Split::Validation)?, part(Split::Test)?);
         let data = InMemory::new(info, &self.path.display().to_string(), train, validation, test)?;
-        Ok(match labels::names(&self.path)? {
-            Some(names) => Arc::new(labels::Labeled::new(data, &found, names, fit)),
-            None => Arc::new(data),
-        })
+        Ok(Arc::new(labels::Labeled::new(data, &found, labels::names(&self.path)?, fit)))
     }
 
     fn fit(&self) -> Fit {

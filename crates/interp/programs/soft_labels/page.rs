@@ -159,7 +159,7 @@ fn labels(opened: &Opened, found: &Found, count: usize) -> Result<Finding> {
     let pictures = shown.iter().map(|suspect| picture(opened, suspect)).collect::<Result<Vec<_>>>()?;
     let figure = Figure::Pictures {
         title: "Labels that are contradicted most".into(),
-        caption: "Below each picture its position in the split, its label, and what it is held for with the probabilities of both. A network that has learned the \
+        caption: "Below each picture its file or else its position in the split, its label, and what it is held for with the probabilities of both; first where the second is above the first by most. A network that has learned the \
                   labels by heart contradicts none of them."
             .into(),
         pictures,
@@ -174,8 +174,10 @@ fn picture(opened: &Opened, suspect: &Suspect) -> Result<Named> {
     let mut pixels = vec![0.0; info.pixels()];
     pictures.data.image(pictures.split, suspect.index, &mut pixels)?;
     let Suspect { index, label, class: other, of_label, of_class, .. } = suspect;
+    let file = pictures.data.file(pictures.split, *index).map(|file| file.display().to_string());
     let name = format!(
-        "{index}: labelled {} ({:.0} %), held for {} ({:.0} %)",
+        "{}: labelled {} ({:.0} %), held for {} ({:.0} %)",
+        file.unwrap_or_else(|| index.to_string()),
         class(info, *label),
         100.0 * of_label,
         class(info, *other),

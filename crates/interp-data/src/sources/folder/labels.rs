@@ -47,11 +47,12 @@ pub(super) fn names(root: &Path) -> Result<Option<BTreeMap<u16, String>>> {
     Ok(Some(names))
 }
 
-/// Pictures that may have label maps.
+/// Pictures with their files, which may have label maps.
 #[derive(Debug)]
 pub(super) struct Labeled {
     data: InMemory,
-    names: BTreeMap<u16, String>,
+    /// The names of concepts in label maps, where there are such maps.
+    names: Option<BTreeMap<u16, String>>,
     /// How pictures were brought to their size.
     fit: Fit,
     train: Vec<PathBuf>,
@@ -60,27 +61,27 @@ pub(super) struct Labeled {
 }
 
 impl Labeled {
-    pub(super) fn new(data: InMemory, found: &[Found], names: BTreeMap<u16, String>, fit: Fit) -> Self {
+    pub(super) fn new(data: InMemory, found: &[Found], names: Option<BTreeMap<u16, String>>, fit: Fit) -> Self {
         let files = |split| found.iter().filter(|found| found.split == split).map(|found| found.file.clone()).collect();
         let (train, validation, test) = (files(Split::Train), files(Split::Validation), files(Split::Test));
         Self { data, names, fit, train, validation, test }
     }
 
-    fn file(&self, split: Split, index: usize) -> Option<&PathBuf> {
-        match split {
+    fn path(&self, split: Split, index: usize) -> Option<&Path> {
+        let files = match split {
             Split::Train => &self.train,
             Split::Validation => &self.validation,
             Split::Test => &self.test,
-        }
-        .get(index)
+        };
+        files.get(index).map(PathBuf::as_path)
     }
 
-    fn concepts(&self, values: &[u16]) -> Vec<(String, Mask)> {
+    fn concepts(&self, values: &[u16], names: &BTreeMap<u16, String>) -> Vec<(String, Mask)> {
         let Info { height, width, .. } = *self.info();
         let seen: BTreeSet<u16> = values.iter().copied().collect();
         let mask = |value: u16| {
             let coverage = values.iter().map(|&at| if at == value { 255 } else { 0 }).collect();
-            Some((self.names.get(&value)?.clone(), Mask { height, width, coverage }))
+            Some((names.get(&value)?.clone(), Mask { height, width, coverage }))
         };
         seen.into_iter().filter_map(mask).collect()
     }
@@ -103,19 +104,23 @@ impl Dataset for Labeled {
         self.data.image(split, index, out)
     }
 
+    fn file(&self, split: Split, index: usize) -> Option<&Path> {
+        self.path(split, index)
+    }
+
     fn group(&self, split: Split, index: usize) -> Option<&str> {
         self.data.group(split, index)
     }
 
     /// The concepts of the picture's label map; the object is the one named as the class is, alone or after a stroke.
     fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
-        let Some(file) = self.file(split, index) else { return Ok(None) };
+        let (Some(file), Some(names)) = (self.path(split, index), &self.names) else { return Ok(None) };
         let map = beside(file);
         if !map.is_file() {
             return Ok(None);
         }
         let values = values(file, &map, self.info().width as u32, &self.fit)?;
-        let concepts = self.concepts(&values);
+        let concepts = self.concepts(&values, names);
         let class = self.info().classes.get(self.label(split, index) as usize).map_or("", String::as_str);
         let is_class = |name: &str| name.rsplit_once('/').map_or(name, |(_, last)| last) == class;
         let object = concepts.iter().find(|(name, _)| is_class(name)).map(|(_, mask)| mask.clone());

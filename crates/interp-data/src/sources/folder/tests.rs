@@ -55,6 +55,8 @@ fn sub_folders_are_classes() {
     assert_eq!(dataset.info().channels, 1);
     assert_eq!([0, 1, 2].map(|index| dataset.label(Split::Train, index)), [0, 0, 1]);
     assert_eq!([0, 1].map(|index| image(&dataset, Split::Train, index)[0]), [0.2, 0.4]);
+    let file = |index| dataset.file(Split::Train, index).map(|file| file.strip_prefix(root.path()).unwrap().to_owned());
+    assert_eq!([0, 2, 3].map(file), [Some("cat/2.png".into()), Some("dog/1.jpg".into()), None]);
     assert_eq!(dataset.len(Split::Test), 0);
     assert!(dataset.image(Split::Train, 3, &mut [0.0; 64]).is_err());
     assert!(dataset.image(Split::Train, 0, &mut [0.0; 63]).is_err());
