@@ -27,15 +27,11 @@ const EXPLAINED: usize = 100;
 /// Answers of a channel that its selectivity is told by.
 const PEAKS: usize = 100;
 /// Methods whose maps are judged.
-pub(super) const METHODS: [&str; 2] = ["grad_cam", "gradient_x_input"];
-/// What pictures go through, by name: the strongest of each kind that Hendrycks and Dietterich 2019 (arXiv 1903.12261) give pictures of 32x32, and
-/// another background.
-pub(super) const CORRUPTIONS: [(&str, Corruption); 4] = [
-    ("noise", Corruption::Noise(0.1)),
-    ("blur", Corruption::Blur(1.0)),
-    ("JPEG", Corruption::Jpeg(40)),
-    ("another background", Corruption::Background),
-];
+const METHODS: [&str; 2] = ["grad_cam", "gradient_x_input"];
+/// What pictures go through, in the order of [`Examined::right`]: the strongest noise, blur and JPEG that Hendrycks and Dietterich 2019 (arXiv 1903.12261)
+/// give pictures of 32x32, and another background.
+const CORRUPTIONS: [Corruption; 4] =
+    [Corruption::Noise(0.1), Corruption::Blur(1.0), Corruption::Jpeg(40), Corruption::Background];
 
 /// What was measured of a network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,7 +79,7 @@ pub(crate) fn examined(network: &Network, pictures: &Pictures, data: &str, folde
 /// # Errors
 /// If pictures cannot be had, or an analysis fails.
 fn examine(network: &Network, pictures: &Pictures, memory: Memory) -> Result<Examined> {
-    let right = CORRUPTIONS.iter().map(|(_, how)| right_on(network, pictures, *how)).collect::<Result<_>>()?;
+    let right = CORRUPTIONS.into_iter().map(|how| right_on(network, pictures, how)).collect::<Result<_>>()?;
     let mut zeros = Zeros::new(network);
     observe(network, pictures, &mut [&mut zeros], memory)?;
     Ok(Examined {
