@@ -76,7 +76,7 @@ fn cards_are_filtered_and_sorted_by_what_the_address_says() {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("page.html");
-    let html = html(&page()).unwrap();
+    let html = html(&page(), &[]).unwrap();
     std::fs::write(&path, &html).unwrap();
     let color = |name: &&str| {
         let at: u32 = name.rsplit(' ').next().unwrap().parse().unwrap();

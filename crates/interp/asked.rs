@@ -1,5 +1,6 @@
 //! Pictures of a data set about which methods are asked why a network takes them for what it does.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -17,13 +18,15 @@ pub(crate) struct Shown {
     pub(crate) pictures: Tensor,
     pub(crate) labels: Option<Vec<usize>>,
     pub(crate) indices: Vec<usize>,
+    /// The file of each picture that has one of its own.
+    pub(crate) files: Vec<Option<PathBuf>>,
     /// The share of each pixel that is the object, picture by picture, if all have one.
     pub(crate) masks: Option<Vec<Vec<f32>>>,
 }
 
 impl Shown {
-    /// Those of some batches, at least one.
-    pub(crate) fn of(batches: &[Batch], info: &Info) -> Result<Self> {
+    /// Those of some batches, at least one, with their files.
+    pub(crate) fn of(batches: &[Batch], files: Vec<Option<PathBuf>>, info: &Info) -> Result<Self> {
         let pictures = batches.iter().map(|batch| Ok(to_tensor(batch, info)?)).collect::<Result<Vec<_>>>()?;
         let labels = batches.iter().flat_map(|batch| &batch.labels).map(|&label| label as usize).collect();
         let indices = batches.iter().flat_map(|batch| &batch.indices).copied().collect();
@@ -31,7 +34,7 @@ impl Shown {
             Some(batch.masks.as_ref()?.chunks_exact(info.height * info.width).map(<[f32]>::to_vec).collect())
         };
         let masks = batches.iter().map(of).collect::<Option<Vec<_>>>().map(|parts| parts.concat());
-        Ok(Self { pictures: Tensor::cat(&pictures, 0)?, labels: Some(labels), indices, masks })
+        Ok(Self { pictures: Tensor::cat(&pictures, 0)?, labels: Some(labels), indices, files, masks })
     }
 
     /// Pictures of a data set by their positions in the split, at least one.
@@ -41,8 +44,19 @@ impl Shown {
         let has_masks = positions.iter().map(known).collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
         let loader = Loader::new(Arc::clone(data), *split, 256, *workers, Augment::default(), 0)?;
         let loader = if has_masks { loader.with_masks() } else { loader };
-        Self::of(&loader.of(positions).collect::<interp_data::Result<Vec<Batch>>>()?, data.info())
+        let files = positions.iter().map(|&at| data.file(*split, at).map(Path::to_owned)).collect();
+        Self::of(&loader.of(positions).collect::<interp_data::Result<Vec<Batch>>>()?, files, data.info())
     }
+
+    /// What a picture is called: its position in the split, and its file.
+    pub(crate) fn name(&self, at: usize) -> String {
+        picture_name(self.indices[at], self.files[at].as_deref())
+    }
+}
+
+/// What a picture is called: its position in the split, and its file where it has one of its own.
+pub(crate) fn picture_name(index: usize, file: Option<&Path>) -> String {
+    file.map_or_else(|| format!("Picture {index}"), |file| format!("Picture {index}: {}", file.display()))
 }
 
 /// Pictures where the network computes, and the class that it takes each for.

@@ -1,5 +1,6 @@
 //! Recipes over several seeds, side by side.
 
+mod agreement;
 mod examined;
 mod measures;
 mod page;
@@ -8,6 +9,7 @@ mod small;
 use interp_finding::{Measured, student_interval};
 use serde::Serialize;
 
+pub use agreement::Told;
 pub use examined::{Examined, Explained};
 pub use measures::Measure;
 pub use page::{csv, page};
@@ -73,9 +75,9 @@ pub struct Cell {
     /// What the run found.
     pub summary: Summary,
     /// Of its network, where classes are told.
-    pub own: Option<Examined>,
+    pub own: Option<(Examined, Told)>,
     /// Of its twin, where there is one.
-    pub twin: Option<Examined>,
+    pub twin: Option<(Examined, Told)>,
     /// The run of the small twin, where the network is pruned, and how many parameters of the network are not zero after channels that say nothing are cut.
     pub small: Option<(Summary, usize)>,
 }
@@ -405,7 +407,7 @@ mod tests {
     fn a_failed_row_is_struck_out_of_the_page() {
         let held = Row::of(&[run([0.90, 0.93], true)], &[]).unwrap();
         let failed = Row::of(&[run([0.90, 0.93], false)], &[]).unwrap();
-        let html = |row: Row| interp_report::html(&page(&[row])).unwrap();
+        let html = |row: Row| interp_report::html(&page(&[row]), &[]).unwrap();
         assert!(html(held).contains("90.00 %"));
         let html = html(failed);
         assert!(html.contains("claim failed") && html.contains("<strong>Warning:</strong>") && !html.contains("90.00"));

@@ -25,6 +25,7 @@ mod error;
 pub mod folder;
 pub mod init;
 mod latency;
+mod links;
 mod network_file;
 mod origin;
 pub mod plan;

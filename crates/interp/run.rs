@@ -293,7 +293,7 @@ impl Sitting<'_> {
             seconds: self.seconds(),
         };
         let page = page::page(self.plan, self.folder, &summary, &events, &main, twin.as_ref())?;
-        files::write_atomically(&self.folder.report(), interp_report::html(&page)?.as_bytes())?;
+        files::write_atomically(&self.folder.report(), interp_report::html(&page, &[])?.as_bytes())?;
         // Last, because a folder with a summary is a finished run.
         files::write_atomically(&self.folder.summary(), &serde_json::to_vec_pretty(&summary)?)?;
         Ok(summary)

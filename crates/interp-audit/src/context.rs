@@ -16,6 +16,9 @@ pub struct Part {
     pub class: usize,
     /// The probability of the class that it takes the whole picture for.
     pub probability: f64,
+    /// How much of the probability goes to other classes than for the whole picture: half of the sum of all differences (the total variation distance), 0
+    /// to 1.
+    pub moved: f64,
 }
 
 /// A picture, and its parts.
@@ -46,11 +49,10 @@ impl Parts {
         if object + context > 0.0 { context / (object + context) } else { 0.5 }
     }
 
-    /// 1 where another picture's color around the object changes the class, and its own does not; -1 where it is the other way round; else 0. The mean over
-    /// pictures is how many more are taken for another class because of the color around the object than because what is around it went.
+    /// How much more of the probability goes to other classes with another picture's color around the object than with its own, -1 to 1: what the color
+    /// moves, beside what moves because what was around the object went.
     pub fn led(&self) -> f64 {
-        let changed = |part: &Part| f64::from(u8::from(part.class != self.whole.class));
-        changed(&self.swapped) - changed(&self.flat)
+        self.swapped.moved - self.flat.moved
     }
 }
 
@@ -65,19 +67,20 @@ pub fn context(net: &Network, pictures: &Pictures) -> Result<Vec<Parts>> {
     pass.over(net, pictures, |sample| {
         let batch = sample.batch;
         let Some(masks) = &batch.masks else { return Ok(()) };
-        let logits = |batch: &Batch| -> Result<Vec<Vec<f64>>> {
+        let shown = |batch: &Batch| -> Result<Vec<Vec<f64>>> {
             let tape = net.forward(&images(net, batch)?, Mode::Eval, &Keep::Output)?;
-            finite_rows(net, net.graph.output(), tape.output(&net.graph)?)
+            let rows = finite_rows(net, net.graph.output(), tape.output(&net.graph)?)?;
+            Ok(rows.iter().map(|logits| probabilities(logits)).collect())
         };
         let wholes = finite_rows(net, net.graph.output(), sample.tape.output(&net.graph)?)?;
-        let (objects, contexts) =
-            (logits(&parts(batch, masks, Rest::Mean))?, logits(&parts(batch, masks, Rest::Alone))?);
-        let (flats, swapped) = (logits(&parts(batch, masks, Rest::Own))?, logits(&parts(batch, masks, Rest::Next))?);
+        let wholes: Vec<Vec<f64>> = wholes.iter().map(|logits| probabilities(logits)).collect();
+        let (objects, contexts) = (shown(&parts(batch, masks, Rest::Mean))?, shown(&parts(batch, masks, Rest::Alone))?);
+        let (flats, swapped) = (shown(&parts(batch, masks, Rest::Own))?, shown(&parts(batch, masks, Rest::Next))?);
         for (at, whole) in wholes.iter().enumerate() {
-            let class = largest(whole);
-            let part = |logits: &[f64]| Part {
-                class: largest(logits),
-                probability: log_softmax(logits.iter().copied(), 1.0)[class].exp(),
+            let part = |found: &[f64]| Part {
+                class: largest(found),
+                probability: found[largest(whole)],
+                moved: found.iter().zip(whole).map(|(found, whole)| (found - whole).abs()).sum::<f64>() / 2.0,
             };
             found.push(Parts {
                 index: batch.indices[at],
@@ -92,6 +95,10 @@ pub fn context(net: &Network, pictures: &Pictures) -> Result<Vec<Parts>> {
         Ok(())
     })?;
     Ok(found)
+}
+
+fn probabilities(logits: &[f64]) -> Vec<f64> {
+    log_softmax(logits.iter().copied(), 1.0).into_iter().map(f64::exp).collect()
 }
 
 /// What is seen around an object.
@@ -239,7 +246,8 @@ mod tests {
         );
         assert!(found.bias() > 0.6);
         // With the other's 3 around it the class is the other one; its own color is what it was.
-        assert!(found.flat == found.whole && found.swapped.class == 0 && found.led() == 1.0);
+        assert!(found.flat == found.whole && found.whole.moved == 0.0 && found.swapped.class == 0);
+        assert!((found.led() - (sigmoid(4.0) - sigmoid(-12.0))).abs() < 1e-6, "{}", found.led());
         assert_eq!(bias(4.0, 0.0).led(), 0.0);
     }
 }

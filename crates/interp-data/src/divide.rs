@@ -5,7 +5,7 @@ mod cut;
 mod hash;
 mod similar;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{DataError, Dataset, Info, Result, Split, Truth};
 const NAMED: usize = 10;
 
 /// How a data set is divided.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Divide {
     /// How many pictures are cut from train for validation where the data set has no such split: a share
@@ -32,6 +32,10 @@ pub struct Divide {
     /// At most so many pictures are left to train, each class in proportion, where it is given: how much do fewer tell?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<usize>,
+    /// Pictures that are left out of training, by their positions in what is left to train with the other settings: those whose labels
+    /// `interp-audit soft-labels --split train` doubts, of a network that was trained with these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<usize>,
     /// Decides the cuts: not the seed of training, so that trainings with several seeds see the same splits.
     pub seed: u64,
     /// Accept that identical pictures, or pictures of one group, stand in two splits.
@@ -40,7 +44,7 @@ pub struct Divide {
 
 impl Default for Divide {
     fn default() -> Self {
-        Self { validation: 0.1, test: 0.1, train: None, seed: 0, allow_overlap: false }
+        Self { validation: 0.1, test: 0.1, train: None, without: vec![], seed: 0, allow_overlap: false }
     }
 }
 
@@ -69,7 +73,7 @@ impl Divided {
         };
         let view = View::cut_off(dataset, Split::Validation, settings.validation, settings.seed)?;
         let view = settings.train.map_or(Ok(None), |count| view.fewer(count, settings.seed))?.unwrap_or(view);
-        Ok(Self { view: Arc::new(view), digest })
+        Ok(Self { view: Arc::new(view.without(&settings.without)?), digest })
     }
 
     /// SHA-256 over all pictures, labels and groups of the data set: what tells one state of it from another.
@@ -125,6 +129,22 @@ impl View {
         let kept = cut::some(&labels, self.info().classes.len(), count, seed);
         let fewer = || Self { dataset: Arc::clone(&self.dataset), cut: self.cut.clone(), kept: Some(kept) };
         Ok((count < labels.len()).then(fewer))
+    }
+
+    /// The same without some pictures to train.
+    fn without(self, left_out: &[usize]) -> Result<Self> {
+        if left_out.is_empty() {
+            return Ok(self);
+        }
+        let all = self.len(Split::Train);
+        let left_out: BTreeSet<usize> = left_out.iter().copied().collect();
+        let beyond = left_out.last().filter(|&&last| last >= all);
+        let problem = |last: &usize| format!("there are {all} pictures to train, counted from 0, and no {last}");
+        beyond.map_or(Ok(()), |last| Err(Unfit::new("without", problem(last))))?;
+        Unfit::unless(left_out.len() < all, "without", "leaves no picture to train")?;
+        let kept = (0..all).filter(|at| !left_out.contains(at));
+        let kept = kept.map(|at| self.kept.as_ref().map_or(at, |kept| kept[at])).collect();
+        Ok(Self { kept: Some(kept), ..self })
     }
 
     /// Where the data set has the picture.

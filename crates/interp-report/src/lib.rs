@@ -21,5 +21,5 @@ mod table;
 mod tree;
 
 pub use error::ReportError;
-pub use page::{Page, html};
+pub use page::{Link, Page, html};
 pub use picture::png;

@@ -31,7 +31,16 @@ pub struct Page {
     pub source: Option<(String, String)>,
 }
 
-/// The page as one HTML file.
+/// Another page, to go on to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What it is.
+    pub title: String,
+    /// Its address, from the folder of this page.
+    pub href: String,
+}
+
+/// The page as one HTML file, with links to other pages that lie beside it.
 ///
 /// Points of curves that are not finite are left out of the drawing (and counted below it); other numbers
 /// that are not finite are shown as such.
@@ -39,7 +48,7 @@ pub struct Page {
 /// # Errors
 /// [`ReportError::Figure`] for a picture whose bytes do not fit its size, for a table with a row that is
 /// not as long as its head, and for cards that do not fit together.
-pub fn html(page: &Page) -> Result<String, ReportError> {
+pub fn html(page: &Page, links: &[Link]) -> Result<String, ReportError> {
     let mut ids = Ids::from(["content", "claims", "source"]);
     let findings: Vec<_> =
         page.findings.iter().map(|finding| Section::new(finding, &mut ids)).collect::<Result<_, _>>()?;
@@ -51,6 +60,7 @@ pub fn html(page: &Page) -> Result<String, ReportError> {
             .flat_map(|finding| &finding.figures)
             .any(|figure| matches!(figure, Figure::Cards { .. })),
         page,
+        links,
         verdict: verdict(&page.claims),
         contents: contents(page, &findings),
         findings,
@@ -65,6 +75,7 @@ struct View<'a> {
     /// Whether there are cards, which alone need a script.
     has_cards: bool,
     page: &'a Page,
+    links: &'a [Link],
     verdict: String,
     contents: Vec<Entry<'a>>,
     findings: Vec<Section<'a>>,

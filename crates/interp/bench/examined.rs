@@ -13,9 +13,11 @@ use interp_audit::{AuditError, Memory, Pictures, Zeros, answers, observe};
 use interp_data::{Corruption, corrupted};
 use interp_finding::{Better, median};
 use interp_net::{NetError, Network, files, sealed};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::agreement::{Told, told};
 use crate::asked::{Asked, Shown, maps};
 use crate::programs::layers::activations;
 use crate::{Error, Result};
@@ -27,7 +29,7 @@ const EXPLAINED: usize = 100;
 /// Answers of a channel that its selectivity is told by.
 const PEAKS: usize = 100;
 /// Methods whose maps are judged.
-const METHODS: [&str; 2] = ["grad_cam", "gradient_x_input"];
+pub(super) const METHODS: [&str; 2] = ["grad_cam", "gradient_x_input"];
 /// What pictures go through, in the order of [`Examined::right`]: the strongest noise, blur and JPEG that Hendrycks and Dietterich 2019 (arXiv 1903.12261)
 /// give pictures of 32x32, and another background.
 const CORRUPTIONS: [Corruption; 4] =
@@ -57,20 +59,27 @@ pub struct Explained {
     pub in_object: Option<f64>,
 }
 
-/// Measures a network on pictures, unless `folder` has it already: by its structure, its weights and the data's hash.
+/// Measures a network on pictures, and asks where it sees evidence, unless `folder` has it already: by its structure, its weights and the data's hash.
 ///
 /// # Errors
 /// If pictures cannot be had, or an analysis fails.
-pub(crate) fn examined(network: &Network, pictures: &Pictures, data: &str, folder: &Path) -> Result<Examined> {
+pub(crate) fn examined(network: &Network, pictures: &Pictures, data: &str, folder: &Path) -> Result<(Examined, Told)> {
     let weights = sealed::digest_of(network.params.list().iter().map(|param| (param.name.as_str(), &param.value)))?;
     let key = sealed::digest(&json!([VERSION, network.graph, weights, data]).to_string());
-    let path = folder.join(format!("{}.json", key.get(..16).unwrap_or_default()));
-    if let Some(kept) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+    let path = |what: &str| folder.join(format!("{}{what}.json", key.get(..16).unwrap_or_default()));
+    let found = kept(&path(""), || examine(network, pictures, Memory::default()))?;
+    Ok((found, kept(&path("-told"), || told(network, pictures))?))
+}
+
+/// What a file has, or else what is found, which is kept there.
+fn kept<T: Serialize + DeserializeOwned>(path: &Path, find: impl FnOnce() -> Result<T>) -> Result<T> {
+    if let Some(kept) = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
         return Ok(kept);
     }
-    let found = examine(network, pictures, Memory::default())?;
+    let found = find()?;
+    let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.to_owned(), source })?;
-    files::write_atomically(&path, &serde_json::to_vec_pretty(&found)?)?;
+    files::write_atomically(path, &serde_json::to_vec(&found)?)?;
     Ok(found)
 }
 
@@ -116,14 +125,16 @@ fn detectors(network: &Network, pictures: &Pictures, memory: Memory) -> Result<O
     Ok(Some([detectors, unique.len()]))
 }
 
-fn explanations(network: &Network, pictures: &Pictures, memory: Memory) -> Result<Vec<Option<Explained>>> {
+/// The pictures that are explained, at even distances; `None` where there are none.
+pub(super) fn spread_out(pictures: &Pictures) -> Result<Option<Shown>> {
     let all = pictures.data.len(pictures.split);
     let count = all.min(EXPLAINED);
-    if count == 0 {
-        return Ok(vec![None; METHODS.len()]);
-    }
+    (count > 0).then(|| Shown::at(pictures, (0..count).map(|at| at * all / count).collect())).transpose()
+}
+
+fn explanations(network: &Network, pictures: &Pictures, memory: Memory) -> Result<Vec<Option<Explained>>> {
+    let Some(shown) = spread_out(pictures)? else { return Ok(vec![None; METHODS.len()]) };
     let info = pictures.data.info();
-    let shown = Shown::at(pictures, (0..count).map(|at| at * all / count).collect())?;
     let about = Asked::of(network, shown, info, memory)?;
     let question = about.question(network);
     let mut asked = vec![];
@@ -176,7 +187,7 @@ fn in_object(attribution: &Attribution, masks: Option<&[Vec<f32>]>, size: [usize
     Ok(mean(&shares))
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
@@ -199,7 +210,11 @@ mod tests {
         let network = plan.network(Stage::Main).unwrap();
         let pictures = Pictures { data: plan.data.examining(), split: Split::Test, noise: None, workers: 1 };
         let folder = tempfile::tempdir().unwrap();
-        let found = examined(&network, &pictures, "data", folder.path()).unwrap();
+        let (found, told) = examined(&network, &pictures, "data", folder.path()).unwrap();
+        assert!(
+            told.classes.len() == 40
+                && told.maps.iter().all(|maps| maps.as_ref().is_some_and(|maps| maps[0].len() == 64))
+        );
         assert!(found.right.len() == 4 && found.right.iter().all(|right| right.is_some_and(|right| right <= 1.0)));
         assert!(found.zero_activations.is_some_and(|share| share > 0.2 && share < 0.8), "{found:?}");
         assert!(found.detectors.is_some() && found.selectivity.is_some());
@@ -211,9 +226,10 @@ mod tests {
         );
         let files = || std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect::<Vec<_>>();
         let kept = Examined { selectivity: Some(0.125), ..found };
-        std::fs::write(&files()[0], serde_json::to_vec(&kept).unwrap()).unwrap();
-        assert_eq!(examined(&network, &pictures, "data", folder.path()).unwrap(), kept);
+        let of_found = files().into_iter().find(|path| !path.display().to_string().contains("-told")).unwrap();
+        std::fs::write(of_found, serde_json::to_vec(&kept).unwrap()).unwrap();
+        assert_eq!(examined(&network, &pictures, "data", folder.path()).unwrap(), (kept, told));
         examined(&network, &pictures, "other data", folder.path()).unwrap();
-        assert_eq!(files().len(), 2);
+        assert_eq!(files().len(), 4);
     }
 }

@@ -5,6 +5,7 @@ use interp_audit::terms::{Kind, Terms};
 use interp_finding::{Better, student_interval};
 use serde::Serialize;
 
+use super::agreement::{Told, agreement};
 use super::examined::{Examined, Explained};
 use super::{Cell, Spread};
 use crate::summary::{Latency, Scores, Size};
@@ -65,6 +66,10 @@ const QUANTITIES: &[Quantity] = &[
     Quantity { name: "time of 64 pictures", unit: "ms", better: Better::Lower, of: |side| Some(side.latency?.batch) },
 ];
 
+/// How far explanations by each of the methods agree between seeds.
+const AGREEMENTS: [&str; 2] =
+    ["Grad-CAM: agreement between seeds, by rank", "gradient times input: agreement between seeds, by rank"];
+
 /// How many terms of this kind a decision has; nothing of a network whose terms are others.
 fn terms(side: &Side<'_>, kind: Kind) -> Option<f64> {
     side.terms.filter(|terms| terms.kind == kind).map(|terms| terms.mean)
@@ -105,7 +110,22 @@ pub(super) fn measures(cells: &[Cell]) -> Vec<Measure> {
         let twin: Option<Vec<f64>> = cells.iter().map(|cell| (quantity.of)(&twin(cell)?)).collect();
         Some(measure(quantity.name, quantity.unit, quantity.better, &own, twin.as_deref()))
     };
-    QUANTITIES.iter().filter_map(of).chain(beside_small(cells)).collect()
+    QUANTITIES.iter().filter_map(of).chain(between_seeds(cells)).chain(beside_small(cells)).collect()
+}
+
+/// How far the maps of networks of different seeds agree. Pairs have networks in common, so that there is no interval.
+fn between_seeds(cells: &[Cell]) -> Vec<Measure> {
+    let told = |of: fn(&Cell) -> Option<&(Examined, Told)>| {
+        cells.iter().map(|cell| of(cell).map(|(_, told)| told)).collect::<Option<Vec<&Told>>>()
+    };
+    let Some(own) = told(|cell| cell.own.as_ref()) else { return vec![] };
+    let twin = told(|cell| cell.twin.as_ref());
+    let of = |(method, name): (usize, &'static str)| {
+        let twin = twin.as_ref().and_then(|told| agreement(told, method));
+        let measure = measure(name, "", Better::Higher, &agreement(&own, method)?, twin.as_deref());
+        Some(Measure { interval: None, ..measure })
+    };
+    AGREEMENTS.into_iter().enumerate().filter_map(of).collect()
 }
 
 /// The network beside its small twin, in the twin's place.
@@ -144,7 +164,7 @@ fn network(cell: &Cell) -> Side<'_> {
         latency: run.latency,
         quality: run.quality.as_ref(),
         terms: run.terms,
-        examined: cell.own.as_ref(),
+        examined: cell.own.as_ref().map(|(examined, _)| examined),
     }
 }
 
@@ -156,6 +176,6 @@ fn twin(cell: &Cell) -> Option<Side<'_>> {
         latency: twin.latency,
         quality: twin.quality.as_ref(),
         terms: twin.terms,
-        examined: cell.twin.as_ref(),
+        examined: cell.twin.as_ref().map(|(examined, _)| examined),
     })
 }

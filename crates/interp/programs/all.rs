@@ -8,7 +8,7 @@ use interp_audit::neurons::Survey;
 use interp_audit::{Observer, Pictures, observe};
 use interp_learn::Objective;
 use interp_net::files;
-use interp_report::{Page, html};
+use interp_report::{Link, Page, html};
 use serde_json::{Value, json};
 
 use super::chosen::Subject;
@@ -17,7 +17,7 @@ use super::outcome::Outcome;
 use super::surveyed::{Atlas, Surveyed};
 use super::{Ending, color, dissect, fields, neurons, print, saliency, soft_labels, weights};
 use crate::progress::{Screen, tell};
-use crate::{Catalog, Error, Result};
+use crate::{Catalog, Error, Result, links};
 
 /// Every analysis that the network and its data allow, each with its defaults, on one page
 #[derive(Args, Debug)]
@@ -54,8 +54,9 @@ impl All {
         let summary = json!({ "version": 1, "checkpoint": opened.path.display().to_string(), "analyses": summaries });
         let text = serde_json::to_string_pretty(&summary)?;
         files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
+        let links = self.links(&opened, &outcomes);
         let page = page(&opened, outcomes);
-        files::write_atomically(&self.out.join("report.html"), html(&page)?.as_bytes())?;
+        files::write_atomically(&self.out.join("report.html"), html(&page, &links)?.as_bytes())?;
         if self.on.json {
             print(&summary.to_string())?;
         } else {
@@ -68,12 +69,21 @@ impl All {
         Ok(Ending::Fine)
     }
 
+    /// To the page of the network's run, and to that of each analysis.
+    fn links(&self, opened: &Opened, outcomes: &[(&'static str, Outcome)]) -> Vec<Link> {
+        let part = |(name, _): &(&str, Outcome)| {
+            links::link(&self.out, format!("{} alone", capital(name)), &self.out.join(name).join("report.html"))
+        };
+        links::to_run(&self.out, &opened.path).into_iter().chain(outcomes.iter().filter_map(part)).collect()
+    }
+
     /// What each analysis found, which is written as soon as it is.
     fn outcomes(&self, opened: &Opened) -> Result<Vec<(&'static str, Outcome)>> {
         let Opened { path, network, info, objective, .. } = opened;
         let mut outcomes = vec![];
         let mut add = |name: &'static str, outcome: Outcome| -> Result<()> {
-            outcome.write(&self.out.join(name))?;
+            let whole = Link { title: "All of the audit".into(), href: "../report.html".into() };
+            outcome.write(&self.out.join(name), vec![whole])?;
             outcomes.push((name, outcome));
             Ok(())
         };

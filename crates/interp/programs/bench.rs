@@ -11,18 +11,19 @@ use interp_audit::Pictures;
 use interp_data::Split;
 use interp_learn::Objective;
 use interp_net::{Checkpoint, Network, files};
+use interp_report::{Link, html};
 use serde_json::json;
 
 use super::train::{STOP, stop_on_interrupt};
 use super::{Ending, Machine, exit, print};
-use crate::bench::{Cell, Examined, Row, csv, examined, is_pruned, markdown, page, small_recipe, with_rows};
+use crate::bench::{Cell, Examined, Row, Told, csv, examined, is_pruned, markdown, page, small_recipe, with_rows};
 use crate::folder::{Folder, Stage};
 use crate::plan::Plan;
 use crate::progress::{Screen, tell};
 use crate::recipe::Recipe;
 use crate::run::{self, Options, Outcome, Start};
 use crate::summary::Summary;
-use crate::{Catalog, Error, Result};
+use crate::{Catalog, Error, Result, links};
 
 /// Train recipes and their black-box twins with several seeds, and say what being interpretable costs
 #[derive(Parser, Debug)]
@@ -86,7 +87,7 @@ impl Cli {
         for path in &self.recipes {
             Plan::shown(self.recipe(path, 0, catalog)?, &Screen::new(self.quiet))?;
         }
-        self.write(&[])?; // A page that cannot be written must not be found out in the end.
+        self.write(&[], &[])?; // A page that cannot be written must not be found out in the end.
         stop_on_interrupt();
         if let Some(budget) = self.budget {
             std::thread::spawn(move || {
@@ -94,17 +95,20 @@ impl Cli {
                 STOP.store(true, Ordering::Relaxed);
             });
         }
-        let (mut rows, mut twins) = (vec![], BTreeMap::new());
+        let (mut rows, mut pages, mut twins) = (vec![], vec![], BTreeMap::new());
         for path in &self.recipes {
             let mut runs = vec![];
             for &seed in self.seeds.iter().collect::<BTreeSet<_>>() {
                 match self.cell(path, seed, &mut options, &mut twins, catalog)? {
-                    Some(cell) => runs.push(cell),
+                    Some((cell, page)) => {
+                        pages.push((format!("{}, seed {seed}", cell.summary.name), page));
+                        runs.push(cell);
+                    }
                     None => return Ok(Ending::Interrupted),
                 }
             }
             rows.extend(Row::of(&runs, &self.overrides));
-            self.write(&rows)?;
+            self.write(&rows, &pages)?;
         }
         print(&if self.json { json!({ "version": 1, "rows": rows }).to_string() } else { markdown(&rows) })?;
         Ok(if rows.iter().all(Row::all_hold) { Ending::Fine } else { Ending::Failed })
@@ -119,7 +123,7 @@ impl Cli {
     }
 
     /// A recipe with a seed: its run, that of the small twin of a pruned network, and what else is measured of them. `None` if stopped. A twin that one
-    /// of `twins`, finished runs by the hash of theirs, has already is not trained again.
+    /// of `twins`, finished runs by the hash of theirs, has already is not trained again. With it comes where the run's page is.
     fn cell(
         &self,
         path: &Path,
@@ -127,7 +131,7 @@ impl Cli {
         options: &mut Options<'_>,
         twins: &mut BTreeMap<String, Folder>,
         catalog: &Catalog,
-    ) -> Result<Option<Cell>> {
+    ) -> Result<Option<(Cell, PathBuf)>> {
         let plan = Plan::shown(self.recipe(path, seed, catalog)?, &Screen::new(self.quiet))?;
         let twin = plan.twin_hash()?;
         options.twin = twins.get(&twin).cloned();
@@ -141,7 +145,7 @@ impl Cli {
         let pictures = Pictures { data, split: Split::Test, noise: None, workers };
         let kept = self.out.join("examined");
         let is_classifier = plan.common.objective == Objective::Classify;
-        let of = |stage: Stage| -> Result<Option<Examined>> {
+        let of = |stage: Stage| -> Result<Option<(Examined, Told)>> {
             let is_there = is_classifier && (stage == Stage::Main || summary.twin.is_some());
             is_there.then(|| examined(&network(stage)?, &pictures, &plan.data_hash, &kept)).transpose()
         };
@@ -159,10 +163,11 @@ impl Cli {
                 Some((summary, nonzero))
             }
         };
+        let report = folder.report();
         if summary.twin.is_some() {
             twins.entry(twin).or_insert(folder);
         }
-        Ok(Some(Cell { summary, own, twin: of_twin, small }))
+        Ok(Some((Cell { summary, own, twin: of_twin, small }, report)))
     }
 
     /// A run in a folder of its own: another recipe or seed has another. `None` if it was stopped.
@@ -181,10 +186,12 @@ impl Cli {
         }
     }
 
-    /// Writes the rows into the files that are asked for.
-    fn write(&self, rows: &[Row]) -> Result<()> {
+    /// Writes the rows into the files that are asked for, the page with links to those of runs.
+    fn write(&self, rows: &[Row], runs: &[(String, PathBuf)]) -> Result<()> {
         if let Some(path) = &self.page {
-            files::write_atomically(path, interp_report::html(&page(rows))?.as_bytes())?;
+            let to = |(title, run): &(String, PathBuf)| links::from_page(path, title.clone(), run);
+            let links: Vec<Link> = runs.iter().filter_map(to).collect();
+            files::write_atomically(path, html(&page(rows), &links)?.as_bytes())?;
         }
         if let Some(path) = &self.csv {
             files::write_atomically(path, &csv(rows)?)?;

@@ -86,7 +86,8 @@ impl Chosen {
             Ok(Batch { images, labels: vec![0], indices: vec![index], masks: None })
         };
         let batches = self.images.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
-        let shown = Shown { labels: None, ..Shown::of(&batches, &info)? };
+        let shown =
+            Shown { labels: None, ..Shown::of(&batches, self.images.iter().cloned().map(Some).collect(), &info)? };
         Ok(Subject { path, network, info, border: fit.border, shown })
     }
 

@@ -19,7 +19,7 @@ use crate::{Catalog, Result};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit context checkpoints/sparse_vgg --out context\n\n\
     The data must know where objects are: `concepts` does, a folder by label maps (docs/context.md).\n\
-    Writes DIR/data.safetensors (index, label, class, object.class, context.class, flat.class, swapped.class (N), i64; object.probability, context.probability (N), f64), \
+    Writes DIR/data.safetensors (index, label, class, object.class, context.class, flat.class, swapped.class (N), i64; object.probability, context.probability, flat.moved, swapped.moved (N), f64), \
     DIR/summary.json and DIR/report.html")]
 pub(super) struct Context {
     #[command(flatten)]
@@ -136,6 +136,8 @@ fn tensors(parts: &[Parts]) -> Result<BTreeMap<String, Tensor>> {
         ("swapped.class".to_owned(), whole(|parts| parts.swapped.class)?),
         ("object.probability".to_owned(), share(|parts| parts.object.probability)?),
         ("context.probability".to_owned(), share(|parts| parts.context.probability)?),
+        ("flat.moved".to_owned(), share(|parts| parts.flat.moved)?),
+        ("swapped.moved".to_owned(), share(|parts| parts.swapped.moved)?),
     ]))
 }
 
@@ -155,8 +157,8 @@ fn page(opened: &Opened, all: &Row<'_>, (columns, rows): &(Vec<String>, Vec<Vec<
             title: "Parts of pictures".into(),
             caption: "Right: pictures taken for their label; the whole of them, the object alone (around it the mean color of the data), and the rest alone (its own mean color in the object's \
                       place). Bias: of the probability of the class that the whole picture is taken for, what the rest alone gives beside the object alone, p(rest) / (p(rest) + p(object)), a \
-                      mean over pictures with its 95 % interval; 0 where objects decide, 1 where the rest does. Led by the color: pictures whose class changes when the mean color around the next \
-                      picture's object is around theirs, less those whose class changes with their own mean color there, as a share of all. The network never learned from such pictures: what it makes of \
+                      mean over pictures with its 95 % interval; 0 where objects decide, 1 where the rest does. Led by the color: how much of the probability goes to other classes when the mean color around the next \
+                      picture's object is around theirs, less what goes there with their own mean color, a mean over pictures in points. The network never learned from such pictures: what it makes of \
                       an edge or of a flat color is part of the bias, and hardly of the last."
                 .into(),
             columns: columns.clone(),

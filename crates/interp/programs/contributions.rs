@@ -1,6 +1,7 @@
 //! `interp-audit contributions`: what pixels contribute to decisions, in numbers and as pictures.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use clap::Args;
@@ -15,8 +16,9 @@ use serde_json::json;
 use super::colors::{bytes, color_of, denormalized, heat};
 use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
+use crate::asked::picture_name;
 use crate::progress::tell;
-use crate::{Catalog, Result};
+use crate::{Catalog, Result, links};
 
 /// What pixels contribute to decisions: to the largest logit of each picture, and what they leave unexplained
 #[derive(Args, Debug)]
@@ -35,6 +37,7 @@ pub(super) struct Contributions {
 /// A picture with its explanation.
 struct Case {
     index: usize,
+    name: String,
     label: usize,
     /// Rows of red, green and blue, or of gray, in [0, 1].
     pixels: Vec<f32>,
@@ -46,14 +49,17 @@ impl Contributions {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let Opened { path, network, info, pictures, .. } = self.on.open_classifier(catalog)?;
         let Pictures { data, split, workers, .. } = pictures;
+        let name = |index: usize| picture_name(index, data.file(split, index));
         let mut cases = vec![];
-        for batch in Loader::new(data, split, 64, workers, Augment::default(), 0)?.in_order(Some(self.count.into())) {
+        for batch in
+            Loader::new(Arc::clone(&data), split, 64, workers, Augment::default(), 0)?.in_order(Some(self.count.into()))
+        {
             let batch = batch?;
             let explained = explain(&network, &to_tensor(&batch, &info)?, network.graph.output())?;
-            cases.extend(of_batch(&batch, explained, &info)?);
+            cases.extend(of_batch(&batch, explained, &info, &name)?);
         }
         if let Some(page) = &self.page {
-            files::write_atomically(page, html(&document(&cases, &info)?)?.as_bytes())?;
+            files::write_atomically(page, html(&document(&cases, &info)?, &links::beside(page, &path))?.as_bytes())?;
             tell(&format!("page: {}", page.display()));
         }
         if let Some(warning) = Self::warn(&cases) {
@@ -122,12 +128,17 @@ fn largest_gap(cases: &[Case]) -> f64 {
     cases.iter().map(|case| case.gap.abs()).fold(0.0, larger)
 }
 
-fn of_batch(batch: &Batch, explained: Vec<Explained>, info: &Info) -> Result<Vec<Case>> {
+fn of_batch(
+    batch: &Batch,
+    explained: Vec<Explained>,
+    info: &Info,
+    name: &dyn Fn(usize) -> String,
+) -> Result<Vec<Case>> {
     let pictures = batch.images.chunks_exact(info.pixels().max(1));
     let cases = pictures.zip(batch.indices.iter().zip(&batch.labels)).zip(explained);
     let case = |((picture, (&index, &label)), explained): ((&[f32], (&usize, &u32)), Explained)| {
         let pixels = denormalized(picture, info);
-        Ok(Case { index, label: label as usize, pixels, gap: explained.gap()?, explained })
+        Ok(Case { index, name: name(index), label: label as usize, pixels, gap: explained.gap()?, explained })
     };
     cases.map(case).collect()
 }
@@ -139,7 +150,7 @@ fn document(cases: &[Case], info: &Info) -> Result<Page> {
         let Explained { class, logit, .. } = case.explained;
         let sheet = Sheet::of(case, info)?;
         figures.push(Figure::Picture {
-            title: format!("Picture {}: {}", case.index, name(case.label)),
+            title: format!("{}, {}", case.name, name(case.label)),
             caption: format!(
                 "Taken for {}, with a logit of {logit:.3}, of which the pixels contribute {:.3}.",
                 name(class),

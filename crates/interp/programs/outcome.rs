@@ -5,11 +5,11 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use interp_net::{aligned, files, sealed};
-use interp_report::{Page, html};
+use interp_report::{Link, Page, html};
 use serde_json::{Value, json};
 
 use super::{Ending, print};
-use crate::{Error, Result};
+use crate::{Error, Result, links};
 
 /// Numbers and pictures of an analysis.
 pub(super) struct Outcome {
@@ -24,20 +24,21 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Writes the three files into `folder`.
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+    /// Writes the three files into `folder`; the page has a link to that of the network's run, behind others.
+    pub(super) fn write(&self, folder: &Path, mut links: Vec<Link>) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.to_owned(), source })?;
         let of = |key: &str| &self.summary[key];
         let content = json!({ "version": 1, "checkpoint": of("checkpoint"), "data": of("data"), "split": of("split") });
         sealed::write(&folder.join("data.safetensors"), &self.tensors, &content)?;
         let text = serde_json::to_string_pretty(&self.summary)?;
         files::write_atomically(&folder.join("summary.json"), text.as_bytes())?;
-        Ok(files::write_atomically(&folder.join("report.html"), html(&self.page)?.as_bytes())?)
+        links.extend(of("checkpoint").as_str().and_then(|network| links::to_run(folder, Path::new(network))));
+        Ok(files::write_atomically(&folder.join("report.html"), html(&self.page, &links)?.as_bytes())?)
     }
 
     /// Writes them, and prints the table with what the first finding says, or one JSON object.
     pub(super) fn write_and_tell(&self, folder: &Path, as_json: bool) -> Result<Ending> {
-        self.write(folder)?;
+        self.write(folder, vec![])?;
         if as_json {
             print(&self.summary.to_string())?;
             return Ok(Ending::Fine);

@@ -18,7 +18,7 @@ use interp_audit::saliency::{CONTROLS, last_map};
 use interp_data::concepts::Place;
 use serde_json::{Value, json};
 
-use self::concepts::{Concepts, concepts};
+use self::concepts::{Concepts, QUANTILES, concepts};
 use self::filters::{Count, KINDS};
 use self::labels::Flips;
 use self::networks::{Pupil, School};
@@ -108,8 +108,8 @@ struct Found {
     flips: Vec<[Flips; 2]>,
     /// Of every network without a fault, by what is planted.
     filters: Vec<[Count; 3]>,
-    /// Of these networks.
-    concepts: Vec<Concepts>,
+    /// Of these networks, by quantile.
+    concepts: Vec<[Concepts; 3]>,
     /// Methods that fail the test by random weights, on the first of these networks.
     failing: Vec<String>,
     /// What methods were asked about.
@@ -269,7 +269,13 @@ impl Planted {
             let of = |(kind, count): (&&str, &Count)| json!({ "planted": kind, "count": count.planted, "found": count.found, "others": count.others });
             json!(KINDS.iter().zip(counts).map(of).collect::<Vec<_>>())
         };
-        let concepts = |found: &Concepts| json!({ "reachable": found.reachable, "probed": found.probed, "detected": found.detected });
+        let concepts = |found: &[Concepts; 3]| {
+            let of = |(quantile, found): (&f64, &Concepts)| {
+                let Concepts { reachable, probed, detected, displaced } = found;
+                json!({ "quantile": quantile, "reachable": reachable, "probed": probed, "detected": detected, "displaced": displaced })
+            };
+            json!(QUANTILES.iter().zip(found).map(of).collect::<Vec<_>>())
+        };
         json!({
             "version": 1, "data": "concepts", "methods": methods, "seeds": self.seeds, "calibration": self.calibration, "strengths": self.strengths,
             "limit": self.limit, "pictures": self.pictures, "others": self.others, "epochs": self.epochs, "accuracy": found.accuracy, "fail_random_weights": found.failing, "layer": found.layer,

@@ -139,7 +139,7 @@ fn summary(
     Ok(json!({
         "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": split,
         "classes": subject.info.classes,
-        "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(),
+        "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(), "files": subject.shown.files,
         "best_control": control.map(|control| &control.name), "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
     }))
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
-use crate::{Catalog, Result};
+use crate::{Catalog, Result, links};
 
 /// What each module of a sum adds to decisions, and how well the network does without it
 #[derive(Args, Debug)]
@@ -34,7 +34,7 @@ impl SharesOf {
         let found = shares(&network, &pictures, self.count.into())?;
         let tables = Tables { found: &found, info: &info };
         if let Some(page) = &self.page {
-            files::write_atomically(page, html(&tables.page())?.as_bytes())?;
+            files::write_atomically(page, html(&tables.page(), &links::beside(page, &path))?.as_bytes())?;
         }
         if self.on.json {
             print(&self.object(&path.display().to_string(), &found, &info).to_string())?;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::on_pictures::{OnPictures, Opened};
 use super::{Ending, print};
-use crate::{Catalog, Error, Result};
+use crate::{Catalog, Error, Result, links};
 
 /// Measure how well a network takes noise away, over its dial and over the noise, beside wavelet shrinkage
 #[derive(Args, Debug)]
@@ -47,7 +47,10 @@ impl Shrinkage {
         let object = json!({ "version": 1, "checkpoint": shown, "data": data, "noise": noise, "finding": finding });
         files::write_atomically(&folder.join("shrinkage.json"), &serde_json::to_vec_pretty(&object)?)?;
         let page = folder.join("shrinkage.html");
-        files::write_atomically(&page, html(&page_of(&shown, data, noise, finding))?.as_bytes())?;
+        files::write_atomically(
+            &page,
+            html(&page_of(&shown, data, noise, finding), &links::beside(&page, checkpoint))?.as_bytes(),
+        )?;
         if self.on.json {
             return print(&object.to_string());
         }

@@ -112,6 +112,41 @@ fn of_what_is_left_to_train_some_are_kept_each_class_in_proportion() {
     assert!(kept(0, 1).is_err_and(|error| error.to_string().contains("`train` must be at least 1")));
 }
 
+// Of 170 that are left, the first, the third and the last; positions are among those, not among all.
+#[test]
+fn pictures_that_are_named_are_left_out_of_training() {
+    let dataset = classes([500, 300, 50]);
+    let divided = |train, without: &[usize]| {
+        Divided::new(Arc::clone(&dataset), &Divide { train, without: without.to_vec(), ..Divide::default() })
+    };
+    let pictures = |divided: &Divided, split| {
+        let data = divided.examining();
+        let picture = |index| {
+            let mut out = vec![0.0; SIDE * SIDE];
+            data.image(split, index, &mut out).unwrap();
+            (data.label(split, index), out)
+        };
+        (0..data.len(split)).map(picture).collect::<Vec<_>>()
+    };
+    for train in [None, Some(170)] {
+        let all = divided(train, &[]).unwrap();
+        let last = all.examining().len(Split::Train) - 1;
+        let some = divided(train, &[2, 0, last, 2]).unwrap();
+        let mut expected = pictures(&all, Split::Train);
+        for at in [last, 2, 0] {
+            expected.remove(at);
+        }
+        assert_eq!(pictures(&some, Split::Train), expected);
+        for split in [Split::Validation, Split::Test] {
+            assert_eq!(pictures(&some, split), pictures(&all, split));
+        }
+        let said = divided(train, &[last + 1]).err().unwrap().to_string();
+        assert!(said.contains(&format!("there are {} pictures to train", last + 1)), "{said}");
+    }
+    let all: Vec<usize> = (0..170).collect();
+    assert!(divided(Some(170), &all).is_err_and(|error| error.to_string().contains("leaves no picture")));
+}
+
 #[test]
 fn the_cut_depends_on_the_seed_alone() {
     let dataset = classes([60, 60, 60]);

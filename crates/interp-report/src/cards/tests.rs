@@ -65,7 +65,7 @@ fn data(html: &str) -> Value {
 #[test]
 fn the_first_cards_are_shown_and_all_are_there_as_data() {
     let cards = (0..20).map(|at| card(&format!("neuron {at}"), "first", Some(f64::from(at)))).collect();
-    let html = html(&page(figure(cards))).unwrap();
+    let html = html(&page(figure(cards)), &[]).unwrap();
     assert_eq!(html.matches("<li class=\"card\">").count(), FIRST);
     assert!(
         html.contains("The first 12 of 20.") && html.contains("<h4>neuron 11</h4>") && !html.contains("<h4>neuron 12")
@@ -81,12 +81,12 @@ fn the_first_cards_are_shown_and_all_are_there_as_data() {
 
 #[test]
 fn only_the_script_of_cards_may_run_and_only_where_there_are_cards() {
-    let with = html(&page(figure(vec![card("one", "first", None)]))).unwrap();
+    let with = html(&page(figure(vec![card("one", "first", None)])), &[]).unwrap();
     assert!(
         with.contains(&format!("script-src 'sha256-{}'", digest()))
             && with.contains(&format!("<script>{SCRIPT}</script>"))
     );
-    let without = html(&Page { findings: vec![], ..page(figure(vec![])) }).unwrap();
+    let without = html(&Page { findings: vec![], ..page(figure(vec![])) }, &[]).unwrap();
     assert!(!without.contains("script") && !without.contains(".card"));
 }
 
@@ -100,7 +100,7 @@ fn hostile_names_stay_text() {
         (facets[0], measures[0]) = (HOSTILE.into(), HOSTILE.into());
         (originals[0].name, originals[0].command) = (HOSTILE.into(), HOSTILE.into());
     }
-    let html = html(&page(figure)).unwrap();
+    let html = html(&page(figure), &[]).unwrap();
     // The block of data and the script; nothing that was given.
     assert_eq!((html.matches("<script").count(), html.matches("</script").count()), (2, 2));
     assert!(!html.contains("<!--") && !html.contains("alert(1)</"));
@@ -117,7 +117,7 @@ fn keys_of_addresses_are_no_two_controls() {
         *facets = ["sort", "First class", "first class"].map(str::to_owned).into();
         measures[0] = "class selectivity".into();
     }
-    let found = data(&html(&page(figure)).unwrap());
+    let found = data(&html(&page(figure), &[]).unwrap());
     let keys: Vec<&str> = (0..3).map(|at| found["facets"][at]["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["sort-2", "first-class", "first-class-2"]);
     assert_eq!(found["measures"][0]["key"], "class-selectivity");
@@ -162,7 +162,7 @@ fn cards_that_do_not_fit_their_figure_are_refused_by_name() {
     for (problem, change) in changes {
         let mut odd = card("odd one", "a", None);
         change(&mut odd);
-        let said = html(&page(figure(vec![odd]))).unwrap_err().to_string();
+        let said = html(&page(figure(vec![odd])), &[]).unwrap_err().to_string();
         assert!(said.contains(problem) && said.contains("`odd one`"), "{said}");
     }
 }

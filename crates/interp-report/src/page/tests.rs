@@ -119,7 +119,7 @@ fn assert_sound(html: &str) {
 fn everything_given_is_on_the_page() {
     let figures =
         vec![curves(vec![[1.0, 2.0], [2.0, 1.0]]), table(vec![vec![text("sparse"), text("97.2 %")]]), picture(2, 6)];
-    let html = html(&page(vec![finding("first", figures), finding("second", vec![])])).unwrap();
+    let html = html(&page(vec![finding("first", figures), finding("second", vec![])]), &[]).unwrap();
     assert_sound(&html);
     let titles = [
         "A run",
@@ -153,9 +153,19 @@ fn everything_given_is_on_the_page() {
 }
 
 #[test]
+fn other_pages_can_be_gone_to() {
+    let links = ["one", "two"].map(|name| Link { title: text(name), href: format!("../{name}/report.html") });
+    let html = html(&page(vec![]), &links).unwrap();
+    let nav = html.split("<nav class=\"pages\"").nth(1).unwrap().split("</nav>").next().unwrap();
+    assert_eq!(attributes(nav, "href"), ["../one/report.html", "../two/report.html"]);
+    assert_balanced(&html);
+    assert!(!super::html(&page(vec![]), &[]).unwrap().contains("class=\"pages\""));
+}
+
+#[test]
 fn downloads_hold_every_digit() {
     use base64::{Engine, prelude::BASE64_STANDARD};
-    let html = html(&page(vec![finding("f", vec![curves(vec![[1.0, 0.1 + 0.2], [2.0, f64::NAN]])])])).unwrap();
+    let html = html(&page(vec![finding("f", vec![curves(vec![[1.0, 0.1 + 0.2], [2.0, f64::NAN]])])]), &[]).unwrap();
     let csv = attributes(&html, "href")
         .into_iter()
         .find_map(|a| a.strip_prefix("data:text/csv;charset=utf-8;base64,"))
@@ -184,8 +194,11 @@ fn hostile_text_is_escaped_everywhere() {
     (hostile.facts, hostile.source) = (vec![(text(HOSTILE), text(HOSTILE))], Some((text(HOSTILE), text(HOSTILE))));
     hostile.claims[0].statement = text(HOSTILE);
     hostile.claims[0].shown = text(HOSTILE);
-    let html = html(&hostile).unwrap();
-    assert_sound(&html);
+    let links = [Link { title: text(HOSTILE), href: text(HOSTILE) }];
+    let html = html(&hostile, &links).unwrap();
+    assert!(!html.contains(HOSTILE));
+    let address = attributes(&html, "href").into_iter().find(|href| href.contains("script")).unwrap();
+    assert_sound(&html.replacen(address, "data:", 1));
     assert_eq!(html.matches("</style>").count(), 1);
     assert!(html.matches("&#60;script&#62;").count() >= 21);
 }
@@ -194,7 +207,7 @@ fn hostile_text_is_escaped_everywhere() {
 fn names_that_are_alike_reserved_or_empty_get_ids_of_their_own() {
     let names = ["claims", "source", "content", "a", "A", "a-2", "a-loss", "", "ü", "a b\"c", &"w".repeat(5000)];
     let findings = names.iter().map(|name| finding(name, vec![curves(vec![[0.0, 0.0]]), curves(vec![])])).collect();
-    assert_sound(&html(&page(findings)).unwrap());
+    assert_sound(&html(&page(findings), &[]).unwrap());
 }
 
 #[test]
@@ -208,15 +221,14 @@ fn an_empty_page_is_a_page() {
         findings: vec![],
         source: None,
     };
-    let html = html(&empty).unwrap();
+    let html = html(&empty, &[]).unwrap();
     assert_sound(&html);
     assert!(!html.contains("<nav") && !html.contains("<table"));
     assert_sound(
-        &super::html(&page(vec![Finding {
-            numbers: vec![],
-            statement: String::new(),
-            ..finding("", vec![table(vec![])])
-        }]))
+        &super::html(
+            &page(vec![Finding { numbers: vec![], statement: String::new(), ..finding("", vec![table(vec![])]) }]),
+            &[],
+        )
         .unwrap(),
     );
 }
@@ -233,7 +245,7 @@ fn numbers_that_are_not_finite_are_shown_or_counted_as_left_out() {
     odd.findings[0].numbers[0].1 =
         Number::new(f64::NAN, "", Better::Lower).with_interval(f64::NEG_INFINITY, f64::INFINITY);
     odd.claims[0].value = f64::NAN;
-    let html = html(&odd).unwrap();
+    let html = html(&odd, &[]).unwrap();
     assert_sound(&html);
     for word in
         ["not a number", "−∞ to ∞", "Left out, since not finite: 2 points.", "1 point.", "There is no point to draw."]
@@ -245,7 +257,7 @@ fn numbers_that_are_not_finite_are_shown_or_counted_as_left_out() {
 #[test]
 fn a_figure_that_does_not_fit_is_refused_by_name() {
     for figure in [picture(2, 5), picture(0, 0), picture(usize::MAX, 6), table(vec![vec![text("alone")]])] {
-        let error = html(&page(vec![finding("f", vec![figure.clone()])])).unwrap_err().to_string();
+        let error = html(&page(vec![finding("f", vec![figure.clone()])]), &[]).unwrap_err().to_string();
         assert!(error.contains(words(&figure).0) && error.contains("`f`"), "{error}");
     }
 }

@@ -149,7 +149,7 @@ fn picture(subject: &Subject, found: &Found, at: usize) -> Result<Finding> {
     let label = subject.shown.labels.as_ref().map(|labels| format!("It is of class {}. ", subject.class(labels[at])));
     Ok(Finding {
         name: format!("picture-{index}"),
-        title: format!("Picture {index}"),
+        title: subject.shown.name(at),
         statement: format!(
             "{}Explained is {}: {:.3}.",
             label.unwrap_or_default(),

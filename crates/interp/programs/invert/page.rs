@@ -126,7 +126,7 @@ fn picture(subject: &Subject, layers: &[Layer], at: usize) -> Result<Figure> {
     }
     let label = subject.shown.labels.as_ref().map(|labels| format!("It is of class {}. ", subject.class(labels[at])));
     Ok(Figure::Pictures {
-        title: format!("Picture {}", subject.shown.indices[at]),
+        title: subject.shown.name(at),
         caption: format!("{}Below each layer the error of its activation.", label.unwrap_or_default()),
         pictures,
         zoom: (SIDE / info.height.max(1)).max(1),

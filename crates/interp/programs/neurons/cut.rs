@@ -12,6 +12,7 @@ use interp_report::number;
 use super::super::colors::{bytes, color_of};
 use super::Rows;
 use crate::Result;
+use crate::asked::picture_name;
 
 /// Pictures of a neuron, at least and at most, and of all together about.
 const SHOTS: [usize; 2] = [2, 8];
@@ -89,7 +90,8 @@ pub(super) fn cut(
     let mut picture = vec![0.0; info.pixels()];
     for (index, places) in by_picture(rows, neurons) {
         pictures.data.image(pictures.split, index, &mut picture)?;
-        cutter.whole(&picture, format!("Picture {index}"), command(index));
+        let name = picture_name(index, pictures.data.file(pictures.split, index));
+        cutter.whole(&picture, name, command(index));
         places.into_iter().for_each(|(neuron, peak)| cutter.part(&picture, neuron, peak));
     }
     Ok(cutter.done())

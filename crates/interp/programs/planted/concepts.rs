@@ -1,15 +1,20 @@
 //! Concepts that a linear probe finds, and that single channels detect.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use interp_audit::dissection::{Directions, Dissection, Layer, Probe, Settings, Unit, dissected, probes};
-use interp_audit::{Memory, Observer, observe};
-use interp_data::Split;
+use interp_audit::{Memory, Observer, Pictures, observe};
+use interp_data::{Dataset, Info, Split, Truth};
 use interp_net::NodeId;
 
 use super::networks::Pupil;
 use crate::Result;
 use crate::programs::layers::activations;
+
+/// Shares of cells that are a channel's answers: those of Bau et al. 2017, of Bau et al. 2020 ("Understanding the role of individual units in a deep neural
+/// network"), and twice as many, of which chance overlaps no concept by more than half of what counts.
+pub(super) const QUANTILES: [f64; 3] = [0.005, 0.01, 0.02];
 
 /// The concepts of a network, in any of its layers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +25,8 @@ pub(super) struct Concepts {
     pub(super) probed: BTreeSet<String>,
     /// Those of them that a channel detects.
     pub(super) detected: BTreeSet<String>,
+    /// Those of them that a channel detects where concepts are taken to be where they are in the next picture.
+    pub(super) displaced: BTreeSet<String>,
 }
 
 impl Concepts {
@@ -29,8 +36,8 @@ impl Concepts {
     }
 }
 
-/// Looks for concepts in all activations, by their own directions, learned from other pictures, and by channels.
-pub(super) fn concepts(pupil: &Pupil, memory: Memory) -> Result<Concepts> {
+/// Looks for concepts in all activations, by their own directions, learned from other pictures, and by channels; for each of [`QUANTILES`].
+pub(super) fn concepts(pupil: &Pupil, memory: Memory) -> Result<[Concepts; 3]> {
     let net = &pupil.network;
     let learned = pupil.pictures(Split::Validation, |source| source.train = 0)?;
     let asked = pupil.pictures(Split::Test, |source| source.train = 0)?;
@@ -40,9 +47,42 @@ pub(super) fn concepts(pupil: &Pupil, memory: Memory) -> Result<Concepts> {
     observe(net, &learned, &mut observers, memory)?;
     let (names, along): (Vec<Vec<String>>, Vec<Probe>) =
         directions.into_iter().map(|one| Ok(one.found()?)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
-    let all = along.into_iter().chain(probes(net, &nodes, 0)?).collect();
-    let found = dissected(net, &asked, all, &Settings::default(), memory)?;
-    Ok(Concepts::of(&found, &nodes, &names))
+    let channels = probes(net, &nodes, 0)?;
+    let displaced = Pictures { data: Arc::new(Displaced(Arc::clone(&asked.data))), ..asked.clone() };
+    let of = |quantile: f64| -> Result<Concepts> {
+        let settings = Settings { quantile, ..Settings::default() };
+        let all = along.iter().chain(&channels).cloned().collect();
+        let found = Concepts::of(&dissected(net, &asked, all, &settings, memory)?, &nodes, &names);
+        let elsewhere = Concepts::of(&dissected(net, &displaced, channels.clone(), &settings, memory)?, &nodes, &names);
+        Ok(Concepts { displaced: elsewhere.detected, ..found })
+    };
+    let [paper, later, twice] = QUANTILES;
+    Ok([of(paper)?, of(later)?, of(twice)?])
+}
+
+/// Pictures of which that is said to be known which is known of the next.
+struct Displaced(Arc<dyn Dataset>);
+
+impl Dataset for Displaced {
+    fn info(&self) -> &Info {
+        self.0.info()
+    }
+
+    fn len(&self, split: Split) -> usize {
+        self.0.len(split)
+    }
+
+    fn label(&self, split: Split, index: usize) -> u32 {
+        self.0.label(split, index)
+    }
+
+    fn image(&self, split: Split, index: usize, out: &mut [f32]) -> interp_data::Result<()> {
+        self.0.image(split, index, out)
+    }
+
+    fn truth(&self, split: Split, index: usize) -> interp_data::Result<Option<Truth>> {
+        self.0.truth(split, (index + 1) % self.0.len(split).max(1))
+    }
 }
 
 impl Concepts {

@@ -3,7 +3,7 @@
 use interp_finding::{Figure, Finding, Series, share_interval, student_interval};
 use interp_report::Page;
 
-use super::concepts::Concepts;
+use super::concepts::{Concepts, QUANTILES};
 use super::filters::{Count, KINDS};
 use super::labels::Flips;
 use super::shortcut::Seen;
@@ -56,7 +56,12 @@ pub(super) fn table(found: &Found, verdicts: &[Verdict]) -> (Vec<String>, Vec<Ve
             correlation(verdict.by_effect),
         ]
     };
-    let rows = verdicts.iter().map(verdict).chain(flips(found)).chain(filters(found)).chain([concepts(found)]);
+    let rows = verdicts
+        .iter()
+        .map(verdict)
+        .chain(flips(found))
+        .chain(filters(found))
+        .chain((0..QUANTILES.len()).map(|at| concepts(found, at)));
     (head.into(), rows.collect())
 }
 
@@ -105,19 +110,22 @@ fn filters(found: &Found) -> Vec<Vec<String>> {
     KINDS.iter().enumerate().map(row).collect()
 }
 
-/// Of the concepts that a linear probe finds, those that a channel detects.
-fn concepts(found: &Found) -> Vec<String> {
+/// Of the concepts that a linear probe finds, those that a channel detects, where so many cells are its answers.
+fn concepts(found: &Found, quantile: usize) -> Vec<String> {
+    let all: Vec<&Concepts> = found.concepts.iter().map(|found| &found[quantile]).collect();
     let share = |one: &Concepts| one.both() as f64 / one.probed.len() as f64;
-    let some: Vec<f64> = found.concepts.iter().filter(|one| !one.probed.is_empty()).map(share).collect();
+    let some: Vec<f64> = all.iter().filter(|one| !one.probed.is_empty()).map(|one| share(one)).collect();
     let mean = |of: fn(&Concepts) -> usize| {
-        let sum: usize = found.concepts.iter().map(of).sum();
-        format!("{:.1}", sum as f64 / found.concepts.len().max(1) as f64)
+        let sum: usize = all.iter().map(|one| of(one)).sum();
+        format!("{:.1}", sum as f64 / all.len().max(1) as f64)
     };
     let others = mean(|one| one.detected.difference(&one.probed).count());
     let none = || "–".to_owned();
     let what =
         format!("concepts: a probe finds {} of {}", mean(|one| one.probed.len()), mean(|one| one.reachable.len()));
-    vec![what, "dissection".into(), format!("{}, and {others} others", over(&some)), none(), none(), none()]
+    let displaced = format!("{} where they are not", mean(|one| one.displaced.len()));
+    let analysis = format!("dissection, answers: {} %", 100.0 * QUANTILES[quantile]);
+    vec![what, analysis, format!("{}, and {others} others", over(&some)), displaced, none(), none()]
 }
 
 fn all(found: &Found, verdicts: &[Verdict]) -> Finding {
@@ -126,11 +134,12 @@ fn all(found: &Found, verdicts: &[Verdict]) -> Finding {
         title: "Found, and false alarms".into(),
         caption: "Shortcuts: of the networks that lose accuracy without the shortcut, those in which an analysis sees more than one more network without would show once in two hundred times, if \
                   what such networks show were normally distributed: saliency more of its evidence on the shortcut (in the corner: more than on the same patch in the next corner), context a larger bias, or \
-                  more pictures whose class another color around the object changes. False alarms are those among other networks without. Order: Spearman's correlation of that with the strength, over \
+                  more of the probability moved by another color around the object. False alarms are those among other networks without. Order: Spearman's correlation of that with the strength, over \
                   means, and with what the network loses, over networks. Intervals, 95 %, are over networks, of which those of one seed have scenes and first weights in common: Wilson's of shares of networks, \
                   Student's of means. Center, edges and random know nothing of the network. † fails the test by random weights: its maps are much the same when the network knows nothing. Chance: a tenth of \
                   the flipped labels is in the first tenth. Filters are planted as the analyses define them, copies but for a tenth of every weight. Concepts: those whose density lets a channel overlap them by \
-                  more than 0.04, which a linear probe of any layer does, and which a channel of any layer does, whether or not it overlaps another more."
+                  more than 0.04, which a linear probe of any layer does, and which a channel of any layer does, whether or not it overlaps another more; answers are this share of its cells. False alarms: those that \
+                  a channel does where concepts are taken to be where they are in the next picture."
             .into(),
         columns,
         rows,
@@ -219,8 +228,8 @@ fn place(shortcuts: &Shortcuts, verdicts: &[Verdict]) -> Finding {
             },
             Figure::Curves {
                 title: format!("What analyses see of it ({name})"),
-                caption: "Saliency: the share of a method's positive evidence that lies on the shortcut's pixels, in the corner less that on the same patch in the next corner. Context: its bias, and the share of pictures whose \
-                          class another picture's color around the object changes, less that of those which their own color there does. Means over pictures and networks."
+                caption: "Saliency: the share of a method's positive evidence that lies on the shortcut's pixels, in the corner less that on the same patch in the next corner. Context: its bias, and how much of the \
+                          probability another picture's color around the object moves to other classes, less what their own color there does. Means over pictures and networks."
                     .into(),
                 x: "strength".into(),
                 y: "%".into(),

@@ -31,7 +31,7 @@ pub(super) struct Seen {
     pub(super) effect: Difference,
     /// How much it decides by what is around objects ([`Parts::bias`]), a mean over pictures.
     pub(super) bias: f64,
-    /// How many pictures more it takes for another class because of the color around objects ([`Parts::led`]), as a share.
+    /// How much of the probability the color around objects moves ([`Parts::led`]), a mean over pictures.
     pub(super) led: f64,
     /// Of every method.
     pub(super) evidence: Vec<Evidence>,

@@ -10,18 +10,24 @@ use super::Subject;
 use super::found::{Found, best_control};
 use crate::Result;
 
+/// What is told where objects are known.
+const LOCATED: &str = " Hits: pictures in whose object the map is largest; where several pixels are the largest, their share in it. Mass in the object: the share of \
+    what is positive that lies in it. Center, edges and random know nothing of the network; hits beyond the best of them are told picture by picture, so that pictures \
+    that are easy for both do not count. In brackets 95 % intervals over pictures.";
+
 /// Heads and rows.
 type Cells = (Vec<String>, Vec<Vec<String>>);
 
 pub(super) fn of(subject: &Subject, question: &Question<'_>, logits: &[Vec<f64>], found: &[Found]) -> Result<Page> {
     let info = &subject.info;
     let (columns, rows) = methods(found)?;
+    let is_located = found.iter().any(|found| found.located.is_some());
     let table = Figure::Table {
         title: "Methods".into(),
-        caption: "Without evidence: pictures of which nothing speaks for the output. Hits: pictures in whose object the map is largest; where several pixels are the largest, their share in it. Mass in the \
-                  object: the share of what is positive that lies in it. Center, edges and random know nothing of the network; hits beyond the best of them are \
-                  told picture by picture, so that pictures that are easy for both do not count. In brackets 95 % intervals over pictures."
-            .into(),
+        caption: format!(
+            "Without evidence: pictures of which nothing speaks for the output.{}",
+            if is_located { LOCATED } else { "" }
+        ),
         columns,
         rows,
     };
@@ -51,9 +57,15 @@ pub(super) fn of(subject: &Subject, question: &Question<'_>, logits: &[Vec<f64>]
     facts.extend([("Pictures".into(), question.targets.len().to_string()), ("Maps of".into(), node.clone())]);
     Ok(Page {
         title: "Where the evidence lies".into(),
-        lead: "Maps of what speaks for an output of the network, by several methods. They need not agree, and none of them is the truth: what \
-               they are worth here is told by the controls."
-            .into(),
+        lead: format!(
+            "Maps of what speaks for an output of the network, by several methods. They need not agree, and none of them is the truth: what \
+               they are worth {}.",
+            if found.iter().any(Found::is_control) {
+                "here is told by the controls"
+            } else {
+                "is told by `interp-audit metrics`"
+            }
+        ),
         warnings: warnings(found),
         facts,
         claims: vec![],
@@ -139,7 +151,7 @@ fn picture(subject: &Subject, question: &Question<'_>, logits: &[f64], found: &[
         number::show(logits[target])
     );
     let zoom = (96 / info.height.max(1)).max(1);
-    Ok(Figure::Pictures { title: format!("Picture {}", subject.shown.indices[at]), caption, pictures, zoom })
+    Ok(Figure::Pictures { title: subject.shown.name(at), caption, pictures, zoom })
 }
 
 fn named(name: &str, rgb: Vec<u8>, info: &Info) -> Named {
