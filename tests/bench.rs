@@ -68,7 +68,12 @@ fn a_bench_keeps_what_is_finished_and_writes_its_table() {
     {
         assert!(html.contains(said), "{said}");
     }
-    assert!(html.contains("Accuracy over terms of a decision"));
+    assert!(html.contains("Accuracy over terms of a decision") && html.contains("agreement between seeds, by rank"));
+    for (seed, cell) in [("0", "tiny-seed0-"), ("1", "tiny-seed1-")] {
+        assert!(
+            html.contains(&format!("<li><a href=\"cells/{cell}")) && html.contains(&format!(">tiny, seed {seed}</a>"))
+        );
+    }
     let lines = fs::read_to_string(folder.path().join("page.csv")).unwrap();
     assert!(lines.contains("\ntiny,concepts,2,2,parameters,,lower,"), "{lines}");
     fails(folder.path(), "interp-bench", &["nowhere.toml"], &["nowhere.toml"]);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::common::{TINY, folder, program, run};
 use interp::finding::{Better, Card, Figure, Finding, Histogram, Number, Original, Part, Place, Sheet, Shot};
 use interp::report::{Page, html};
 
@@ -107,4 +108,47 @@ fn cards_are_filtered_and_sorted_by_what_the_address_says() {
     assert_eq!(names(&shown(&browser, &path, "#class=%3C%2Fscript%3E%3Cscript%3Ethrow+1%3C%2Fscript%3E")).len(), 3);
     assert_eq!(names(&shown(&browser, &path, "#find=STRIPES")), ["neuron 17"]);
     assert!(shown(&browser, &path, "#find=nothing").contains("0 shown of 0 that fit"));
+}
+
+/// Where a page leads, but for places on it and what it holds itself.
+fn links(dom: &str) -> Vec<&str> {
+    let all = dom.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    all.filter(|link| !link.starts_with('#') && !link.starts_with("data:")).collect()
+}
+
+// Pages of a run, of its audit and of a bench: the browser has nothing to complain of, and what they lead to is there.
+#[test]
+fn pages_of_programs_are_shown_without_a_complaint_and_lead_to_each_other() {
+    let Some(browser) = browser() else {
+        eprintln!("SKIPPED: there is no Chromium on this machine to show pages in");
+        return;
+    };
+    let folder = folder(TINY);
+    let root = folder.path();
+    let commands: [(&str, &[&str]); 4] = [
+        ("interp-train", &["recipe.toml", "--out", "run", "--quiet"]),
+        ("interp-audit", &["all", "run", "--out", "audit", "--count", "3"]),
+        ("interp-audit", &["context", "run", "--out", "context"]),
+        ("interp-bench", &["recipe.toml", "--seeds", "0", "--out", "cells", "--page", "bench.html", "--quiet"]),
+    ];
+    for (name, arguments) in commands {
+        let (status, _, stderr) = run(program(name, root).args(arguments));
+        assert_eq!(status, 0, "{name}: {stderr}");
+    }
+    let pages = [
+        ("run/report.html", 0),
+        ("audit/report.html", 5),
+        ("audit/weights/report.html", 2),
+        ("context/report.html", 1),
+        ("bench.html", 1),
+    ];
+    for (page, least) in pages {
+        let path = root.join(page);
+        let dom = shown(&browser, &path, "");
+        let links = links(&dom);
+        assert!(links.len() >= least, "{page}: {links:?}");
+        for link in links {
+            assert!(path.parent().unwrap().join(link).is_file(), "{page} leads to {link}");
+        }
+    }
 }

@@ -17,6 +17,8 @@ fn both_parts_of_every_picture_are_told() {
         told,
         serde_json::from_slice::<serde_json::Value>(&fs::read(root.join("context/summary.json")).unwrap()).unwrap()
     );
+    let page = fs::read_to_string(root.join("context/report.html")).unwrap();
+    assert!(page.contains("<li><a href=\"../run/report.html\">Run run</a></li>"), "no way to the run's page");
     // Every ten pictures have the ten classes once each.
     let classes = told["classes"].as_array().unwrap();
     assert!(

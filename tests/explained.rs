@@ -566,6 +566,10 @@ fn all_analyses_are_on_one_page() {
         let own = fs::read_to_string(folder.path().join("audit").join(name).join("summary.json")).unwrap();
         assert_eq!(summary["analyses"][name], serde_json::from_str::<Value>(&own).unwrap(), "{name}");
         assert!(folder.path().join("audit").join(name).join("data.safetensors").is_file());
+        let alone = fs::read_to_string(folder.path().join("audit").join(name).join("report.html")).unwrap();
+        let leads = |page: &str, to: &str| page.contains(&format!("<li><a href=\"{to}\">"));
+        assert!(leads(&html, &format!("{name}/report.html")) && leads(&html, "../run/report.html"), "{name}");
+        assert!(leads(&alone, "../report.html") && leads(&alone, "../../run/report.html"), "{name}");
     }
 }
 

@@ -358,13 +358,13 @@ fn doubt(plan: &Plan, name: &str, validation: &Evaluation) -> Option<String> {
     };
     let said = || {
         format!(
-            "the loss of {name} on validation, {}, is above {}, that of {what}: if training went astray, lower the learning \
+            "the loss of {name} on validation, {}, is not below {}, that of {what}: if training went astray, lower the learning \
              rate, or clip gradients",
             show(validation.loss),
             show(least)
         )
     };
-    (validation.loss > least).then(said)
+    (validation.loss >= least).then(said)
 }
 
 fn scores(found: &Evaluation) -> Scores {

@@ -151,12 +151,29 @@ fn knows_concepts(pictures: &Pictures) -> Result<bool> {
     Ok(false)
 }
 
+/// What the page tells, by which analyses there are.
+fn lead(names: &[&str]) -> String {
+    let about = [
+        ("weights", "what the network's filters are"),
+        ("fields", "what its cells see"),
+        ("neurons", "what its neurons select"),
+        ("color", "how it represents color"),
+        ("saliency", "where the evidence for its decisions lies"),
+        ("soft-labels", "which classes are alike to it"),
+        ("dissect", "which concepts its channels detect"),
+    ];
+    let said: Vec<&str> = about.into_iter().filter(|(name, _)| names.contains(name)).map(|(_, said)| said).collect();
+    match said.split_last() {
+        Some((last, others)) if !others.is_empty() => capital(&format!("{}, and {last}.", others.join(", "))),
+        _ => capital(&format!("{}.", said.concat())),
+    }
+}
+
 /// All findings on one page.
 fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {
     let mut page = Page {
         title: format!("Audit on {}", opened.info.name),
-        lead: "What the network's filters are, what its cells see, what its neurons select, how it represents color, where the evidence for its decisions lies, which classes are alike to it, and which concepts its channels detect."
-            .into(),
+        lead: lead(&outcomes.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
         warnings: vec![],
         facts: vec![
             ("Network".into(), opened.path.display().to_string()),
@@ -186,4 +203,16 @@ fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {
 fn capital(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lead_promises_what_there_is() {
+        assert_eq!(lead(&["weights"]), "What the network's filters are.");
+        let expected = "What the network's filters are, what its cells see, and which classes are alike to it.";
+        assert_eq!(lead(&["weights", "fields", "soft-labels"]), expected);
+    }
 }
