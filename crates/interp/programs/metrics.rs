@@ -176,7 +176,7 @@ fn summary(
         })
     };
     let method = |(at, one): (usize, &Found)| -> Result<serde_json::Value> {
-        let of = |metric: &Measured| Ok((metric.name.clone(), metric.json(found, at)?));
+        let of = |metric: &Measured| Ok((metric.name.clone(), metric.json(found, at, question.targets)?));
         let numbers = measured.iter().map(of).collect::<Result<serde_json::Map<_, _>>>()?;
         let verdict = measured.iter().find_map(|metric| metric.scores[at].verdict);
         Ok(json!({

@@ -26,7 +26,7 @@ mod versions;
 use interp_net::finding::{Built, Entry, Unfit, find};
 
 pub use ranks::{correlation, ranks};
-pub use scores::{Column, Curve, Scores, Verdict};
+pub use scores::{Above, Column, Curve, Scores, Verdict};
 
 use crate::saliency::{Attribution, Method, Question};
 use crate::{AuditError, Result};

@@ -1,5 +1,7 @@
 //! What a metric says of a method.
 
+use std::collections::BTreeMap;
+
 use interp_net::finding::{Better, Number, mean_interval};
 use serde::Serialize;
 
@@ -25,6 +27,15 @@ pub struct Column {
     pub null: Option<f64>,
     /// Picture by picture; `None` where there is no such number, as of the correlation with what is constant.
     pub values: Vec<Option<f64>>,
+}
+
+/// How often an explanation is better than another: on so many pictures, and so many classes, of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Above {
+    /// Pictures.
+    pub pictures: [usize; 2],
+    /// Classes, by the mean over their pictures.
+    pub classes: [usize; 2],
 }
 
 /// A curve of each picture.
@@ -68,13 +79,31 @@ impl Column {
     /// How much better it is than another: the mean over the pictures that have both of the difference on each, above 0 where this one is
     /// better, with the 95 % interval of that mean. `None` where neither direction is the good one.
     pub fn beyond(&self, other: &Self) -> Option<Number> {
+        mean_of(&self.differences(other)?, Better::Higher)
+    }
+
+    /// On how many pictures it is better than another, of those that have both; and of how many classes it is in the mean over theirs, `classes` being that
+    /// of each picture. `None` where neither direction is the good one, or no picture has both.
+    pub fn above(&self, other: &Self, classes: &[usize]) -> Option<Above> {
+        let found = self.differences(other)?.into_iter().zip(classes);
+        let found: Vec<(f64, usize)> = found.filter_map(|(value, &class)| Some((value?, class))).collect();
+        let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
+        found.iter().for_each(|(value, class)| *sums.entry(*class).or_default() += value);
+        let better = |values: &mut dyn Iterator<Item = f64>| values.filter(|&value| value > 0.0).count();
+        let pictures = [better(&mut found.iter().map(|(value, _)| *value)), found.len()];
+        let classes = [better(&mut sums.values().copied()), sums.len()];
+        (!found.is_empty()).then_some(Above { pictures, classes })
+    }
+
+    /// How much better it is than another, picture by picture.
+    fn differences(&self, other: &Self) -> Option<Vec<Option<f64>>> {
         let sign = match self.better {
             Better::Higher => 1.0,
             Better::Lower => -1.0,
             Better::Neither => return None,
         };
         let difference = |(own, other): (&Option<f64>, &Option<f64>)| Some(sign * ((*own)? - (*other)?));
-        mean_of(&self.values.iter().zip(&other.values).map(difference).collect::<Vec<_>>(), Better::Higher)
+        Some(self.values.iter().zip(&other.values).map(difference).collect())
     }
 }
 
@@ -131,6 +160,12 @@ mod tests {
         assert_eq!((beyond.value, beyond.interval), (2.0, Some([1.0, 3.0])));
         assert_eq!(column(Better::Higher, &own.values).beyond(&other).unwrap().value, -2.0);
         assert!(column(Better::Neither, &own.values).beyond(&other).is_none());
+        // Better by 1 and 3 of classes 0 and 1; of class 2, by -2 and 1, in the mean it is not.
+        let own = column(Better::Higher, &[Some(1.0), Some(3.0), Some(-2.0), Some(1.0), None]);
+        let none = column(Better::Higher, &[Some(0.0); 5]);
+        let expected = Above { pictures: [3, 4], classes: [2, 3] };
+        assert_eq!(own.above(&none, &[0, 1, 2, 2, 3]), Some(expected));
+        assert_eq!(column(Better::Higher, &[None]).above(&none, &[0]), None);
         assert!(column(Better::Lower, &[None]).number().is_none());
         let curve = Curve {
             name: "one",

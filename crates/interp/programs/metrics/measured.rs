@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use interp_audit::metrics::{Column, Scores};
+use interp_audit::metrics::{Above, Column, Scores};
 use interp_finding::{Better, Number};
 use serde_json::{Map, Value, json};
 
@@ -62,13 +62,20 @@ impl Measured {
         self.column(at, name)?.beyond(self.column(control, name)?)
     }
 
+    /// On how many pictures, and of how many classes, method number `at` is better than the best control; `classes` are those that pictures are taken for.
+    pub(super) fn above(&self, found: &[Found], at: usize, name: &str, classes: &[usize]) -> Option<Above> {
+        let control = self.best_control(found, name)?;
+        self.column(at, name)?.above(self.column(control, name)?, classes)
+    }
+
     /// All numbers of a method.
-    pub(super) fn json(&self, found: &[Found], at: usize) -> Result<Value> {
+    pub(super) fn json(&self, found: &[Found], at: usize, classes: &[usize]) -> Result<Value> {
         let mut numbers = Map::new();
         for column in &self.scores[at].columns {
             let beyond = self.beyond(found, at, &column.name);
             let number = json!({
                 "number": column.number(), "undefined": column.undefined(), "beyond_control": beyond,
+                "above_control": self.above(found, at, &column.name, classes),
             });
             numbers.insert(column.name.clone(), number);
         }

@@ -16,7 +16,7 @@ pub(super) fn of(subject: &Subject, question: &Question<'_>, found: &[Found], me
     }
     let node = question.net.graph.nodes()[question.layer].name.clone();
     facts.extend([("Pictures".into(), question.targets.len().to_string()), ("Maps of".into(), node)]);
-    let mut findings = vec![all(found, measured)];
+    let mut findings = vec![all(found, measured, question.targets)];
     findings.extend(measured.iter().map(|metric| finding(found, metric)));
     Page {
         title: "How right explanations are".into(),
@@ -32,7 +32,7 @@ pub(super) fn of(subject: &Subject, question: &Question<'_>, found: &[Found], me
 }
 
 /// Methods by metrics.
-fn all(found: &[Found], measured: &[Measured]) -> Finding {
+fn all(found: &[Found], measured: &[Measured], classes: &[usize]) -> Finding {
     let numbers = figure(
         "Methods and metrics",
         "The most important number of each metric: its mean over pictures, with the 95 % interval of that mean. Center, edges and random know \
@@ -45,12 +45,18 @@ fn all(found: &[Found], measured: &[Measured]) -> Finding {
          its 95 % interval; above 0 is better, whichever direction the number has. Where the interval holds 0, these pictures tell no difference.",
         table::beyond(found, measured),
     );
+    let above = figure(
+        "How often it is better",
+        "The share of pictures on which a method is better than the control that does best by this number, with its 95 % interval (Wilson's); and of how many \
+         of the classes that pictures are taken for it is, in the mean over their pictures.",
+        table::above(found, measured, classes),
+    );
     Finding {
         name: "all".into(),
         title: "Methods and metrics".into(),
         statement: statement(found, measured),
         numbers: vec![],
-        figures: vec![numbers, beyond],
+        figures: vec![numbers, beyond, above],
     }
 }
 

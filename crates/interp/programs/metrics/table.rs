@@ -1,7 +1,7 @@
 //! Methods by metrics, in rows and columns.
 
-use interp_audit::metrics::Verdict;
-use interp_finding::Number;
+use interp_audit::metrics::{Above, Verdict};
+use interp_finding::{Number, share_interval};
 
 use super::Found;
 use super::measured::Measured;
@@ -32,6 +32,25 @@ pub(super) fn whole(found: &[Found], metric: &Measured) -> Cells {
 
 /// How much better than the best control, by all numbers that have a direction.
 pub(super) fn beyond(found: &[Found], measured: &[Measured]) -> Cells {
+    beside_control(found, measured, &|metric, at, name| metric.beyond(found, at, name).map(|number| interval(&number)))
+}
+
+/// On how many pictures, and of how many classes, it is better.
+pub(super) fn above(found: &[Found], measured: &[Measured], classes: &[usize]) -> Cells {
+    beside_control(found, measured, &|metric, at, name| {
+        let Above { pictures: [better, all], classes: [of, classes] } = metric.above(found, at, name, classes)?;
+        let [low, high] = share_interval(better, all).map(|end| 100.0 * end);
+        let share = 100.0 * better as f64 / all as f64;
+        Some(format!("{share:.0} % [{low:.0}, {high:.0}]; {of} of {classes}"))
+    })
+}
+
+/// Methods by what of each metric has a best control.
+fn beside_control(
+    found: &[Found],
+    measured: &[Measured],
+    cell: &dyn Fn(&Measured, usize, &str) -> Option<String>,
+) -> Cells {
     let directed = |metric: &'_ Measured| -> Vec<String> {
         metric.best_controls(found).into_iter().take(1).map(|(name, _)| name).collect()
     };
@@ -45,9 +64,8 @@ pub(super) fn beyond(found: &[Found], measured: &[Measured]) -> Cells {
         }
     }
     let row = |at: usize| {
-        let cell =
-            |(metric, name): &(&Measured, String)| metric.beyond(found, at, name).map_or_else(none, |n| interval(&n));
-        std::iter::once(label(found, measured, at)).chain(columns.iter().map(cell)).collect()
+        let of = |(metric, name): &(&Measured, String)| cell(metric, at, name).unwrap_or_else(none);
+        std::iter::once(label(found, measured, at)).chain(columns.iter().map(of)).collect()
     };
     let rows = (0..found.len()).filter(|&at| !found[at].is_control()).map(row).collect();
     (heads, rows)
