@@ -48,7 +48,7 @@ pub struct State {
 pub const VERSION: u32 = 3;
 
 /// First line of a run's `recipe.toml`, by which it is told from a recipe that a person wrote.
-const HEADER: &str = "# Resolved by interp-train: every default is written out.\n";
+pub(crate) const HEADER: &str = "# Resolved by interp-train: every default is written out.\n";
 
 /// The folder of a run.
 #[derive(Clone, Debug)]

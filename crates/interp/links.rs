@@ -5,6 +5,8 @@ use std::path::{Component, Path};
 use interp_report::Link;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::folder::Folder;
+
 /// What a part of a path is written with in an address; nothing that could be taken for a scheme, a query or a place on a page.
 const AS_IT_IS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -38,17 +40,19 @@ pub(crate) fn beside(page: &Path, network: &Path) -> Vec<Link> {
 
 /// From a page in a folder to that of the run which a network is of: the file of the network lies in the run's folder, that of a twin in a folder in it.
 pub(crate) fn to_run(folder: &Path, network: &Path) -> Option<Link> {
-    let root = network.canonicalize().ok()?;
-    let run = root
-        .ancestors()
-        .take(3)
-        .find(|folder| ["recipe.toml", "report.html"].iter().all(|file| folder.join(file).is_file()))?;
-    link(folder, format!("Run {}", run.file_name()?.to_str()?), &run.join("report.html"))
+    let network = network.canonicalize().ok()?;
+    let own = if network.is_dir() { network.as_path() } else { network.parent()? };
+    let root = if own.file_name()? == "twin" { own.parent()? } else { own };
+    let run = Folder::new(root);
+    // A recipe that a person wrote is no run.
+    let title = format!("Run {}", root.file_name()?.to_str()?);
+    run.is_begun().then(|| link(folder, title, &run.report())).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folder::HEADER;
 
     #[test]
     fn links_lead_from_one_folder_to_another() {
@@ -63,6 +67,8 @@ mod tests {
         for file in ["report.html", "recipe.toml", "model.safetensors", "twin/model.safetensors"] {
             std::fs::write(run.join(file), "").unwrap();
         }
+        assert_eq!(to_run(&from, &run), None, "a recipe that a person wrote");
+        std::fs::write(run.join("recipe.toml"), HEADER).unwrap();
         let href = "../../runs/a%20run%3A%201%3F%23/report.html".to_owned();
         assert_eq!(link(&from, "Run".into(), &page), Some(Link { title: "Run".into(), href: href.clone() }));
         let expected = Some(Link { title: "Run a run: 1?#".into(), href });

@@ -16,9 +16,6 @@ pub struct Part {
     pub class: usize,
     /// The probability of the class that it takes the whole picture for.
     pub probability: f64,
-    /// How much of the probability goes to other classes than for the whole picture: half of the sum of all differences (the total variation distance), 0
-    /// to 1.
-    pub moved: f64,
 }
 
 /// A picture, and its parts.
@@ -38,6 +35,9 @@ pub struct Parts {
     pub flat: Part,
     /// The object in front of the mean color of what is around that of the next picture; of the last of 256 the first of these is next.
     pub swapped: Part,
+    /// How much of the probability goes to other classes when the color around the object is the next picture's in place of its own: half of the sum of all
+    /// differences between the last two (their total variation distance), 0 to 1.
+    pub moved: f64,
 }
 
 impl Parts {
@@ -47,12 +47,6 @@ impl Parts {
         let [object, context] = [self.object.probability, self.context.probability];
         // Both are 0 where neither is anything to the network.
         if object + context > 0.0 { context / (object + context) } else { 0.5 }
-    }
-
-    /// How much more of the probability goes to other classes with another picture's color around the object than with its own, -1 to 1: what the color
-    /// moves, beside what moves because what was around the object went.
-    pub fn led(&self) -> f64 {
-        self.swapped.moved - self.flat.moved
     }
 }
 
@@ -77,11 +71,8 @@ pub fn context(net: &Network, pictures: &Pictures) -> Result<Vec<Parts>> {
         let (objects, contexts) = (shown(&parts(batch, masks, Rest::Mean))?, shown(&parts(batch, masks, Rest::Alone))?);
         let (flats, swapped) = (shown(&parts(batch, masks, Rest::Own))?, shown(&parts(batch, masks, Rest::Next))?);
         for (at, whole) in wholes.iter().enumerate() {
-            let part = |found: &[f64]| Part {
-                class: largest(found),
-                probability: found[largest(whole)],
-                moved: found.iter().zip(whole).map(|(found, whole)| (found - whole).abs()).sum::<f64>() / 2.0,
-            };
+            let part = |found: &[f64]| Part { class: largest(found), probability: found[largest(whole)] };
+            let differences = flats[at].iter().zip(&swapped[at]).map(|(flat, swapped)| (flat - swapped).abs());
             found.push(Parts {
                 index: batch.indices[at],
                 label: batch.labels[at] as usize,
@@ -90,6 +81,7 @@ pub fn context(net: &Network, pictures: &Pictures) -> Result<Vec<Parts>> {
                 context: part(&contexts[at]),
                 flat: part(&flats[at]),
                 swapped: part(&swapped[at]),
+                moved: differences.sum::<f64>() / 2.0,
             });
         }
         Ok(())
@@ -246,8 +238,8 @@ mod tests {
         );
         assert!(found.bias() > 0.6);
         // With the other's 3 around it the class is the other one; its own color is what it was.
-        assert!(found.flat == found.whole && found.whole.moved == 0.0 && found.swapped.class == 0);
-        assert!((found.led() - (sigmoid(4.0) - sigmoid(-12.0))).abs() < 1e-6, "{}", found.led());
-        assert_eq!(bias(4.0, 0.0).led(), 0.0);
+        assert!(found.flat == found.whole && found.swapped.class == 0);
+        assert!((found.moved - (sigmoid(4.0) - sigmoid(-12.0))).abs() < 1e-6, "{}", found.moved);
+        assert_eq!(bias(4.0, 0.0).moved, 0.0);
     }
 }

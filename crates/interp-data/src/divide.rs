@@ -32,8 +32,8 @@ pub struct Divide {
     /// At most so many pictures are left to train, each class in proportion, where it is given: how much do fewer tell?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<usize>,
-    /// Pictures that are left out of training, by their positions in what is left to train with the other settings: those whose labels
-    /// `interp-audit soft-labels --split train` doubts, of a network that was trained with these.
+    /// Pictures that are left out of training, by their positions in what is left to train with the other settings: as `interp-audit soft-labels
+    /// --split train` tells them of a network that was trained on the same data with the same settings, and without this key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<usize>,
     /// Decides the cuts: not the seed of training, so that trainings with several seeds see the same splits.

@@ -87,11 +87,11 @@ fn extent(series: &[Series], axis: usize) -> Option<(f64, f64)> {
     values.fold(None, |range, v| Some(range.map_or((v, v), |(low, high): (f64, f64)| (low.min(v), high.max(v)))))
 }
 
-/// A range wide enough to hold ticks that differ in their labels; around a single value, half of it to
-/// either side.
+/// A range wide enough to hold ticks that differ in their labels; around a single value, a hundredth of
+/// it to either side.
 fn widened((low, high): (f64, f64)) -> (f64, f64) {
     if low == high {
-        let half = if low == 0.0 { 0.5 } else { low.abs() / 2.0 };
+        let half = if low == 0.0 { 0.5 } else { low.abs() / 100.0 };
         return (low - half, high + half);
     }
     let least = (low.abs().max(high.abs()) * 1e-6).max(1e-9);

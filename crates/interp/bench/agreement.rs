@@ -52,18 +52,26 @@ fn cells(map: &[f64], [height, width]: [usize; 2]) -> Vec<f32> {
     sums.into_iter().map(|(sum, count)| (sum / count) as f32).collect()
 }
 
-/// Of every pair of networks the mean rank correlation of a method's maps, over pictures that both take for the same class; `None` where a pair has none, or
-/// there is no pair.
-pub(super) fn agreement(told: &[&Told], method: usize) -> Option<Vec<f64>> {
+/// The mean over pairs of networks, and over pictures that both take for the same class, of the rank correlation of a method's maps; and the same with the other
+/// network's map of the next such picture, which tells how alike maps are of whatever picture. `None` where a pair has no two such pictures, or there is
+/// no pair.
+pub(super) fn agreement(told: &[&Told], method: usize) -> Option<[f64; 2]> {
     let pair = |a: &Told, b: &Told| {
-        let [of_a, of_b] = [a, b].map(|told| told.maps.get(method)?.as_ref());
-        let same = (0..a.classes.len().min(b.classes.len())).filter(|&at| a.classes[at] == b.classes[at]);
-        let (of_a, of_b) = (of_a?, of_b?);
+        let (of_a, of_b) = (a.maps.get(method)?.as_ref()?, b.maps.get(method)?.as_ref()?);
+        let both = of_a.iter().zip(of_b).zip(a.classes.iter().zip(&b.classes));
         let ranked = |map: &[f32]| ranks(&map.iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
-        mean(&same.filter_map(|at| correlation(&ranked(&of_a[at]), &ranked(&of_b[at]))).collect::<Vec<_>>())
+        let same = both.filter(|(_, (a, b))| a == b).map(|((a, b), _)| (ranked(a), ranked(b)));
+        let same: Vec<(Vec<f64>, Vec<f64>)> = same.collect();
+        let with = |ahead: usize| {
+            let others = same.iter().cycle().skip(ahead);
+            mean(&same.iter().zip(others).filter_map(|((a, _), (_, b))| correlation(a, b)).collect::<Vec<_>>())
+        };
+        (same.len() > 1).then(|| Some([with(0)?, with(1)?])).flatten()
     };
     let pairs = told.iter().enumerate().flat_map(|(at, a)| told[at + 1..].iter().map(move |b| pair(a, b)));
-    pairs.collect::<Option<Vec<f64>>>().filter(|pairs| !pairs.is_empty())
+    let pairs = pairs.collect::<Option<Vec<_>>>()?;
+    let over = |which: usize| mean(&pairs.iter().map(|pair| pair[which]).collect::<Vec<_>>());
+    Some([over(0)?, over(1)?])
 }
 
 #[cfg(test)]
@@ -82,21 +90,23 @@ mod tests {
         assert_eq!(found, [0.5, 2.0, 3.0, 4.0, 5.5, 7.0, 8.0, 9.0]);
     }
 
-    // Orders 1, 2, 3, 4 and 2, 1, 4, 3 have Spearman's 0.6, and the reverse -1; the second picture is another class to the first network.
+    // Orders 1, 2, 3, 4 and 2, 1, 4, 3 have Spearman's 0.6, and of 1, 2, 3, 4 and 4, 3, 2, 1 it is -1. The third picture is another class to the first network.
     #[test]
     fn agreement_by_hand() {
-        let told = |classes: [usize; 2], first: [f32; 4]| Told {
-            classes: classes.into(),
-            maps: vec![Some(vec![first.into(), vec![1.0, 2.0, 3.0, 4.0]]), None],
+        let (up, near, down) = (vec![1.0, 2.0, 3.0, 4.0], vec![2.0, 1.0, 4.0, 3.0], vec![4.0, 3.0, 2.0, 1.0]);
+        let told = |third: usize, maps: [&Vec<f32>; 3]| Told {
+            classes: vec![0, 1, third],
+            maps: vec![Some(maps.map(Vec::clone).into()), None],
         };
-        let (a, b, c) = (
-            told([0, 1], [1.0, 2.0, 3.0, 4.0]),
-            told([0, 2], [2.0, 1.0, 4.0, 3.0]),
-            told([0, 2], [4.0, 3.0, 2.0, 1.0]),
-        );
-        let found = agreement(&[&a, &b, &c], 0).unwrap();
-        // Of b and c the second picture is the same, 1; the first -0.6.
-        assert!(found.iter().zip([0.6, -1.0, 0.2]).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
-        assert_eq!((agreement(&[&a, &b], 1), agreement(&[&a], 0)), (None, None));
+        let a = told(0, [&up, &down, &up]);
+        let b = told(2, [&near, &down, &down]);
+        // The same pictures: 0.6 and 1. The next one's: up beside down, and down beside near.
+        let found = agreement(&[&a, &b], 0).unwrap();
+        assert!((found[0] - 0.8).abs() < 1e-12 && (found[1] + 0.8).abs() < 1e-12, "{found:?}");
+        // b with itself: 1, and of near, down, down beside down, down, near (-0.6 + 1 - 0.6) / 3; means over the three pairs.
+        let found = agreement(&[&a, &b, &b], 0).unwrap();
+        let expected = [(0.8 + 0.8 + 1.0) / 3.0, (-0.8 - 0.8 - 0.2 / 3.0) / 3.0];
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        assert_eq!([agreement(&[&a, &b], 1), agreement(&[&a], 0), agreement(&[&a, &Told::default()], 0)], [None; 3]);
     }
 }

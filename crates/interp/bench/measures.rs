@@ -66,9 +66,14 @@ const QUANTITIES: &[Quantity] = &[
     Quantity { name: "time of 64 pictures", unit: "ms", better: Better::Lower, of: |side| Some(side.latency?.batch) },
 ];
 
-/// How far explanations by each of the methods agree between seeds.
-const AGREEMENTS: [&str; 2] =
-    ["Grad-CAM: agreement between seeds, by rank", "gradient times input: agreement between seeds, by rank"];
+/// Of each of the methods, how far its maps agree between seeds, and as far with those of other pictures.
+const AGREEMENTS: [[&str; 2]; 2] = [
+    ["Grad-CAM: agreement between seeds, by rank", "Grad-CAM: agreement between seeds with other pictures, by rank"],
+    [
+        "gradient times input: agreement between seeds, by rank",
+        "gradient times input: agreement between seeds with other pictures, by rank",
+    ],
+];
 
 /// How many terms of this kind a decision has; nothing of a network whose terms are others.
 fn terms(side: &Side<'_>, kind: Kind) -> Option<f64> {
@@ -113,19 +118,24 @@ pub(super) fn measures(cells: &[Cell]) -> Vec<Measure> {
     QUANTITIES.iter().filter_map(of).chain(between_seeds(cells)).chain(beside_small(cells)).collect()
 }
 
-/// How far the maps of networks of different seeds agree. Pairs have networks in common, so that there is no interval.
+/// How far the maps of networks of different seeds agree, and with those of other pictures. Pairs have networks in common, so that they tell neither a deviation nor
+/// an interval.
 fn between_seeds(cells: &[Cell]) -> Vec<Measure> {
     let told = |of: fn(&Cell) -> Option<&(Examined, Told)>| {
         cells.iter().map(|cell| of(cell).map(|(_, told)| told)).collect::<Option<Vec<&Told>>>()
     };
     let Some(own) = told(|cell| cell.own.as_ref()) else { return vec![] };
     let twin = told(|cell| cell.twin.as_ref());
-    let of = |(method, name): (usize, &'static str)| {
+    let of = |(method, names): (usize, [&'static str; 2])| {
+        let own = agreement(&own, method)?;
         let twin = twin.as_ref().and_then(|told| agreement(told, method));
-        let measure = measure(name, "", Better::Higher, &agreement(&own, method)?, twin.as_deref());
-        Some(Measure { interval: None, ..measure })
+        let one = |which: usize| {
+            let twin = twin.map(|twin| [twin[which]]);
+            measure(names[which], "", Better::Neither, &[own[which]], twin.as_ref().map(|twin| &twin[..]))
+        };
+        Some([one(0), one(1)])
     };
-    AGREEMENTS.into_iter().enumerate().filter_map(of).collect()
+    AGREEMENTS.into_iter().enumerate().filter_map(of).flatten().collect()
 }
 
 /// The network beside its small twin, in the twin's place.

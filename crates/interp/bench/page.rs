@@ -126,7 +126,7 @@ fn details(row: &Row) -> Finding {
     let columns = ["", "network", "twin", "difference", "95 % interval", "better"].map(str::to_owned);
     let table = Figure::Table {
         title: "Measured".into(),
-        caption: "Means over seeds, ± the deviation of one run; of the difference the mean and its 95 % interval. Confidences are those of softmax. Of ten classes chance makes a class selectivity of about 0.92. Times are of the machine that trained.".into(),
+        caption: "Means over seeds, ± the deviation of one run; of the difference the mean and its 95 % interval. Agreement between seeds is a mean over pairs of seeds. Confidences are those of softmax. Of ten classes chance makes a class selectivity of about 0.92. Times are of the machine that trained.".into(),
         columns: columns.into(),
         rows: row.measures.iter().map(cells).collect(),
     };

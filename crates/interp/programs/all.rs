@@ -54,9 +54,7 @@ impl All {
         let summary = json!({ "version": 1, "checkpoint": opened.path.display().to_string(), "analyses": summaries });
         let text = serde_json::to_string_pretty(&summary)?;
         files::write_atomically(&self.out.join("summary.json"), text.as_bytes())?;
-        let links = self.links(&opened, &outcomes);
-        let page = page(&opened, outcomes);
-        files::write_atomically(&self.out.join("report.html"), html(&page, &links)?.as_bytes())?;
+        let page = self.write_pages(&opened, outcomes)?;
         if self.on.json {
             print(&summary.to_string())?;
         } else {
@@ -67,6 +65,24 @@ impl All {
             print(&format!("written: {}", self.out.join("report.html").display()))?;
         }
         Ok(Ending::Fine)
+    }
+
+    /// Writes the page of all, and to those of the analyses, which are there already, links to it.
+    fn write_pages(&self, opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Result<Page> {
+        let whole = || vec![Link { title: "All of the audit".into(), href: "../report.html".into() }];
+        let part = |(name, outcome): &(&str, Outcome)| -> Result<(PathBuf, String)> {
+            let folder = self.out.join(name);
+            let html = outcome.html(&folder, whole())?;
+            Ok((folder.join("report.html"), html))
+        };
+        let parts = outcomes.iter().map(part).collect::<Result<Vec<_>>>()?;
+        let links = self.links(opened, &outcomes);
+        let page = page(opened, outcomes);
+        let all = (self.out.join("report.html"), html(&page, &links)?);
+        for (path, text) in std::iter::once(all).chain(parts) {
+            files::write_atomically(&path, text.as_bytes())?;
+        }
+        Ok(page)
     }
 
     /// To the page of the network's run, and to that of each analysis.
@@ -82,8 +98,7 @@ impl All {
         let Opened { path, network, info, objective, .. } = opened;
         let mut outcomes = vec![];
         let mut add = |name: &'static str, outcome: Outcome| -> Result<()> {
-            let whole = Link { title: "All of the audit".into(), href: "../report.html".into() };
-            outcome.write(&self.out.join(name), vec![whole])?;
+            outcome.write(&self.out.join(name))?;
             outcomes.push((name, outcome));
             Ok(())
         };

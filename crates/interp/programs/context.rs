@@ -19,7 +19,7 @@ use crate::{Catalog, Result};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit context checkpoints/sparse_vgg --out context\n\n\
     The data must know where objects are: `concepts` does, a folder by label maps (docs/context.md).\n\
-    Writes DIR/data.safetensors (index, label, class, object.class, context.class, flat.class, swapped.class (N), i64; object.probability, context.probability, flat.moved, swapped.moved (N), f64), \
+    Writes DIR/data.safetensors (index, label, class, object.class, context.class, flat.class, swapped.class (N), i64; object.probability, context.probability, moved (N), f64), \
     DIR/summary.json and DIR/report.html")]
 pub(super) struct Context {
     #[command(flatten)]
@@ -53,8 +53,8 @@ impl Row<'_> {
         self.mean(Parts::bias, 1.0, "")
     }
 
-    fn led(&self) -> Number {
-        self.mean(Parts::led, 100.0, "points")
+    fn moved(&self) -> Number {
+        self.mean(|parts| parts.moved, 100.0, "points")
     }
 
     fn cells(&self) -> Vec<String> {
@@ -67,14 +67,14 @@ impl Row<'_> {
             [|p| p.whole.class, |p| p.object.class, |p| p.context.class, |p| p.swapped.class];
         let shares = right.map(|class| percent(self.right(class)));
         let counts = [self.name.clone(), self.parts.len().to_string()];
-        counts.into_iter().chain(shares).chain([shown(&self.bias(), 3), shown(&self.led(), 1)]).collect()
+        counts.into_iter().chain(shares).chain([shown(&self.bias(), 3), shown(&self.moved(), 1)]).collect()
     }
 
     fn json(&self) -> Value {
         json!({
             "name": self.name, "count": self.parts.len(), "right": self.right(|parts| parts.whole.class),
             "right_by_object": self.right(|parts| parts.object.class), "right_by_context": self.right(|parts| parts.context.class),
-            "right_with_other_color": self.right(|parts| parts.swapped.class), "bias": self.bias(), "led": self.led(),
+            "right_with_other_color": self.right(|parts| parts.swapped.class), "bias": self.bias(), "moved": self.moved(),
         })
     }
 }
@@ -115,7 +115,7 @@ const HEAD: [&str; 8] = [
     "right by the rest alone",
     "right with another color around",
     "bias",
-    "led by the color, points",
+    "moved by the color, points",
 ];
 
 fn tensors(parts: &[Parts]) -> Result<BTreeMap<String, Tensor>> {
@@ -136,8 +136,7 @@ fn tensors(parts: &[Parts]) -> Result<BTreeMap<String, Tensor>> {
         ("swapped.class".to_owned(), whole(|parts| parts.swapped.class)?),
         ("object.probability".to_owned(), share(|parts| parts.object.probability)?),
         ("context.probability".to_owned(), share(|parts| parts.context.probability)?),
-        ("flat.moved".to_owned(), share(|parts| parts.flat.moved)?),
-        ("swapped.moved".to_owned(), share(|parts| parts.swapped.moved)?),
+        ("moved".to_owned(), share(|parts| parts.moved)?),
     ]))
 }
 
@@ -152,13 +151,13 @@ fn page(opened: &Opened, all: &Row<'_>, (columns, rows): &(Vec<String>, Vec<Vec<
         statement: format!(
             "Of {count} pictures the network takes {share:.1} % ({low:.1} to {high:.1} %) for the same class when it sees only what is around the object."
         ),
-        numbers: vec![("bias".into(), all.bias()), ("led by the color around objects".into(), all.led())],
+        numbers: vec![("bias".into(), all.bias()), ("moved by the color around objects".into(), all.moved())],
         figures: vec![Figure::Table {
             title: "Parts of pictures".into(),
             caption: "Right: pictures taken for their label; the whole of them, the object alone (around it the mean color of the data), and the rest alone (its own mean color in the object's \
                       place). Bias: of the probability of the class that the whole picture is taken for, what the rest alone gives beside the object alone, p(rest) / (p(rest) + p(object)), a \
-                      mean over pictures with its 95 % interval; 0 where objects decide, 1 where the rest does. Led by the color: how much of the probability goes to other classes when the mean color around the next \
-                      picture's object is around theirs, less what goes there with their own mean color, a mean over pictures in points. The network never learned from such pictures: what it makes of \
+                      mean over pictures with its 95 % interval; 0 where objects decide, 1 where the rest does. Moved by the color: how much of the probability goes to other classes when the mean color around \
+                      the next picture's object is around theirs in place of their own mean color, a mean over pictures in points. The network never learned from such pictures: what it makes of \
                       an edge or of a flat color is part of the bias, and hardly of the last."
                 .into(),
             columns: columns.clone(),

@@ -24,21 +24,26 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Writes the three files into `folder`; the page has a link to that of the network's run, behind others.
-    pub(super) fn write(&self, folder: &Path, mut links: Vec<Link>) -> Result<()> {
+    /// Writes the three files into `folder`.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.to_owned(), source })?;
         let of = |key: &str| &self.summary[key];
         let content = json!({ "version": 1, "checkpoint": of("checkpoint"), "data": of("data"), "split": of("split") });
         sealed::write(&folder.join("data.safetensors"), &self.tensors, &content)?;
         let text = serde_json::to_string_pretty(&self.summary)?;
         files::write_atomically(&folder.join("summary.json"), text.as_bytes())?;
-        links.extend(of("checkpoint").as_str().and_then(|network| links::to_run(folder, Path::new(network))));
-        Ok(files::write_atomically(&folder.join("report.html"), html(&self.page, &links)?.as_bytes())?)
+        Ok(files::write_atomically(&folder.join("report.html"), self.html(folder, vec![])?.as_bytes())?)
+    }
+
+    /// The page, to lie in `folder`, with links to others and to that of the network's run.
+    pub(super) fn html(&self, folder: &Path, mut links: Vec<Link>) -> Result<String> {
+        links.extend(self.summary["checkpoint"].as_str().and_then(|network| links::to_run(folder, Path::new(network))));
+        Ok(html(&self.page, &links)?)
     }
 
     /// Writes them, and prints the table with what the first finding says, or one JSON object.
     pub(super) fn write_and_tell(&self, folder: &Path, as_json: bool) -> Result<Ending> {
-        self.write(folder, vec![])?;
+        self.write(folder)?;
         if as_json {
             print(&self.summary.to_string())?;
             return Ok(Ending::Fine);

@@ -240,7 +240,7 @@ impl Planted {
         let seen = |seen: &Seen| {
             let of = |evidence: &shortcut::Evidence| json!({ "share": evidence.share, "placebo": evidence.placebo, "silent": evidence.silent });
             let evidence = seen.evidence.iter().map(of).collect::<Vec<_>>();
-            json!({ "strength": seen.strength, "seed": seen.seed, "run": seen.run, "effect": seen.effect, "used": seen.is_used(), "context_bias": seen.bias, "context_led": seen.led, "evidence": evidence })
+            json!({ "strength": seen.strength, "seed": seen.seed, "run": seen.run, "effect": seen.effect, "used": seen.is_used(), "context_bias": seen.bias, "context_moved": seen.moved, "evidence": evidence })
         };
         let place = |shortcuts: &Shortcuts| {
             json!({

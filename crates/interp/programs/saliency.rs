@@ -127,6 +127,9 @@ fn summary(
     found: &[Found],
 ) -> Result<serde_json::Value> {
     let control = best_control(found);
+    // Names of files need not be Unicode, and JSON is.
+    let shown = |file: &Option<PathBuf>| file.as_ref().map(|file| file.display().to_string());
+    let files: Vec<Option<String>> = subject.shown.files.iter().map(shown).collect();
     let of = |found: &Found| -> Result<serde_json::Value> {
         let speaks = found.attribution.speaks()?;
         Ok(json!({
@@ -139,7 +142,7 @@ fn summary(
     Ok(json!({
         "version": 1, "checkpoint": subject.path.display().to_string(), "data": subject.info.name, "split": split,
         "classes": subject.info.classes,
-        "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(), "files": subject.shown.files,
+        "layer": question.net.graph.nodes()[question.layer].name, "count": question.targets.len(), "files": files,
         "best_control": control.map(|control| &control.name), "methods": found.iter().map(of).collect::<Result<Vec<_>>>()?,
     }))
 }

@@ -62,7 +62,7 @@ impl Measured {
         self.column(at, name)?.beyond(self.column(control, name)?)
     }
 
-    /// On how many pictures, and of how many classes, method number `at` is better than the best control; `classes` are those that pictures are taken for.
+    /// On how many pictures, and of how many classes, method number `at` is better than the best control; `classes` are those that are explained.
     pub(super) fn above(&self, found: &[Found], at: usize, name: &str, classes: &[usize]) -> Option<Above> {
         let control = self.best_control(found, name)?;
         self.column(at, name)?.above(self.column(control, name)?, classes)

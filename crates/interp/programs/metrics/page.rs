@@ -47,8 +47,8 @@ fn all(found: &[Found], measured: &[Measured], classes: &[usize]) -> Finding {
     );
     let above = figure(
         "How often it is better",
-        "The share of pictures on which a method is better than the control that does best by this number, with its 95 % interval (Wilson's); and of how many \
-         of the classes that pictures are taken for it is, in the mean over their pictures.",
+        "The share of pictures on which a method is better than the control that does best by this number, with its 95 % interval (Wilson's): where both have \
+         the same number, it is not. And of how many of the classes that are explained it is, in the mean over their pictures.",
         table::above(found, measured, classes),
     );
     Finding {

@@ -32,23 +32,26 @@ pub(super) fn whole(found: &[Found], metric: &Measured) -> Cells {
 
 /// How much better than the best control, by all numbers that have a direction.
 pub(super) fn beyond(found: &[Found], measured: &[Measured]) -> Cells {
-    beside_control(found, measured, &|metric, at, name| metric.beyond(found, at, name).map(|number| interval(&number)))
+    let cell = |metric: &Measured, at, name: &str| metric.beyond(found, at, name).map(|number| interval(&number));
+    beside_control(found, measured, "beyond", &cell)
 }
 
 /// On how many pictures, and of how many classes, it is better.
 pub(super) fn above(found: &[Found], measured: &[Measured], classes: &[usize]) -> Cells {
-    beside_control(found, measured, &|metric, at, name| {
+    let cell = |metric: &Measured, at, name: &str| {
         let Above { pictures: [better, all], classes: [of, classes] } = metric.above(found, at, name, classes)?;
         let [low, high] = share_interval(better, all).map(|end| 100.0 * end);
         let share = 100.0 * better as f64 / all as f64;
         Some(format!("{share:.0} % [{low:.0}, {high:.0}]; {of} of {classes}"))
-    })
+    };
+    beside_control(found, measured, "better than", &cell)
 }
 
 /// Methods by what of each metric has a best control.
 fn beside_control(
     found: &[Found],
     measured: &[Measured],
+    word: &str,
     cell: &dyn Fn(&Measured, usize, &str) -> Option<String>,
 ) -> Cells {
     let directed = |metric: &'_ Measured| -> Vec<String> {
@@ -59,7 +62,7 @@ fn beside_control(
     for metric in measured {
         for name in directed(metric) {
             let control = metric.best_control(found, &name).map_or("", |at| found[at].name.as_str());
-            heads.push(format!("{}, beyond {control}", head(metric, &name)));
+            heads.push(format!("{}, {word} {control}", head(metric, &name)));
             columns.push((metric, name));
         }
     }

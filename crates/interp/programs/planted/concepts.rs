@@ -13,7 +13,7 @@ use crate::Result;
 use crate::programs::layers::activations;
 
 /// Shares of cells that are a channel's answers: those of Bau et al. 2017, of Bau et al. 2020 ("Understanding the role of individual units in a deep neural
-/// network"), and twice as many, of which chance overlaps no concept by more than half of what counts.
+/// network"), and twice as many: of independent places as many pixels overlap nothing by more than half of what counts.
 pub(super) const QUANTILES: [f64; 3] = [0.005, 0.01, 0.02];
 
 /// The concepts of a network, in any of its layers.
@@ -25,7 +25,7 @@ pub(super) struct Concepts {
     pub(super) probed: BTreeSet<String>,
     /// Those of them that a channel detects.
     pub(super) detected: BTreeSet<String>,
-    /// Those of them that a channel detects where concepts are taken to be where they are in the next picture.
+    /// Those of them that a channel detects where concepts are taken to be where they are in the next picture: by being in like places.
     pub(super) displaced: BTreeSet<String>,
 }
 
@@ -107,5 +107,24 @@ impl Concepts {
             }
         }
         concepts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use interp_data::concepts::{Concepts as Made, ConceptsSource};
+
+    use super::*;
+
+    // Of three pictures the first has what is known of the second, and the last of the first; pictures and labels stay.
+    #[test]
+    fn displaced_pictures_have_the_truth_of_the_next() {
+        let source = ConceptsSource { train: 0, val: 0, test: 3, ..ConceptsSource::default() };
+        let data: Arc<dyn Dataset> = Arc::new(Made::open(&source, &|_, _| ()).unwrap());
+        let moved = Displaced(Arc::clone(&data));
+        for (at, next) in [(0, 1), (1, 2), (2, 0)] {
+            assert_eq!(moved.truth(Split::Test, at).unwrap(), data.truth(Split::Test, next).unwrap());
+            assert_eq!(moved.label(Split::Test, at), data.label(Split::Test, at));
+        }
     }
 }

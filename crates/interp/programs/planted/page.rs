@@ -123,7 +123,7 @@ fn concepts(found: &Found, quantile: usize) -> Vec<String> {
     let none = || "–".to_owned();
     let what =
         format!("concepts: a probe finds {} of {}", mean(|one| one.probed.len()), mean(|one| one.reachable.len()));
-    let displaced = format!("{} where they are not", mean(|one| one.displaced.len()));
+    let displaced = format!("{} with the next picture's", mean(|one| one.displaced.len()));
     let analysis = format!("dissection, answers: {} %", 100.0 * QUANTILES[quantile]);
     vec![what, analysis, format!("{}, and {others} others", over(&some)), displaced, none(), none()]
 }
@@ -139,7 +139,7 @@ fn all(found: &Found, verdicts: &[Verdict]) -> Finding {
                   Student's of means. Center, edges and random know nothing of the network. † fails the test by random weights: its maps are much the same when the network knows nothing. Chance: a tenth of \
                   the flipped labels is in the first tenth. Filters are planted as the analyses define them, copies but for a tenth of every weight. Concepts: those whose density lets a channel overlap them by \
                   more than 0.04, which a linear probe of any layer does, and which a channel of any layer does, whether or not it overlaps another more; answers are this share of its cells. False alarms: those that \
-                  a channel does where concepts are taken to be where they are in the next picture."
+                  a channel does where concepts are taken to be where they are in the next picture, by being in like places."
             .into(),
         columns,
         rows,
@@ -229,7 +229,7 @@ fn place(shortcuts: &Shortcuts, verdicts: &[Verdict]) -> Finding {
             Figure::Curves {
                 title: format!("What analyses see of it ({name})"),
                 caption: "Saliency: the share of a method's positive evidence that lies on the shortcut's pixels, in the corner less that on the same patch in the next corner. Context: its bias, and how much of the \
-                          probability another picture's color around the object moves to other classes, less what their own color there does. Means over pictures and networks."
+                          probability goes to other classes with another picture's color around the object in place of its own. Means over pictures and networks."
                     .into(),
                 x: "strength".into(),
                 y: "%".into(),

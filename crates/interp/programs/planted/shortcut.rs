@@ -31,8 +31,8 @@ pub(super) struct Seen {
     pub(super) effect: Difference,
     /// How much it decides by what is around objects ([`Parts::bias`]), a mean over pictures.
     pub(super) bias: f64,
-    /// How much of the probability the color around objects moves ([`Parts::led`]), a mean over pictures.
-    pub(super) led: f64,
+    /// How much of the probability the color around objects moves ([`Parts::moved`]), a mean over pictures.
+    pub(super) moved: f64,
     /// Of every method.
     pub(super) evidence: Vec<Evidence>,
 }
@@ -125,9 +125,9 @@ impl Exam {
         };
         let parts = context(&pupil.network, &self.without)?;
         let mean = |of: fn(&Parts) -> f64| parts.iter().map(of).sum::<f64>() / parts.len().max(1) as f64;
-        let (bias, led) = (mean(Parts::bias), mean(Parts::led));
+        let (bias, moved) = (mean(Parts::bias), mean(|parts| parts.moved));
         let run = pupil.run.clone();
-        Ok(Seen { strength, seed, run, effect, bias, led, evidence: methods.iter().map(of).collect::<Result<_>>()? })
+        Ok(Seen { strength, seed, run, effect, bias, moved, evidence: methods.iter().map(of).collect::<Result<_>>()? })
     }
 
     /// Those of the methods whose maps are much the same when the network has random weights: they fail the test by random weights, on some of the

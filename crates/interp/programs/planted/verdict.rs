@@ -41,7 +41,7 @@ impl Analysis {
         match self {
             Self::Saliency(_, at) => seen.evidence[*at].excess(),
             Self::Bias => seen.bias,
-            Self::Swap => seen.led,
+            Self::Swap => seen.moved,
         }
     }
 
@@ -128,7 +128,7 @@ mod tests {
     fn seen(strength: f64, low: f64, share: f64) -> Seen {
         let effect = Difference { points: low + 1.0, interval: [low, low + 2.0] };
         let evidence = vec![Evidence { share: share + 0.1, placebo: 0.1, silent: 1 }];
-        Seen { strength, seed: 0, run: String::new(), effect, bias: share, led: share, evidence }
+        Seen { strength, seed: 0, run: String::new(), effect, bias: share, moved: share, evidence }
     }
 
     fn saliency() -> Analysis {
