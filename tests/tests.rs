@@ -14,6 +14,8 @@ mod common;
 mod compact;
 /// Objects and what is around them.
 mod context;
+/// How far channels keep to factors of pictures.
+mod decompose;
 /// Networks that take noise away.
 mod denoise;
 /// The same result whatever the threads, and after being killed.

@@ -274,7 +274,7 @@ impl Sitting<'_> {
         });
         let stages = [("the network", Some(&main)), ("the twin", twin.as_ref())];
         let doubts = stages.into_iter().filter_map(|(name, found)| doubt(self.plan, name, &found?.validation));
-        let warnings = doubts.collect();
+        let warnings = doubts.chain(few(main.test.scores.len())).collect();
         let summary = Summary {
             version: summary::VERSION,
             name: self.plan.common.name.clone(),
@@ -346,6 +346,16 @@ struct Examined {
     epoch: usize,
     size: Size,
     latency: Latency,
+}
+
+/// Pictures to test by, below which a share says next to nothing.
+const FEW: usize = 30;
+
+/// A warning where there are few pictures to test by.
+fn few(count: usize) -> Option<String> {
+    (count < FEW).then(|| {
+        format!("{count} pictures to test by are too few: how often the network is right on others may be far from it, and intervals over so few are too narrow")
+    })
 }
 
 /// A warning where a network is no better than guessing, K classes all alike likely having a loss of ln K, or than doing

@@ -15,6 +15,7 @@ mod contributions;
 mod denoising;
 pub mod dissection;
 mod evidence;
+pub mod factors;
 pub mod fields;
 mod memory;
 pub mod metrics;
@@ -104,6 +105,9 @@ pub enum AuditError {
          a.png) and a file concepts.csv that names the numbers in them (docs/data.md)"
     )]
     NoConcepts(String),
+    /// Data that knows no factors.
+    #[error("`{0}` knows no factors of its pictures that have two values or more; `concepts` does")]
+    NoFactors(String),
     /// A setting that cannot be used.
     #[error(transparent)]
     Setting(#[from] interp_net::finding::Unfit),

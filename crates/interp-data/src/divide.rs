@@ -139,7 +139,7 @@ impl View {
         let all = self.len(Split::Train);
         let left_out: BTreeSet<usize> = left_out.iter().copied().collect();
         let beyond = left_out.last().filter(|&&last| last >= all);
-        let problem = |last: &usize| format!("there are {all} pictures to train, counted from 0, and no {last}");
+        let problem = |last: &usize| format!("names picture {last}, and there are {all} to train, counted from 0");
         beyond.map_or(Ok(()), |last| Err(Unfit::new("without", problem(last))))?;
         Unfit::unless(left_out.len() < all, "without", "leaves no picture to train")?;
         let kept = (0..all).filter(|at| !left_out.contains(at));

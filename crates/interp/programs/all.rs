@@ -19,7 +19,7 @@ use super::{Ending, color, dissect, fields, neurons, print, saliency, soft_label
 use crate::progress::{Screen, tell};
 use crate::{Catalog, Error, Result, links};
 
-/// Every analysis that the network and its data allow, each with its defaults, on one page
+/// What can be told of any classifier and its data, each analysis with its defaults, on one page
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit all checkpoints/sparse_vgg --out audit\n\n\
     Writes DIR/weights, DIR/fields, DIR/neurons, DIR/saliency, DIR/soft-labels, and where pictures have colors, and concepts that the data know, DIR/color and DIR/dissect, \
@@ -184,15 +184,27 @@ fn lead(names: &[&str]) -> String {
     }
 }
 
+/// Pictures below which most of what is told says next to nothing.
+const FEW: usize = 30;
+
 /// All findings on one page.
 fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {
+    let Opened { pictures: Pictures { data, split, .. }, .. } = opened;
+    let count = data.len(*split);
+    let few = format!(
+        "{count} pictures are too few for most of what follows: how it is on others may be far from it, and intervals over so few are too narrow."
+    );
     let mut page = Page {
         title: format!("Audit on {}", opened.info.name),
         lead: lead(&outcomes.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
-        warnings: vec![],
+        warnings: (count < FEW).then_some(few).into_iter().collect(),
         facts: vec![
             ("Network".into(), opened.path.display().to_string()),
-            ("Pictures".into(), opened.pictures.data.len(opened.pictures.split).to_string()),
+            ("Pictures".into(), count.to_string()),
+            (
+                "Split".into(),
+                serde_json::to_value(split).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default(),
+            ),
         ],
         claims: vec![],
         findings: vec![],

@@ -13,6 +13,7 @@ use super::checkpoint::{Which, measure_claims};
 use super::color::Color;
 use super::context::Context;
 use super::contributions::Contributions;
+use super::decompose::Decompose;
 use super::dissect::Dissect;
 use super::fields::Fields;
 use super::invert::Invert;
@@ -61,6 +62,7 @@ enum Analysis {
     Neurons(Neurons),
     Color(Color),
     Dissect(Dissect),
+    Decompose(Decompose),
     SoftLabels(SoftLabelsOf),
     Weights(Weights),
     Fields(Fields),
@@ -94,6 +96,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
         Analysis::Color(color) => exit(color.run(catalog)),
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
+        Analysis::Decompose(decompose) => exit(decompose.run(catalog)),
         Analysis::SoftLabels(soft_labels) => exit(soft_labels.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
         Analysis::Metrics(metrics) => exit(metrics.run(catalog)),

@@ -140,6 +140,14 @@ fn tensors(parts: &[Parts]) -> Result<BTreeMap<String, Tensor>> {
     ]))
 }
 
+/// The class that most pictures are taken for by what is around the object: a network may have one for whatever has no object.
+fn most_taken(parts: &[&Parts], classes: &[String]) -> String {
+    let count = |class: usize| parts.iter().filter(|parts| parts.context.class == class).count();
+    let most = classes.iter().enumerate().map(|(class, name)| (count(class), name)).max_by_key(|(count, _)| *count);
+    let share = |count: usize| 100.0 * count as f64 / parts.len().max(1) as f64;
+    most.map_or(String::new(), |(count, name)| format!(", and {:.1} % of all for {name}", share(count)))
+}
+
 fn page(opened: &Opened, all: &Row<'_>, (columns, rows): &(Vec<String>, Vec<Vec<String>>)) -> Page {
     let count = all.parts.len();
     let by_rest = all.parts.iter().filter(|parts| parts.context.class == parts.whole.class).count();
@@ -149,7 +157,9 @@ fn page(opened: &Opened, all: &Row<'_>, (columns, rows): &(Vec<String>, Vec<Vec<
         name: "context".into(),
         title: "By the object, or by the rest".into(),
         statement: format!(
-            "Of {count} pictures the network takes {share:.1} % ({low:.1} to {high:.1} %) for the same class when it sees only what is around the object."
+            "Of {count} pictures the network takes {share:.1} % ({low:.1} to {high:.1} %) for the same class when it sees only what is around the object{}. Another color around the object moves {:.1} points of probability.",
+            most_taken(&all.parts, &opened.info.classes),
+            all.moved().value
         ),
         numbers: vec![("bias".into(), all.bias()), ("moved by the color around objects".into(), all.moved())],
         figures: vec![Figure::Table {

@@ -13,6 +13,7 @@ mod colors;
 mod compact;
 mod context;
 mod contributions;
+mod decompose;
 mod dissect;
 mod edit;
 mod eval;

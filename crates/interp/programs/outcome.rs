@@ -38,7 +38,9 @@ impl Outcome {
     /// The page, to lie in `folder`, with links to others and to that of the network's run.
     pub(super) fn html(&self, folder: &Path, mut links: Vec<Link>) -> Result<String> {
         links.extend(self.summary["checkpoint"].as_str().and_then(|network| links::to_run(folder, Path::new(network))));
-        Ok(html(&self.page, &links)?)
+        let mut page = self.page.clone();
+        page.facts.extend(self.summary["split"].as_str().map(|split| ("Split".to_owned(), split.to_owned())));
+        Ok(html(&page, &links)?)
     }
 
     /// Writes them, and prints the table with what the first finding says, or one JSON object.

@@ -115,7 +115,8 @@ fn difference(twin: &Twin) -> Number {
 
 fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String)> {
     let fact = |key: &str, value: String| (key.to_owned(), value);
-    vec![
+    let left_out = plan.common.split.without.len();
+    let mut facts = vec![
         fact("Data", summary.data.clone()),
         match plan.common.objective {
             Objective::Classify => fact("Classes", plan.info().classes.join(", ")),
@@ -128,7 +129,9 @@ fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String
         fact("Recipe hash", summary.recipe.chars().take(16).collect()),
         fact("Program", format!("interp-train {}", env!("CARGO_PKG_VERSION"))),
         fact("To repeat it", format!("interp-train {} --out DIR", file_name(&folder.recipe()))),
-    ]
+    ];
+    facts.extend((left_out > 0).then(|| fact("Left out of training", format!("{left_out} pictures"))));
+    facts
 }
 
 /// The table of the network, and of its twin where there is one.

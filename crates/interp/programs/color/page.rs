@@ -25,6 +25,11 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
+/// A probability in words.
+pub(super) fn chance_of(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".into() } else { format!("p = {p:.3}") }
+}
+
 /// A p-value.
 fn chance(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
@@ -179,8 +184,8 @@ pub(super) fn statements(graph: &Graph, found: &Found<'_>, selective: f64) -> Ve
         let keep = if distance.p < CHANCE { "keep to" } else { "do not keep to" };
         said.push(format!(
             "The color filters of the first layer {keep} the axes red-cyan, yellow-blue and green-magenta: they are {:.1} degrees from the nearest, \
-             random ones {:.1} (p = {:.3}).",
-            distance.mean, distance.null, distance.p
+             random ones {:.1} ({}).",
+            distance.mean, distance.null, chance_of(distance.p)
         ));
     }
     let narrow = |&(_, layer): &(usize, &LayerColors)| layer.axis.is_some_and(|axis| axis.p < CHANCE);

@@ -5,7 +5,7 @@ use interp_finding::Figure;
 use interp_net::Graph;
 
 use super::Found;
-use super::page::{CHANCE, percent};
+use super::page::{CHANCE, chance_of, percent};
 
 /// What is said of the visual system, what this network has, and whether they agree.
 struct Point {
@@ -53,11 +53,11 @@ fn axes(graph: &Graph, found: &Found<'_>) -> Point {
         Some((first, distance)) => (
             format!(
                 "The color filters of {} are {:.1} degrees from the nearest of the axes red-cyan, yellow-blue and green-magenta, random ones \
-                 {:.1} (p = {:.3}).",
+                 {:.1} ({}).",
                 graph.nodes()[first.node].name,
                 distance.mean,
                 distance.null,
-                distance.p
+                chance_of(distance.p)
             ),
             Some(distance.p < CHANCE),
         ),
@@ -98,8 +98,11 @@ fn narrowing(found: &Found<'_>) -> Point {
     let axis = second.and_then(|layer| layer.axis);
     let here = match axis {
         Some(axis) => format!(
-            "In the second layer the hues that are selected lie along {:.0} degrees (agreement {:.2}, p = {:.3}), {:.0} degrees from the axis of the pictures.",
-            axis.degrees, axis.agreement, axis.p, axis.from_data
+            "In the second layer the hues that are selected lie along {:.0} degrees (agreement {:.2}, {}), {:.0} degrees from the axis of the pictures.",
+            axis.degrees,
+            axis.agreement,
+            chance_of(axis.p),
+            axis.from_data
         ),
         None => "Too few channels of the second layer select hues.".to_owned(),
     };

@@ -108,7 +108,7 @@ fn hidden(found: &Dissection, settings: &Settings) -> Option<String> {
     let middle = densities.get(densities.len() / 2)?;
     (!names.is_empty()).then(|| {
         format!(
-            "At this quantile a channel would have to be nearly perfect to detect {}: they cover other shares of the pictures than it answers to (see the \
+            "At this quantile a channel that answers to one of these alone overlaps it by less than three times what counts: {}. They cover other shares of the pictures than it answers to (see the \
              ceilings). Half of the concepts cover {} % or less: --quantile {} suits them.",
             names.join(", "),
             two_digits(100.0 * middle),

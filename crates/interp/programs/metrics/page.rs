@@ -66,15 +66,18 @@ fn statement(found: &[Found], measured: &[Measured]) -> String {
     let mut said = vec![];
     for metric in measured {
         let Some((name, control)) = metric.best_controls(found).into_iter().next() else { continue };
-        let beyond = || methods.iter().filter_map(|&at| metric.beyond(found, at, &name)?.interval);
-        let better = beyond().filter(|[low, _]| *low > 0.0).count();
-        let worse = beyond().filter(|[_, high]| *high < 0.0).count();
+        let named = |side: fn([f64; 2]) -> bool| {
+            let is_so =
+                |at: &&usize| metric.beyond(found, **at, &name).and_then(|number| number.interval).is_some_and(side);
+            let names: Vec<&str> = methods.iter().filter(is_so).map(|&at| found[at].name.as_str()).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
         said.push(format!(
-            "By {} {better} of {} methods {} better than the best control, {}, and {worse} worse.",
+            "By {}, better than the best control, {}: {}; worse: {}.",
             metric.name.replace('_', " "),
-            methods.len(),
-            if better == 1 { "is" } else { "are" },
             found[control].name,
+            named(|[low, _]| low > 0.0),
+            named(|[_, high]| high < 0.0),
         ));
     }
     let failed = failed(found, measured);
