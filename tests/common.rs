@@ -93,3 +93,13 @@ pub(crate) fn fails(folder: &Path, name: &str, arguments: &[&str], expected: &[&
         assert!(flat.contains(part), "`{part}` for {arguments:?} in:\n{stderr}");
     }
 }
+
+/// A folder with a run on pictures of which nothing is known but their classes.
+pub(crate) fn trained_on_plain_pictures() -> tempfile::TempDir {
+    let folder = folder(&on_pictures());
+    write_pictures(folder.path(), &[("left", 20), ("right", 20)]);
+    let (status, _, stderr) =
+        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--quiet"]));
+    assert!(status == 0 || status == 1, "{stderr}");
+    folder
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{TINY, fails, folder, program, run, write_pictures};
+use crate::common::{TINY, fails, folder, program, run, trained_on_plain_pictures};
 
 #[test]
 fn both_parts_of_every_picture_are_told() {
@@ -42,14 +42,7 @@ fn both_parts_of_every_picture_are_told() {
 
 #[test]
 fn pictures_whose_objects_are_not_known_are_refused() {
-    let folder = folder(&TINY.replace(
-        "kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40",
-        "kind = \"folder\"\npath = \"pictures\"\nsize = 32",
-    ));
-    write_pictures(folder.path(), &[("left", 20), ("right", 20)]);
-    let (status, _, stderr) =
-        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--quiet"]));
-    assert!(status == 0 || status == 1, "{stderr}");
+    let folder = trained_on_plain_pictures();
     fails(folder.path(), "interp-audit", &["context", "run"], &["does not know where the objects of its pictures are"]);
     assert!(!folder.path().join("context").exists());
     // Of pictures with files of their own, also of those that were cut off for testing, the file is told: it lies in the folder of its class.

@@ -5,7 +5,7 @@ use std::fs;
 use candle_core::{Device, safetensors};
 use serde_json::Value;
 
-use crate::common::{TINY, fails, folder, program, run, write_pictures};
+use crate::common::{TINY, fails, folder, program, run, trained_on_plain_pictures};
 
 #[test]
 fn channels_are_held_against_the_factors_of_pictures() {
@@ -60,14 +60,7 @@ fn channels_are_held_against_the_factors_of_pictures() {
 
 #[test]
 fn pictures_without_factors_are_refused() {
-    let folder = folder(&TINY.replace(
-        "kind = \"concepts\"\ntrain = 160\nval = 40\ntest = 40",
-        "kind = \"folder\"\npath = \"pictures\"\nsize = 32",
-    ));
-    write_pictures(folder.path(), &[("left", 20), ("right", 20)]);
-    let (status, _, stderr) =
-        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--quiet"]));
-    assert!(status == 0 || status == 1, "{stderr}");
+    let folder = trained_on_plain_pictures();
     fails(folder.path(), "interp-audit", &["decompose", "run"], &["knows no factors of its pictures"]);
     assert!(!folder.path().join("decompose").exists());
 }
