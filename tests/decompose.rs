@@ -3,6 +3,7 @@
 use std::fs;
 
 use candle_core::{Device, safetensors};
+use interp::net::{Network, zoo};
 use serde_json::Value;
 
 use crate::common::{TINY, fails, folder, program, run, trained_on_plain_pictures};
@@ -56,6 +57,22 @@ fn channels_are_held_against_the_factors_of_pictures() {
     assert_eq!(decompose(&["--memory", "1MiB", "--threads", "2"])["layers"], told["layers"]);
     let page = fs::read_to_string(root.join("decompose/report.html")).unwrap();
     assert!(page.contains("How far channels keep to factors") && page.contains("href=\"../run/report.html\""));
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_told() {
+    let folder = folder(TINY);
+    let root = folder.path();
+    let net = Network::new(zoo::by_name("resnet20").unwrap().graph([3, 32, 32], 10).unwrap(), 2).unwrap();
+    let tensors = net.params.list().iter().map(|param| {
+        let is_damaged = param.name == "layer1.0.conv1.weight";
+        let value = if is_damaged { (&param.value * f64::NAN).unwrap() } else { param.value.clone() };
+        (param.name.clone(), value)
+    });
+    safetensors::save(&tensors.collect(), root.join("nan.safetensors")).unwrap();
+    let words = ["decompose", "nan.safetensors", "--arch", "resnet20", "--mean", "0.5,0.5,0.5", "--std", "0.5,0.5,0.5"];
+    fails(root, "interp-audit", &[&words[..], &["--data", "concepts"]].concat(), &["finite number"]);
+    assert!(!root.join("decompose").exists());
 }
 
 #[test]

@@ -348,8 +348,8 @@ struct Examined {
     latency: Latency,
 }
 
-/// Pictures to test by, below which a share says next to nothing.
-const FEW: usize = 30;
+/// Pictures below which what is told of them says next to nothing of others.
+pub(crate) const FEW: usize = 30;
 
 /// A warning where there are few pictures to test by.
 fn few(count: usize) -> Option<String> {

@@ -85,7 +85,7 @@ mod tests {
         let found = cells(&map, [16, 8]);
         assert_eq!((found.len(), found[0], found[1], found[63]), (64, 4.0, 5.0, (119.0 + 127.0) as f32 / 2.0));
         assert_eq!(cells(&[1.0, 2.0, 3.0], [1, 3]), [1.0, 2.0, 3.0]);
-        // Of ten columns in eight cells the fifth begins the fifth: 0, 1 | 2 | 3 | 4 | 5, 6 | 7 | 8 | 9, by 8 x / 10.
+        // Of ten columns in eight cells, column x is in cell 8 x / 10: 0, 1 | 2 | 3 | 4 | 5, 6 | 7 | 8 | 9.
         let found = cells(&(0..10).map(f64::from).collect::<Vec<_>>(), [1, 10]);
         assert_eq!(found, [0.5, 2.0, 3.0, 4.0, 5.5, 7.0, 8.0, 9.0]);
     }

@@ -17,6 +17,7 @@ use super::outcome::Outcome;
 use super::surveyed::{Atlas, Surveyed};
 use super::{Ending, color, dissect, fields, neurons, print, saliency, soft_labels, weights};
 use crate::progress::{Screen, tell};
+use crate::run::FEW;
 use crate::{Catalog, Error, Result, links};
 
 /// What can be told of any classifier and its data, each analysis with its defaults, on one page
@@ -183,9 +184,6 @@ fn lead(names: &[&str]) -> String {
         _ => capital(&format!("{}.", said.concat())),
     }
 }
-
-/// Pictures below which most of what is told says next to nothing.
-const FEW: usize = 30;
 
 /// All findings on one page.
 fn page(opened: &Opened, outcomes: Vec<(&'static str, Outcome)>) -> Page {

@@ -3,8 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Network, NodeId};
 
-use crate::Result;
 use crate::pass::{Observer, Sample};
+use crate::{AuditError, Result};
 
 /// What is taken of a channel's map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,9 @@ impl Observer for Codes {
         for at in 0..self.nodes.len() {
             let pooled = self.pool(sample.tape.at(&net.graph, self.nodes[at])?)?;
             let rows = pooled.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
+            if !rows.iter().flatten().all(|number| number.is_finite()) {
+                return Err(AuditError::NotANumber(net.graph.nodes()[self.nodes[at]].name.clone()));
+            }
             self.rows[at].extend(rows);
         }
         Ok(())
