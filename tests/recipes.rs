@@ -79,6 +79,8 @@ fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
         ("mnist", "opponent_vgg", "no layer that this prior can act on"),
         ("mnist", "attention_prior", "where objects are"),
         ("cifar10", "attention_prior", "where objects are"),
+        ("mnist", "concept_bottleneck", "nothing is known of what its pictures show"),
+        ("cifar10", "concept_bottleneck", "nothing is known of what its pictures show"),
     ];
     let page = fs::read_to_string(root().join("recipes/README.md")).unwrap();
     for (kind, path) in [("mnist", &mnist), ("cifar10", &cifar10)] {
@@ -132,7 +134,7 @@ fn with_example(key: &str, example: &str) -> String {
     let section: toml::Table = toml::from_str(example).unwrap();
     let list = |section: toml::Table| toml::Value::from(vec![toml::Value::from(section)]);
     let (key, value) = match key {
-        "prior" => (key, list(section)),
+        "prior" | "insert" => (key, list(section)),
         "teacher.loss" => {
             let losses = ("loss".to_owned(), list(section));
             ("teacher", list(toml::Table::from_iter([("path".to_owned(), "teacher.pth".into()), losses])))
@@ -148,6 +150,7 @@ fn every_line_of_the_tables_reads_its_example_and_refuses_unknown_keys() {
     let catalog = Catalog::default();
     let examples = catalog.data.iter().map(|e| ("data", e.name, e.example));
     let examples = examples.chain(catalog.models.iter().map(|e| ("model", e.name, e.example)));
+    let examples = examples.chain(catalog.insertions.iter().map(|e| ("insert", e.name, e.example)));
     let examples = examples.chain(catalog.priors.iter().map(|e| ("prior", e.name, e.example)));
     let examples = examples.chain(catalog.distillations.iter().map(|e| ("teacher.loss", e.name, e.example)));
     for (key, name, example) in examples {

@@ -30,6 +30,8 @@ mod guides;
 mod hub;
 /// Training that starts from a checkpoint.
 mod init;
+/// Layers put into networks.
+mod insert;
 /// Every prior on every architecture, and every pair of priors.
 mod matrix;
 /// The memory that audits take.

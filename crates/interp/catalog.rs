@@ -3,6 +3,7 @@
 use interp_data::Source;
 use interp_finding::Entry;
 use interp_learn::distill::{self, Distillation};
+use interp_learn::insert::{self, Insertion};
 use interp_learn::prior::{self, Prior};
 use interp_net::zoo::{self, Architecture};
 
@@ -12,6 +13,8 @@ pub struct Catalog {
     pub data: Vec<&'static Entry<dyn Source>>,
     /// Architectures.
     pub models: Vec<&'static Entry<dyn Architecture>>,
+    /// Layers that are put into networks.
+    pub insertions: Vec<&'static Entry<dyn Insertion>>,
     /// Priors.
     pub priors: Vec<&'static Entry<dyn Prior>>,
     /// Ways of learning from a teacher.
@@ -23,6 +26,7 @@ impl Default for Catalog {
         Self {
             data: interp_data::sources().collect(),
             models: zoo::ENTRIES.to_vec(),
+            insertions: insert::ENTRIES.to_vec(),
             priors: prior::ENTRIES.to_vec(),
             distillations: distill::ENTRIES.to_vec(),
         }

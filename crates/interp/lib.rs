@@ -24,6 +24,7 @@ mod config;
 mod error;
 pub mod folder;
 pub mod init;
+mod inserting;
 mod latency;
 mod links;
 mod network_file;

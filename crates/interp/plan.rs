@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::folder::Stage;
 use crate::init::Start;
+use crate::inserting::Inserted;
 use crate::progress::Screen;
 use crate::recipe::{Common, Lacks, Recipe};
 use crate::teaching::Pupil;
@@ -39,6 +40,8 @@ pub struct Plan {
     model: Box<dyn Architecture>,
     /// The architecture of the twin, where it is another.
     plain: Option<Box<dyn Architecture>>,
+    /// The layers put in.
+    inserted: Inserted,
     /// The teachers, on the CPU.
     pub teachers: Vec<Teacher>,
     /// The priors with what they act on.
@@ -126,8 +129,13 @@ impl Plan {
             return Err(origin.at_key("data", problem));
         }
         recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
+        let mut inserted = Inserted::new(recipe.inserts, &graph, &data, &origin)?;
+        check_output(&inserted.graph, objective, &info).map_err(|problem| origin.at_key("insert", problem))?;
         let own = start.as_ref().map(|[own, _]| own.clone());
-        let network = own.map_or_else(|| Network::new(graph.clone(), recipe.common.seed), Ok)?;
+        let network = own.map_or_else(|| Network::new(graph, recipe.common.seed), Ok)?;
+        let network = inserted.network(network, recipe.common.seed)?;
+        let graph = inserted.graph.clone();
+        let twin = if lacks == Lacks::Teachers { graph.clone() } else { twin };
         let mut priors = vec![];
         for (i, prior) in recipe.priors.into_iter().enumerate() {
             let key = format!("prior.{i}");
@@ -141,13 +149,20 @@ impl Plan {
             }
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
-        let alone = recipe.teachers.is_empty() || objective != Objective::Classify;
-        if alone && recipe.common.train.label_weight != 1.0 {
-            let problem = "`train.label_weight` weighs labels against teachers, of which there are none";
-            return Err(origin.at_key("train.label_weight", problem.into()));
+        let teaches = (!recipe.teachers.is_empty() || inserted.teaches()) && objective == Objective::Classify;
+        check_label_weights(&recipe.common.train, teaches, &origin)?;
+        for steering in inserted.steering(&network).map_err(|e| origin.blame("insert", e))? {
+            if priors.iter().any(|p: &Steering| p.name == steering.name) {
+                let message =
+                    format!("a prior and an inserted layer are called `{}`: give one another `name`", steering.name);
+                return Err(origin.at_key("insert", message));
+            }
+            priors.push(steering);
         }
         check_overlaps(&priors, &origin)?;
-        check_patterns(&recipe.common, [&graph, &twin], &priors, &origin)?;
+        // Of what the twin goes without, its phases say nothing.
+        let of_twin = if inserted.is_empty() || lacks == Lacks::Teachers { &twin } else { &graph };
+        check_patterns(&recipe.common, [&graph, of_twin], &priors, &origin)?;
         let pupil = Pupil {
             graph: &network.graph,
             objective,
@@ -182,6 +197,7 @@ impl Plan {
             start,
             model,
             plain,
+            inserted,
             teachers,
             priors,
             claims,
@@ -200,11 +216,12 @@ impl Plan {
     /// How a network is trained: the twin by labels alone.
     pub fn settings(&self, stage: Stage) -> Train {
         let mut settings = self.common.train.clone();
-        if stage == Stage::Twin {
-            settings.label_weight = 1.0;
+        if stage == Stage::Twin && (self.common.twin_lacks == Lacks::Everything || self.inserted.is_empty()) {
+            settings.by_labels();
         }
         if stage == Stage::Twin && self.common.twin_lacks == Lacks::Everything {
             settings.without_priors();
+            settings.without_nodes(|pattern| self.twin.select(&[pattern.to_owned()], "node", |_| true).is_err());
         }
         settings
     }
@@ -222,14 +239,23 @@ impl Plan {
     /// # Errors
     /// If the network cannot be made.
     pub fn network(&self, stage: Stage) -> Result<Network> {
+        let has_layers = stage == Stage::Main || self.common.twin_lacks == Lacks::Teachers;
+        let network = self.plain_network(stage)?;
+        if has_layers { self.inserted.network(network, self.common.seed) } else { Ok(network) }
+    }
+
+    /// The same without inserted layers.
+    fn plain_network(&self, stage: Stage) -> Result<Network> {
         if let Some([own, twin]) = &self.start {
             return Ok(if stage == Stage::Main { own.clone() } else { twin.clone() });
         }
-        let (graph, model) = match stage {
-            Stage::Main => (&self.graph, &*self.model),
-            Stage::Twin => (&self.twin, self.plain.as_deref().unwrap_or(&*self.model)),
+        let model = match stage {
+            Stage::Main => &*self.model,
+            Stage::Twin => self.plain.as_deref().unwrap_or(&*self.model),
         };
-        let mut network = Network::new(graph.clone(), self.common.seed)?;
+        let [channels, height, width] = [self.info.channels, self.info.height, self.info.width];
+        let graph = model.graph([channels, height, width], self.info.classes.len())?;
+        let mut network = Network::new(graph, self.common.seed)?;
         model.start(&mut network)?;
         Ok(network)
     }
@@ -420,6 +446,22 @@ fn contributions_claim(graph: &Graph) -> Option<Claim> {
     let nodes = vec![graph.nodes()[graph.output()].name.clone()];
     let (quantity, relation, bound) = (Quantity::ContributionGap, Relation::AtMost, CONTRIBUTION_GAP);
     has.then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound })
+}
+
+/// Refuses weights of the labels where nothing else teaches.
+fn check_label_weights(train: &Train, teaches: bool, origin: &Origin) -> Result<()> {
+    let of_phases = train.phase.iter().enumerate();
+    let of_phases = of_phases.map(|(i, phase)| (format!("train.phase.{i}.label_weight"), phase.label_weight));
+    let mut all = std::iter::once(("train.label_weight".to_owned(), Some(train.label_weight))).chain(of_phases);
+    match all.find(|(_, weight)| !teaches && weight.is_some_and(|weight| weight != 1.0)) {
+        Some((key, _)) => {
+            let problem = format!(
+                "`{key}` weighs labels against teachers and losses of inserted layers, of which there are none"
+            );
+            Err(origin.at_key(&key, problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Patterns and names that are used only later in training are checked now.

@@ -1,6 +1,6 @@
 //! Recipes: what a person wrote, with every default filled in.
 //!
-//! A recipe is TOML. Sections of open kinds (`[data]`, `[model]`, `[[prior]]`) are read by the entry of
+//! A recipe is TOML. Sections of open kinds (`[data]`, `[model]`, `[[insert]]`, `[[prior]]`) are read by the entry of
 //! the [`Catalog`] that their `kind` names; the rest is [`Common`].
 
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use interp_data::{Augment, Divide, Source};
 use interp_finding::{Built, Entry, Section, find, nearest};
 use interp_learn::distill::Distillation;
+use interp_learn::insert::Insertion;
 use interp_learn::prior::Prior;
 use interp_learn::{Objective, Train};
 use interp_net::zoo::Architecture;
@@ -96,6 +97,16 @@ pub struct PriorPart {
     pub part: Part<dyn Prior>,
 }
 
+/// An inserted layer with what every one has.
+pub struct InsertPart {
+    /// By default its kind; unique in the recipe: what its nodes' names begin with.
+    pub name: String,
+    /// The node behind which it comes.
+    pub after: String,
+    /// Its kind and own settings.
+    pub part: Part<dyn Insertion>,
+}
+
 /// A recipe, read and resolved.
 pub struct Recipe {
     /// The sections that have one form only.
@@ -104,6 +115,8 @@ pub struct Recipe {
     pub data: Part<dyn Source>,
     /// The architecture.
     pub model: Part<dyn Architecture>,
+    /// The layers put in, one after the other.
+    pub inserts: Vec<InsertPart>,
     /// The priors, in the order in which they act.
     pub priors: Vec<PriorPart>,
     /// The teachers.
@@ -113,7 +126,7 @@ pub struct Recipe {
 }
 
 /// Keys of a recipe that are read by entries.
-const KINDED: [&str; 4] = ["data", "model", "prior", "teacher"];
+const KINDED: [&str; 5] = ["data", "model", "insert", "prior", "teacher"];
 /// Keys of [`Common`].
 const PLAIN: [&str; 9] = ["name", "seed", "twin", "twin_lacks", "objective", "split", "init", "augment", "train"];
 
@@ -151,6 +164,7 @@ impl Recipe {
         let whole = root.span();
         let data = reader.kinded("data", root.get_mut().remove("data"), &catalog.data)?;
         let model = reader.kinded("model", root.get_mut().remove("model"), &catalog.models)?;
+        let inserts = reader.inserts(root.get_mut().remove("insert"), &catalog.insertions)?;
         let priors = reader.priors(root.get_mut().remove("prior"), &catalog.priors)?;
         let teachers = reader.teachers(root.get_mut().remove("teacher"), &catalog.distillations)?;
         let common = Common::deserialize(toml::Deserializer::from(Spanned::new(whole, root.into_inner())));
@@ -160,7 +174,7 @@ impl Recipe {
             let message = format!("`name` becomes a folder: letters, digits, `-`, `_` and `.`, not `{}`", common.name);
             return Err(origin.at_key("name", message));
         }
-        Ok(Self { common, data, model, priors, teachers, origin })
+        Ok(Self { common, data, model, inserts, priors, teachers, origin })
     }
 
     /// The recipe's data at another path.
@@ -187,6 +201,17 @@ impl Recipe {
         };
         all.insert("data".into(), with_kind(self.data.kind, &self.data.settings).into());
         all.insert("model".into(), with_kind(self.model.kind, &self.model.settings).into());
+        let insert = |insert: &InsertPart| {
+            let mut table = with_kind(insert.part.kind, &toml::Table::new());
+            table.insert("name".into(), insert.name.clone().into());
+            table.insert("after".into(), insert.after.clone().into());
+            table.extend(insert.part.settings.clone());
+            toml::Value::from(table)
+        };
+        let inserts: Vec<toml::Value> = self.inserts.iter().map(insert).collect();
+        if !inserts.is_empty() {
+            all.insert("insert".into(), inserts.into());
+        }
         let priors: Vec<toml::Value> = self
             .priors
             .iter()
@@ -279,6 +304,7 @@ impl Reader<'_> {
         let section: Section<'_> = Spanned::new(span, table);
         let shared: &[&str] = match key {
             "prior" => &["kind", "name", "nodes"],
+            "insert" => &["kind", "name", "after"],
             "teacher.loss" => &["kind", "weight", "warmup"],
             _ => &["kind"],
         };
@@ -332,6 +358,40 @@ impl Reader<'_> {
         let share = Share { weight: number("weight", 1.0)?, warmup: number("warmup", 0.0)? };
         let part = self.kinded("teacher.loss", Some(Spanned::new(span, DeValue::Table(table))), entries)?;
         Ok(LossPart { share, part })
+    }
+
+    fn inserts(
+        &self,
+        value: Option<Spanned<DeValue<'_>>>,
+        entries: &[&'static Entry<dyn Insertion>],
+    ) -> Result<Vec<InsertPart>> {
+        let mut inserts: Vec<InsertPart> = vec![];
+        for value in self.list("insert", value)? {
+            let span = value.span();
+            let (mut name, mut after) = (None, None);
+            let value = match value.into_inner() {
+                DeValue::Table(mut table) => {
+                    (name, after) = (table.remove("name"), table.remove("after"));
+                    DeValue::Table(table)
+                }
+                other => other,
+            };
+            let part = self.kinded("insert", Some(Spanned::new(span.clone(), value)), entries)?;
+            let word = |value: Spanned<DeValue<'_>>| {
+                String::deserialize(toml::de::ValueDeserializer::from(value)).map_err(|e| self.origin.toml(e))
+            };
+            let name = name.map(word).transpose()?.unwrap_or_else(|| part.kind.to_owned());
+            let Some(after) = after.map(word).transpose()? else {
+                let message = "an inserted layer needs `after`, the node behind which it comes: --dry-run lists them";
+                return Err(self.origin.at(Some(span), message.into(), None));
+            };
+            if inserts.iter().any(|other| other.name == name) {
+                let message = format!("two inserted layers are called `{name}`: give one a `name` of its own");
+                return Err(self.origin.at(Some(span), message, None));
+            }
+            inserts.push(InsertPart { name, after, part });
+        }
+        Ok(inserts)
     }
 
     fn priors(
@@ -430,9 +490,7 @@ pub fn schema(catalog: &Catalog) -> serde_json::Value {
             for (key, value) in shared.as_object().into_iter().flatten() {
                 schema["properties"][key] = value.clone();
             }
-            if shared.get("nodes").is_some() {
-                required.push("nodes".into());
-            }
+            required.extend(["nodes", "after"].into_iter().filter(|key| shared.get(key).is_some()).map(Into::into));
             required.extend(schema["required"].as_array().cloned().unwrap_or_default());
             schema["required"] = required.into();
             schema
@@ -452,6 +510,17 @@ pub fn schema(catalog: &Catalog) -> serde_json::Value {
                             them. Of what matches, those count that the prior can act on.",
         },
     });
+    let placed = serde_json::json!({
+        "name": {
+            "type": "string",
+            "description": "What its nodes' names begin with, and what phases call its loss by; where it is not given, its kind.",
+        },
+        "after": {
+            "type": "string",
+            "description": "The node behind which it comes: `interp-train RECIPE --dry-run` lists them.",
+        },
+    });
+    let insert = kinds(catalog.insertions.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), placed);
     let data = kinds(catalog.data.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing.clone());
     let model = kinds(catalog.models.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), nothing);
     let prior = kinds(catalog.priors.iter().map(|e| (e.name, e.summary, (e.schema)())).collect(), shared);
@@ -467,6 +536,7 @@ pub fn schema(catalog: &Catalog) -> serde_json::Value {
     root["properties"]["teacher"] = serde_json::json!({ "type": "array", "items": teacher });
     root["properties"]["data"] = data;
     root["properties"]["model"] = model;
+    root["properties"]["insert"] = serde_json::json!({ "type": "array", "items": insert });
     root["properties"]["prior"] = serde_json::json!({ "type": "array", "items": prior });
     root["required"] = serde_json::json!(["name", "data", "model"]);
     root["$defs"] = definitions;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{Catalog, recipe};
 
 /// Keys that every part of a kind has, told once.
-const SHARED: [&str; 5] = ["kind", "name", "nodes", "weight", "warmup"];
+const SHARED: [&str; 6] = ["kind", "name", "nodes", "after", "weight", "warmup"];
 
 /// The page in Markdown.
 pub fn page(catalog: &Catalog) -> String {

@@ -67,6 +67,8 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         | Quantity::ActiveChannels
         | Quantity::ChannelCorrelation
         | Quantity::LeastChosen
+        | Quantity::ConceptAccuracy
+        | Quantity::Unexplained
         | Quantity::SumDeviation => Ok(None),
         Quantity::Slope { .. } => match nodes {
             [over] => Ok(slopes::least(net, quantity, *over)?.map(|least| least.slope)),

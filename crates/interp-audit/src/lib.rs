@@ -4,6 +4,7 @@ mod ablation;
 mod answers;
 mod bank;
 pub mod blocks;
+pub mod bottleneck;
 mod cells;
 mod channels;
 mod choose;
@@ -29,6 +30,7 @@ mod shares;
 mod shrinkage;
 mod slopes;
 pub mod soft_labels;
+pub mod sparse_code;
 pub mod terms;
 pub mod visualize;
 pub mod weights;
@@ -90,6 +92,9 @@ pub enum AuditError {
     /// A network whose last layer sees no means of maps.
     #[error("the last layer reads no means of maps, so that its weights tell nothing of places: take grad_cam")]
     NoEvidenceMaps,
+    /// A network that attends to no positions.
+    #[error("the network has no attention to positions: [[insert]] with kind = \"attention\" puts some in")]
+    NoAttention,
     /// A method that there is not, or settings that it has not.
     #[error("{0}")]
     Method(String),
@@ -108,6 +113,16 @@ pub enum AuditError {
     /// Data that knows no factors.
     #[error("`{0}` knows no factors of its pictures that have two values or more; `concepts` does")]
     NoFactors(String),
+    /// A network without a layer of concepts.
+    #[error(
+        "the network has no layer whose channels stand for concepts: [[insert]] with kind = \"concept_bottleneck\" puts one in"
+    )]
+    NoBottleneck,
+    /// A network without a sparse code.
+    #[error(
+        "the network has no sparse code in the place of a layer: [[insert]] with kind = \"sparse_code\" puts one in"
+    )]
+    NoCode,
     /// A setting that cannot be used.
     #[error(transparent)]
     Setting(#[from] interp_net::finding::Unfit),

@@ -7,12 +7,14 @@ use interp_net::finding::Quantity;
 use interp_net::{Keep, Network, NodeId};
 
 use crate::Result;
+use crate::bottleneck::ConceptHits;
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
 use crate::contributions::Gap;
 use crate::evidence::Evidence;
 use crate::pass::{Observer, Pass};
 use crate::shares::Deviation;
+use crate::sparse_code::Rest;
 use crate::zeros::Zeros;
 
 /// The pictures that quantities are measured on.
@@ -45,8 +47,13 @@ pub(crate) trait Gauge: Observer {
 }
 
 /// The gauge of a quantity over nodes; `None` for what is measured without pictures.
-fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn Gauge>> {
-    match quantity {
+fn gauge(net: &Network, pictures: &Pictures, quantity: Quantity, nodes: &[NodeId]) -> Result<Option<Box<dyn Gauge>>> {
+    Ok(match quantity {
+        Quantity::Unexplained => match *nodes {
+            [whole, by] if net.graph.shape(whole) == net.graph.shape(by) => Some(Box::new(Rest::new(whole, by))),
+            _ => None,
+        },
+        Quantity::ConceptAccuracy => Some(Box::new(ConceptHits::of(net, pictures, nodes)?)),
         Quantity::ZeroActivations => Some(Box::new(Zeros::of(net, nodes))),
         Quantity::EvidenceInside => Some(Box::new(Evidence::of(net, nodes))),
         Quantity::ActiveChannels => Some(Box::new(ActiveChannels::of(nodes))),
@@ -66,7 +73,7 @@ fn gauge(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Option<Box<dyn 
         | Quantity::ThresholdSpread
         | Quantity::AlongBank(_)
         | Quantity::Slope { .. } => None,
-    }
+    })
 }
 
 /// The values of quantities, each over its nodes, by one pass over the pictures.
@@ -75,7 +82,8 @@ pub(crate) fn values(
     pictures: &Pictures,
     wanted: &[(Quantity, Vec<NodeId>)],
 ) -> Result<Vec<Option<f64>>> {
-    let mut gauges: Vec<_> = wanted.iter().map(|(quantity, nodes)| gauge(net, *quantity, nodes)).collect();
+    let gauges = wanted.iter().map(|(quantity, nodes)| gauge(net, pictures, *quantity, nodes));
+    let mut gauges = gauges.collect::<Result<Vec<_>>>()?;
     let taps: Vec<NodeId> = gauges.iter().flatten().flat_map(|gauge| gauge.taps()).collect();
     let keep = Keep::nodes(taps.iter().map(|&id| net.graph.nodes()[id].name.as_str()));
     let masks = gauges.iter().flatten().any(|gauge| gauge.needs_masks());

@@ -10,7 +10,7 @@ use interp_finding::random::stream;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use crate::{DataError, Dataset, Info, Mask, Result, Split, Truth};
+use crate::{DataError, Dataset, Factor, Info, Mask, Result, Split, Truth};
 
 /// What is done to pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +78,10 @@ impl Dataset for Corrupted {
 
     fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
         self.data.truth(split, index)
+    }
+
+    fn factors(&self, split: Split, index: usize) -> Result<Vec<(&'static str, Factor)>> {
+        self.data.factors(split, index)
     }
 
     fn file(&self, split: Split, index: usize) -> Option<&Path> {

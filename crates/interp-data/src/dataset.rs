@@ -103,6 +103,14 @@ pub trait Dataset: Send + Sync {
         Ok(None)
     }
 
+    /// The factors of the picture, where the data set knows some: those of [`Dataset::truth`], without what else it would have to make.
+    ///
+    /// # Errors
+    /// Where the annotation cannot be read.
+    fn factors(&self, split: Split, index: usize) -> Result<Vec<(&'static str, Factor)>> {
+        Ok(self.truth(split, index)?.map_or(vec![], |truth| truth.factors))
+    }
+
     /// The file that the picture is read from, where it has one of its own.
     fn file(&self, _split: Split, _index: usize) -> Option<&Path> {
         None

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::hash::Hashes;
-use crate::{DataError, Dataset, Info, Result, Split, Truth};
+use crate::{DataError, Dataset, Factor, Info, Result, Split, Truth};
 
 /// How many pairs of pictures a message names.
 const NAMED: usize = 10;
@@ -190,6 +190,11 @@ impl Dataset for View {
         self.dataset.truth(split, index)
     }
 
+    fn factors(&self, split: Split, index: usize) -> Result<Vec<(&'static str, Factor)>> {
+        let (split, index) = self.locate(split, index);
+        self.dataset.factors(split, index)
+    }
+
     fn file(&self, split: Split, index: usize) -> Option<&Path> {
         let (split, index) = self.locate(split, index);
         self.dataset.file(split, index)
@@ -225,6 +230,10 @@ impl Dataset for Learning {
 
     fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
         if split == Split::Test { Ok(None) } else { self.view.truth(split, index) }
+    }
+
+    fn factors(&self, split: Split, index: usize) -> Result<Vec<(&'static str, Factor)>> {
+        if split == Split::Test { Ok(vec![]) } else { self.view.factors(split, index) }
     }
 
     fn file(&self, split: Split, index: usize) -> Option<&Path> {

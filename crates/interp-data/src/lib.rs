@@ -4,6 +4,7 @@
 //! channels of a pixel together (H, W, C). Labels count from 0. Everything random is a pure function
 //! of a seed and an index (`interp_finding::random`).
 
+mod annotations;
 mod augment;
 pub mod concepts;
 mod corrupted;
@@ -24,6 +25,7 @@ mod sheet;
 mod sources;
 mod weights;
 
+pub use annotations::Annotations;
 pub use augment::{Augment, Normalize};
 pub use corrupted::{Corruption, corrupted};
 pub use dataset::{Dataset, Factor, Info, Mask, Source, Split, Truth};

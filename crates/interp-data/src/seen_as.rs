@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Dataset, Info, Result, Split, Truth};
+use crate::{Dataset, Factor, Info, Result, Split, Truth};
 
 /// The same pictures, with mean and deviation (per channel) of a network's own.
 pub fn renormalized(data: Arc<dyn Dataset>, mean: &[f32], std: &[f32]) -> Arc<dyn Dataset> {
@@ -58,6 +58,10 @@ impl Dataset for SeenAs {
 
     fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
         self.data.truth(split, index)
+    }
+
+    fn factors(&self, split: Split, index: usize) -> Result<Vec<(&'static str, Factor)>> {
+        self.data.factors(split, index)
     }
 
     fn file(&self, split: Split, index: usize) -> Option<&Path> {

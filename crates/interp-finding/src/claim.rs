@@ -63,6 +63,11 @@ pub enum Quantity {
     /// Share of pictures that a gate chooses an expert for first, in [0, 1]: that of the expert that is chosen least, of the node where
     /// it is lowest.
     LeastChosen,
+    /// Share of pictures of which a concept is told rightly by the channel that stands for it, in [0, 1]: of each concept the mean of the share of those that
+    /// show it and of those that do not, and of these the mean over the concepts of all nodes.
+    ConceptAccuracy,
+    /// Share of the variance of the first node, over positions of pictures and channels together, that the second node does not reproduce.
+    Unexplained,
 }
 
 impl Quantity {
@@ -96,6 +101,8 @@ impl Quantity {
             Self::LeastChosen => {
                 format!("share of pictures that {nodes} chooses an expert for first, of the expert chosen least")
             }
+            Self::ConceptAccuracy => format!("balanced accuracy of the concepts that {nodes} tells"),
+            Self::Unexplained => format!("share of the variance of {nodes} that is not explained"),
             Self::SumDeviation => format!("how far the logits are from the sum of {nodes}"),
             Self::Slope { outputs, rises, falls } => slope_words(outputs, rises, falls, nodes),
         }
@@ -110,6 +117,8 @@ impl Quantity {
             | Self::ChannelCorrelation
             | Self::SumDeviation
             | Self::ContributionGap
+            | Self::ConceptAccuracy
+            | Self::Unexplained
             | Self::LeastChosen => true,
             Self::ZeroWeights
             | Self::ZeroFilters
@@ -139,6 +148,8 @@ impl Quantity {
             | Self::ActiveChannels
             | Self::SumDeviation
             | Self::ContributionGap
+            | Self::ConceptAccuracy
+            | Self::Unexplained
             | Self::LeastChosen => true,
             Self::ZeroWeights
             | Self::ZeroFilters
@@ -164,11 +175,12 @@ impl Quantity {
             | Self::ZeroActivations
             | Self::AlongBank(_)
             | Self::EvidenceInside
+            | Self::ConceptAccuracy
             | Self::LeastChosen => percent(value),
             Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize | Self::ActiveChannels => {
                 format!("{value:.0}")
             }
-            Self::FilterSimilarity | Self::ChannelCorrelation => format!("{:.4}", up(value, 1e-4)),
+            Self::FilterSimilarity | Self::ChannelCorrelation | Self::Unexplained => format!("{:.4}", up(value, 1e-4)),
             Self::Slope { .. } | Self::SumDeviation | Self::ContributionGap | Self::ThresholdSpread if value == 0.0 => {
                 "0".into()
             }

@@ -7,6 +7,7 @@ mod buffers;
 pub mod distill;
 mod evaluate;
 mod fit;
+pub mod insert;
 mod objective;
 mod optimizer;
 pub mod prior;

@@ -109,8 +109,15 @@ impl Objective {
         }
     }
 
-    /// The loss that training goes by, a mean over the batch.
-    pub(crate) fn loss(&self, task: &Task<'_>, output: &Tensor, batch: &Batch, info: &Info) -> Result<Loss> {
+    /// The loss that training goes by in an epoch, counted from 0: a mean over the batch.
+    pub(crate) fn loss(
+        &self,
+        task: &Task<'_>,
+        epoch: usize,
+        output: &Tensor,
+        batch: &Batch,
+        info: &Info,
+    ) -> Result<Loss> {
         match self {
             Self::Classify => {
                 let Train { label_smoothing: smoothing, loss, .. } = *task.settings;
@@ -120,7 +127,7 @@ impl Objective {
                     }
                     ClassLoss::Binary => binary_cross_entropy(output, &batch.labels)?,
                 };
-                let weight = task.settings.label_weight;
+                let weight = task.settings.label_weight_in(epoch);
                 let grad = if weight == 1.0 { found.grad } else { (found.grad * weight)? };
                 Ok(Loss { value: weight * found.loss, grad })
             }

@@ -16,7 +16,7 @@ pub struct Train {
     pub accumulate: usize,
     /// What a classifier is trained by; on validation and test its loss is cross-entropy in any case.
     pub loss: ClassLoss,
-    /// What the loss of the labels is multiplied with, 0 or more: beside teachers it may be below 1.
+    /// What the loss of the labels is multiplied with, 0 or more: beside teachers and inserted layers with a loss of their own it may be below 1.
     pub label_weight: f64,
     /// Share of the target that is spread over all classes, in [0, 1).
     pub label_smoothing: f64,
@@ -60,6 +60,28 @@ impl Train {
     /// Leaves the names of priors out: the settings of a network that no prior steers.
     pub fn without_priors(&mut self) {
         self.phase.iter_mut().for_each(|phase| phase.priors = None);
+    }
+
+    /// Makes the labels count fully, in all phases: the settings of a network that nothing else teaches.
+    pub fn by_labels(&mut self) {
+        self.label_weight = 1.0;
+        self.phase.iter_mut().for_each(|phase| phase.label_weight = None);
+    }
+
+    /// Leaves out patterns of nodes that are `gone`, and groups that have no others.
+    pub fn without_nodes(&mut self, gone: impl Fn(&str) -> bool) {
+        let keep = |patterns: &mut Vec<String>| patterns.retain(|pattern| !gone(pattern));
+        self.group.iter_mut().for_each(|group| keep(&mut group.nodes));
+        self.group.retain(|group| !group.nodes.is_empty());
+        for phase in &mut self.phase {
+            [&mut phase.freeze, &mut phase.thaw, &mut phase.freeze_statistics].into_iter().for_each(keep);
+        }
+    }
+
+    /// What the loss of the labels is multiplied with in an epoch, counted over all phases.
+    pub fn label_weight_in(&self, epoch: usize) -> f64 {
+        let own = self.phase_of(epoch).and_then(|(phase, _)| self.phase[phase].label_weight);
+        own.unwrap_or(self.label_weight)
     }
 }
 
@@ -125,7 +147,10 @@ pub struct Phase {
     /// Patterns of batch norms that keep their statistics, with which they behave as in evaluation; their gains and shifts are trained.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze_statistics: Vec<String>,
-    /// Names of the priors that steer in this phase; without this key, all do. What others have already
+    /// What the loss of the labels is multiplied with in this phase, in place of `train.label_weight`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_weight: Option<f64>,
+    /// Names of the priors that steer in this phase, those of inserted layers among them; without this key, all do. What others have already
     /// made hold (zeros, signs) goes on to hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priors: Option<Vec<String>>,
@@ -141,6 +166,7 @@ impl Default for Phase {
             freeze: vec![],
             thaw: vec![],
             freeze_statistics: vec![],
+            label_weight: None,
             priors: None,
         }
     }
@@ -236,6 +262,8 @@ impl Phase {
         let Self { epochs, learning_rate, warmup, .. } = self;
         let some = (1..=MOST_EPOCHS).contains(epochs);
         Unfit::unless(some, "epochs", format!("must be 1 to {MOST_EPOCHS}, not {epochs}"))?;
+        let labels = self.label_weight.unwrap_or(1.0);
+        Unfit::unless(natural(labels), "label_weight", format!("must be 0 or more, not {labels}"))?;
         let rate = natural(*learning_rate);
         Unfit::unless(rate, "learning_rate", format!("must be 0 or more, not {learning_rate}"))?;
         let shorter = natural(*warmup) && *warmup < *epochs as f64;

@@ -183,7 +183,8 @@ impl Trainer {
         let mode = Mode::Train { frozen: moment.frame.frozen.clone() };
         let tape = network.forward(&x, mode, &Keep::Backward(taps))?;
         let output = tape.output(&network.graph)?;
-        let Loss { value, grad } = trace_span!("loss").in_scope(|| objective.loss(task, output, batch, info))?;
+        let Loss { value, grad } =
+            trace_span!("loss").in_scope(|| objective.loss(task, self.clock.epoch, output, batch, info))?;
         self.note(batch, value, &objective.scores(output, batch, info)?)?;
         let mut seeds = vec![(network.graph.output(), grad)];
         let mut extra = vec![];

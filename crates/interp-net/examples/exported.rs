@@ -63,6 +63,7 @@ fn all() -> Vec<(&'static str, Network)> {
         ("flattened", networks::flattened()),
         ("linear_for_each_picture", networks::linear_for_each_picture()),
         ("mixed", networks::mixed()),
+        ("attentive", networks::attentive()),
     ]
 }
 

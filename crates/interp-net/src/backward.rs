@@ -56,7 +56,7 @@ impl Grads {
 pub(crate) enum Rules<'a> {
     /// The gradient.
     Gradient,
-    /// The cosines of B-cos convolutions, and gates, are held as they are.
+    /// The cosines of B-cos convolutions, gates, and weights of what is weighed, are held as they are.
     Held,
     /// What is negative ends at activations.
     Guided,
@@ -207,7 +207,7 @@ impl Sweep<'_> {
             return if self.needed[norm] { self.batch_norm(norm, &grad, then) } else { Ok(()) };
         }
         match node.op {
-            Op::Input { .. } => Ok(()),
+            Op::Input { .. } | Op::Step => Ok(()),
             Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::Linear { .. } => self.weighted(id, &grad),
             Op::Threshold { curve, .. } => self.threshold(id, curve, &grad),
             Op::BCosConv2d { stride, padding, exponent, .. } => {
@@ -218,7 +218,10 @@ impl Sweep<'_> {
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
             Op::Concat => self.concat(id, &grad),
             Op::Gated { channel } => self.gated(id, channel, &grad),
+            Op::Multiply => self.multiply(id, &grad),
             Op::Relu
+            | Op::Sigmoid
+            | Op::Softmax { .. }
             | Op::KWinners { .. }
             | Op::OnOff
             | Op::Complement
@@ -273,6 +276,16 @@ impl Sweep<'_> {
         if matches!(self.rules, Rules::Held) { Ok(()) } else { self.flow(inputs[1], found.gate) }
     }
 
+    /// To what is weighed, and to its weights.
+    fn multiply(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let inputs = &network.graph.nodes()[id].inputs;
+        let (x, weights) = (self.tape.at(&network.graph, inputs[0])?, self.tape.at(&network.graph, inputs[1])?);
+        let found = network.named(id, ops::multiply_backward(x, weights, grad))?;
+        self.flow(inputs[0], found.input)?;
+        if matches!(self.rules, Rules::Held) { Ok(()) } else { self.flow(inputs[1], found.weights) }
+    }
+
     /// Operations without parameters, with one input.
     fn plain(&mut self, id: NodeId, grad: &Tensor) -> Result<()> {
         let node = &self.network.graph.nodes()[id];
@@ -307,6 +320,8 @@ impl Sweep<'_> {
                 ops::pad_shortcut_backward(grad, &shape, before, stride)
             }
             (Op::Relu | Op::KWinners { .. }, _) => ops::relu_backward(&self.again(id)?, grad),
+            (Op::Sigmoid, _) => ops::sigmoid_backward(&self.again(id)?, grad),
+            (&Op::Softmax { over }, _) => ops::softmax_backward(&self.again(id)?, grad, over),
             (Op::Saliency, _) => ops::saliency_backward(self.tape.at(&self.network.graph, input)?, grad),
             (&Op::Route { top }, _) => ops::route_backward(self.tape.at(&self.network.graph, input)?, grad, top),
             _ => return Err(NetError::NotKept(node.name.clone())),

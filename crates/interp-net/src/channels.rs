@@ -34,6 +34,9 @@ impl Graph {
     pub fn channels(&self) -> Channels {
         let mut ties = Ties::new(self);
         for (id, node) in self.nodes().iter().enumerate() {
+            if !node.units.is_empty() {
+                ties.fix(id);
+            }
             let of_input = |index: usize| self.shape(node.inputs[index])[0];
             match node.op {
                 // Channels of their own; what comes in is read channel by channel.
@@ -46,6 +49,7 @@ impl Graph {
                 | Op::Complement
                 | Op::Saliency
                 | Op::Route { .. }
+                | Op::Softmax { .. }
                 | Op::Describe { .. } => {
                     node.inputs.iter().chain([&id]).for_each(|&node| ties.fix(node));
                 }
@@ -60,13 +64,19 @@ impl Graph {
                         first += of_input(index);
                     }
                 }
-                Op::Gated { .. } => {
+                Op::Gated { .. } | Op::Multiply => {
                     ties.tie(id, 0, node.inputs[0]);
                     ties.fix(node.inputs[1]);
+                    // Weights of channels of their own stay beside what they weigh.
+                    if of_input(1) == of_input(0) && node.op == Op::Multiply {
+                        ties.fix(node.inputs[0]);
+                    }
                 }
                 Op::BatchNorm { .. }
                 | Op::UncenteredNorm { .. }
                 | Op::Relu
+                | Op::Sigmoid
+                | Op::Step
                 | Op::KWinners { .. }
                 | Op::Threshold { .. }
                 | Op::Mirror { .. }

@@ -46,7 +46,7 @@ impl Network {
             if op != node.op && !matches!(op, Op::PadShortcut { .. }) {
                 cuts.push(Cut { node: node.name.clone(), before, after });
             }
-            graph.add(node.name.clone(), op, &node.inputs)?;
+            graph.copy(node, op, &node.inputs)?;
         }
         let params = Params::build(&graph, |slot| {
             let Some(param) = self.params.list().iter().find(|param| param.name == slot.name) else {
@@ -136,7 +136,7 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
                 of_each.map(|(constant, &theta)| constant.map(|value| curve.of(value, theta))).collect()
             }
             // Padding is zero: only zeros stay the same at the borders, and behind a gate.
-            Op::AvgPool { .. } | Op::Gated { .. } => {
+            Op::AvgPool { .. } | Op::Gated { .. } | Op::Multiply => {
                 first.iter().map(|constant| constant.filter(|value| *value == 0.0)).collect()
             }
             Op::Mirror { .. }
@@ -162,6 +162,9 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
             | Op::OnOff
             | Op::Describe { .. }
             | Op::Complement
+            | Op::Sigmoid
+            | Op::Step
+            | Op::Softmax { .. }
             | Op::Route { .. }
             | Op::Saliency => vec![None; channels],
         };

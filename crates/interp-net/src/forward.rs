@@ -252,6 +252,9 @@ impl Network {
                 ops::uncentered_norm_eval(x, param(Role::Gain)?, param(Role::RunningVariance)?, eps)
             }
             Op::Relu => ops::relu(x),
+            Op::Sigmoid => ops::sigmoid(x),
+            Op::Step => ops::step(x),
+            Op::Softmax { over } => ops::softmax(x, over),
             Op::Describe { by } => ops::describe(x, by),
             Op::Threshold { curve, .. } => ops::threshold(x, param(Role::Threshold)?, curve),
             Op::KWinners { count } => ops::k_winners(x, count),
@@ -279,6 +282,7 @@ impl Network {
             Op::Saliency => ops::saliency(x),
             Op::Route { top } => ops::route(x, top),
             Op::Gated { channel } => ops::gated(x, inputs[1], channel),
+            Op::Multiply => ops::multiply(x, inputs[1]),
             Op::Concat => ops::concat(inputs),
             Op::OnOff => ops::on_off(x),
             Op::Complement => ops::complement(x),

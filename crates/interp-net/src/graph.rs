@@ -23,6 +23,9 @@ pub struct Node {
     /// Where its inputs come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<NodeId>,
+    /// What each of its channels stands for, such as `hue/red`, where that was decided before training; else none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<String>,
 }
 
 /// Nodes in an order in which they can be computed. The first is the input, the last the output.
@@ -76,7 +79,7 @@ impl Graph {
     pub(crate) fn with_operations(&self, op: impl Fn(NodeId) -> Op) -> Result<Self> {
         let mut graph = Self::of_input(self.nodes[0].op.clone())?;
         for (id, node) in self.nodes.iter().enumerate().skip(1) {
-            graph.add(&node.name, op(id), &node.inputs)?;
+            graph.copy(node, op(id), &node.inputs)?;
         }
         Ok(graph)
     }
@@ -100,13 +103,30 @@ impl Graph {
     /// # Errors
     /// If the name is taken, an input does not exist, or the operation does not fit its inputs.
     pub fn add(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
-        let node = Node { name: name.into(), op, inputs: inputs.to_vec() };
+        self.push(Node { name: name.into(), op, inputs: inputs.to_vec(), units: vec![] })
+    }
+
+    /// Adds a node that follows the last one, and whose channels stand for something: as many names as channels.
+    ///
+    /// # Errors
+    /// As [`Graph::add`], and if there are more or fewer names, or one is given twice.
+    pub fn then_named(&mut self, name: impl Into<String>, op: Op, units: Vec<String>) -> Result<NodeId> {
+        let inputs = vec![self.output()];
+        self.push(Node { name: name.into(), op, inputs, units })
+    }
+
+    /// Adds a node of another graph, with this operation and these inputs.
+    pub(crate) fn copy(&mut self, node: &Node, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
+        self.push(Node { op, inputs: inputs.to_vec(), ..node.clone() })
+    }
+
+    fn push(&mut self, node: Node) -> Result<NodeId> {
         let id = self.nodes.len();
-        self.check(&node).map_err(|problem| NetError::Graph { node: node.name.clone(), problem })?;
+        let wrong = |problem| NetError::Graph { node: node.name.clone(), problem };
+        self.check(&node).map_err(wrong)?;
         let inputs: Vec<&[usize]> = node.inputs.iter().map(|&i| self.shapes[i].as_slice()).collect();
-        let shape = output_shape(&node.op, &inputs)
-            .and_then(in_bounds)
-            .map_err(|problem| NetError::Graph { node: node.name.clone(), problem })?;
+        let shape = output_shape(&node.op, &inputs).and_then(in_bounds).map_err(wrong)?;
+        check_units(&node.units, shape[0]).map_err(wrong)?;
         self.ids.insert(node.name.clone(), id);
         self.shapes.push(shape);
         self.nodes.push(node);
@@ -252,7 +272,7 @@ impl Graph {
     }
 
     /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, norms, descriptions, saliency, routing and
-    /// gates, the outputs of B-cos convolutions, thresholds (of hard ones the inputs) and k winners, and those of ReLUs that follow no
+    /// gates, the outputs of B-cos convolutions, thresholds (of hard ones the inputs), k winners, sigmoids and softmaxes, and those of ReLUs that follow no
     /// batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
@@ -272,10 +292,10 @@ impl Graph {
             | Op::UncenteredNorm { .. }
             | Op::Route { .. }
             | Op::Saliency => read[node.inputs[0]] = true,
-            Op::Gated { .. } => node.inputs.iter().for_each(|&input| read[input] = true),
+            Op::Gated { .. } | Op::Multiply => node.inputs.iter().for_each(|&input| read[input] = true),
             Op::BCosConv2d { .. } => (read[node.inputs[0]], read[id]) = (true, true),
             Op::Threshold { curve, .. } if curve.reads_input() => read[node.inputs[0]] = true,
-            Op::Threshold { .. } | Op::KWinners { .. } => read[id] = true,
+            Op::Threshold { .. } | Op::KWinners { .. } | Op::Sigmoid | Op::Softmax { .. } => read[id] = true,
             Op::Relu => read[id] |= self.fused(id).is_none(),
             _ => {}
         }
@@ -352,7 +372,7 @@ impl TryFrom<Vec<Node>> for Graph {
             return Err(NetError::Architecture("a graph needs at least an input node".into()));
         }
         for node in nodes {
-            graph.add(node.name, node.op, &node.inputs)?;
+            graph.push(node)?;
         }
         Ok(graph)
     }
@@ -366,6 +386,16 @@ impl From<Graph> for Vec<Node> {
 
 /// No side of an activation is longer than this; a file that asks for more is broken or hostile.
 const LONGEST: usize = 1 << 16;
+
+/// What is wrong with the names of a node's channels.
+fn check_units(units: &[String], channels: usize) -> std::result::Result<(), String> {
+    let twice = units.iter().enumerate().find(|(at, name)| units[..*at].contains(name));
+    match twice {
+        Some((_, name)) => Err(format!("two of its channels are called `{name}`")),
+        None if units.is_empty() || units.len() == channels => Ok(()),
+        None => Err(format!("{} names for {channels} channels", units.len())),
+    }
+}
 
 fn in_bounds(shape: Vec<usize>) -> std::result::Result<Vec<usize>, String> {
     match shape.iter().all(|&side| side <= LONGEST) {
@@ -455,7 +485,17 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
                 false => Err(format!("a border of {border}: must be 1 or more, and no wider than maps of {h}x{w}")),
             }
         }
-        Op::Relu => Ok(inputs[0].to_vec()),
+        Op::Relu | Op::Sigmoid | Op::Step | Op::Softmax { .. } => Ok(inputs[0].to_vec()),
+        Op::Multiply => {
+            let fits = match *inputs[0] {
+                [channels, height, width] => inputs[1] == [1, height, width] || inputs[1] == [channels],
+                _ => false,
+            };
+            match fits || inputs[0] == inputs[1] {
+                true => Ok(inputs[0].to_vec()),
+                false => Err(format!("weights of {:?} are none for {:?}", inputs[1], inputs[0])),
+            }
+        }
         Op::Saliency => image().map(|(_, [h, w])| vec![1, h, w]),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),
         &Op::Linear { out_features, .. } if out_features > 0 => Ok(vec![out_features]),

@@ -39,9 +39,7 @@ impl Graph {
                 Op::BatchNorm { .. } | Op::UncenteredNorm { .. } | Op::Threshold { .. } => head.push(id),
                 _ => {}
             }
-            // A gate tells how much, and not what.
-            let inputs = if let Op::Gated { .. } = node.op { &node.inputs[..1] } else { &node.inputs[..] };
-            inputs.iter().for_each(|&input| asked[input] = true);
+            node.op.handed_on(&node.inputs).iter().for_each(|&input| asked[input] = true);
         }
         head.reverse();
         head
@@ -58,7 +56,7 @@ impl Graph {
         for (id, node) in self.nodes().iter().enumerate().skip(1) {
             let theirs = if head.contains(&id) { other.find(&node.name) } else { None };
             let op = theirs.map_or(&node.op, |id| &other.nodes()[id].op);
-            graph.add(&node.name, op.clone(), &node.inputs)?;
+            graph.copy(node, op.clone(), &node.inputs)?;
         }
         Ok(graph)
     }

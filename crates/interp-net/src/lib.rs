@@ -37,9 +37,11 @@ mod pth;
 mod receptive;
 mod relevance;
 pub mod sealed;
+mod splice;
 mod stored;
 mod tape;
 mod thresholds;
+mod units;
 pub mod zoo;
 
 pub use backward::{Grads, Want};
@@ -58,3 +60,4 @@ pub use receptive::{Field, Region};
 pub use relevance::{Lost, Propagation, Relevance, RelevanceRule};
 pub use stored::Unread;
 pub use tape::Tape;
+pub use units::SURE;

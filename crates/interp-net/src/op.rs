@@ -1,6 +1,6 @@
 //! The operations that a node can be.
 
-use interp_ops::{BCosConv2d, Conv2d, ConvTranspose2d, Curve, Descriptor, Pool2d};
+use interp_ops::{BCosConv2d, Conv2d, ConvTranspose2d, Curve, Descriptor, Over, Pool2d};
 use serde::{Deserialize, Serialize};
 
 /// What a node computes. Channels going in follow from the inputs' shapes; parameters lie beside the
@@ -98,6 +98,15 @@ pub enum Op {
         /// First value of every threshold, finite.
         initial: f64,
     },
+    /// `1 / (1 + exp(-x))`: between 0 and 1, as probabilities and gates are.
+    Sigmoid,
+    /// 1 for what is above 0, and 0 for the rest. Nothing below it learns from what is behind it: its derivative is 0.
+    Step,
+    /// Shares that add up to 1, over the channels of each position or the positions of each channel.
+    Softmax {
+        /// What adds up to 1.
+        over: Over,
+    },
     /// `max(x, 0)` for the largest channels at every position, 0 for the others: of equal ones the first.
     KWinners {
         /// Channels that are not 0, at most.
@@ -179,6 +188,9 @@ pub enum Op {
         /// The channel of the second input.
         channel: usize,
     },
+    /// Its first input times its second: number by number, or one for each position `(1, H, W)` or for each channel `(C)`. The second
+    /// says how much of the first is to count.
+    Multiply,
     /// Sum of its inputs, all of one shape.
     Add,
     /// Channels of its inputs one after another: maps of one height and width, or vectors.
@@ -281,6 +293,14 @@ impl Op {
         matches!(self, Self::Relu | Self::Threshold { .. } | Self::KWinners { .. })
     }
 
+    /// Those of its inputs that are what it hands on, and not how much of it.
+    pub(crate) fn handed_on<'a>(&self, inputs: &'a [usize]) -> &'a [usize] {
+        match self {
+            Self::Gated { .. } | Self::Multiply => &inputs[..1],
+            _ => inputs,
+        }
+    }
+
     /// Whether it is an affine map of its inputs, in evaluation.
     pub(crate) fn is_affine(&self) -> bool {
         match self {
@@ -303,13 +323,17 @@ impl Op {
             | Self::PadShortcut { .. } => true,
             Self::BCosConv2d { .. }
             | Self::Relu
+            | Self::Sigmoid
+            | Self::Step
+            | Self::Softmax { .. }
             | Self::Threshold { .. }
             | Self::KWinners { .. }
             | Self::MaxPool { .. }
             | Self::Describe { .. }
             | Self::Saliency
             | Self::Route { .. }
-            | Self::Gated { .. } => false,
+            | Self::Gated { .. }
+            | Self::Multiply => false,
         }
     }
 
@@ -339,6 +363,10 @@ impl Op {
             Self::Threshold { curve: Curve::Soft, .. } => "soft threshold".into(),
             Self::Threshold { curve: Curve::Hard, .. } => "hard threshold".into(),
             Self::Threshold { curve: Curve::Firm, .. } => "firm threshold".into(),
+            Self::Sigmoid => "sigmoid".into(),
+            Self::Step => "step".into(),
+            Self::Softmax { over: Over::Channels } => "softmax of channels".into(),
+            Self::Softmax { over: Over::Positions } => "softmax of positions".into(),
             Self::KWinners { count } => format!("{count} winners"),
             Self::OnOff => "on and off".into(),
             Self::Complement => "complement".into(),
@@ -358,6 +386,7 @@ impl Op {
             Self::Saliency => "saliency".into(),
             Self::Route { top } => format!("softmax, {top} largest"),
             Self::Gated { channel } => format!("times channel {channel}"),
+            Self::Multiply => "multiply".into(),
             Self::Add => "add".into(),
             Self::Concat => "concat".into(),
             Self::PadShortcut { stride, .. } => format!("pad shortcut /{stride}"),
@@ -431,11 +460,15 @@ impl Op {
             | Self::BatchNorm { .. }
             | Self::UncenteredNorm { .. }
             | Self::Relu
+            | Self::Sigmoid
+            | Self::Step
+            | Self::Softmax { .. }
             | Self::Threshold { .. }
             | Self::OnOff
             | Self::Complement
             | Self::GlobalAvgPool
             | Self::Saliency
+            | Self::Multiply
             | Self::Add
             | Self::Concat => vec![],
         }
@@ -445,7 +478,7 @@ impl Op {
     pub(crate) fn arity(&self) -> (usize, usize) {
         match self {
             Self::Input { .. } => (0, 0),
-            Self::Gated { .. } => (2, 2),
+            Self::Gated { .. } | Self::Multiply => (2, 2),
             Self::Add | Self::Concat => (2, usize::MAX),
             _ => (1, 1),
         }

@@ -200,6 +200,9 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         Op::Input { .. }
         | Op::Describe { .. }
         | Op::Relu
+        | Op::Sigmoid
+        | Op::Step
+        | Op::Softmax { .. }
         | Op::KWinners { .. }
         | Op::OnOff
         | Op::Complement
@@ -214,6 +217,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         | Op::UpsampleNearest { .. }
         | Op::UpsampleBilinear { .. }
         | Op::Mirror { .. }
+        | Op::Multiply
         | Op::Add
         | Op::PadShortcut { .. } => vec![],
     }

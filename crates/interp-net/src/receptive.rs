@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use interp_ops::{Interpolation, adaptive_window, mirrored};
+use interp_ops::{Interpolation, Over, adaptive_window, mirrored};
 
 use crate::{Graph, NetError, Network, NodeId, Op, Result};
 
@@ -132,11 +132,15 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         Op::PadShortcut { stride, .. } => vec![cell * stride],
         Op::Mirror { border } => vec![mirrored(cell, border, inputs)],
         // A gate is one number for all cells.
-        Op::Gated { .. } => vec![cell.min(inputs - 1)],
+        Op::Gated { .. } | Op::Multiply => vec![cell.min(inputs - 1)],
+        Op::Softmax { over: Over::Positions } => (0..inputs).collect(),
         Op::Input { .. }
         | Op::BatchNorm { .. }
         | Op::UncenteredNorm { .. }
         | Op::Relu
+        | Op::Sigmoid
+        | Op::Step
+        | Op::Softmax { over: Over::Channels }
         | Op::Threshold { .. }
         | Op::KWinners { .. }
         | Op::OnOff
@@ -172,6 +176,9 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         Op::AdaptiveAvgPool { .. } | Op::UpsampleNearest { .. } | Op::UpsampleBilinear { .. } => {
             return even(&graph.nodes()[id].op, axis, [whole(), extent(graph, id, axis)]);
         }
+        Op::Softmax { over: Over::Positions } => {
+            return even(&graph.nodes()[id].op, axis, [whole(), extent(graph, id, axis)]);
+        }
         Op::GlobalAvgPool | Op::Linear { .. } | Op::Saliency => (0, 0, whole()),
         Op::Describe { by } => (1, by.reach(), 2 * by.reach() + 1),
         Op::PadShortcut { stride, .. } => (stride, 0, 1),
@@ -181,12 +188,16 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         | Op::BatchNorm { .. }
         | Op::UncenteredNorm { .. }
         | Op::Relu
+        | Op::Sigmoid
+        | Op::Step
+        | Op::Softmax { over: Over::Channels }
         | Op::Threshold { .. }
         | Op::KWinners { .. }
         | Op::OnOff
         | Op::Complement
         | Op::Route { .. }
         | Op::Gated { .. }
+        | Op::Multiply
         | Op::Add
         | Op::Concat => (1, 0, 1),
     };

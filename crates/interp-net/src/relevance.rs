@@ -114,15 +114,18 @@ impl Hand<'_> {
             | Op::UpsampleBilinear { .. } => self.in_proportion(id, &relevance),
             Op::Add => self.add(id, &relevance),
             Op::Concat => self.concat(id, &relevance),
-            Op::Relu | Op::Threshold { .. } | Op::KWinners { .. } | Op::UncenteredNorm { .. } | Op::Gated { .. } => {
-                self.give(input, relevance)
-            }
+            Op::Relu
+            | Op::Threshold { .. }
+            | Op::KWinners { .. }
+            | Op::UncenteredNorm { .. }
+            | Op::Gated { .. }
+            | Op::Multiply => self.give(input, relevance),
             Op::MaxPool { .. } | Op::Mirror { .. } | Op::PadShortcut { .. } => {
                 let below = self.network.swept_to(input, self.tape, &[(id, relevance)], Rules::Held)?;
                 self.give(input, below)
             }
             Op::OnOff | Op::Complement => self.both_signs(id, &relevance),
-            Op::Describe { .. } | Op::Saliency | Op::Route { .. } => {
+            Op::Describe { .. } | Op::Saliency | Op::Route { .. } | Op::Sigmoid | Op::Step | Op::Softmax { .. } => {
                 let method = "layer-wise relevance propagation";
                 Err(NetError::NoRule { method, node: node.name.clone(), op: node.op.label() })
             }

@@ -5,9 +5,10 @@
 mod networks;
 
 use candle_core::{DType, Device, Tensor};
+use interp_net::ops::Over;
 use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Propagation, RelevanceRule, Role, Tape, Want};
 
-use networks::{branched, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
+use networks::{attentive, branched, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
 
 fn tensor(values: &[f64], shape: &[usize]) -> Tensor {
     Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
@@ -142,6 +143,26 @@ fn what_is_not_handed_on_is_said_to_be_lost() {
     }
 }
 
+/// What is weighed gets all relevance, and its weights none: of attention that is held, the contributions are those of a linear map.
+#[test]
+fn attention_hands_relevance_to_what_it_weighs() {
+    let mut graph = Graph::new(2, 3, 3).unwrap();
+    let map = graph.then("conv", Op::conv(4, 3, 1, 1, false)).unwrap();
+    graph.then("score", Op::conv(1, 1, 1, 0, true)).unwrap();
+    let places = graph.then("where", Op::Softmax { over: Over::Positions }).unwrap();
+    graph.add("look", Op::Multiply, &[map, places]).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("head", Op::Linear { out_features: 2, bias: false }).unwrap();
+    let net = Network::new(graph, 2).unwrap().to_dtype(DType::F64).unwrap();
+    let x = waves(&[2, 2, 3, 3], 0.7);
+    let tape = pass(&net, &x);
+    let seed = tensor(&[1.0, 0.0, 1.0, 0.0], &[2, 2]);
+    let held = net.linear_map(&tape, &[(net.graph.output(), seed.clone())], 0).unwrap();
+    let logits = (tape.output(&net.graph).unwrap() * &seed).unwrap();
+    let found = net.relevance(&tape, &logits, &rules(1e-12, RelevanceRule::Epsilon)).unwrap();
+    assert_near(&found.input, &(held * x).unwrap(), 1e-8);
+}
+
 // A linear map for each picture: what pixels contribute is their relevance.
 #[test]
 fn relevance_of_a_bcos_network_is_its_contributions() {
@@ -222,7 +243,9 @@ fn multipliers_by_hand() {
 
 #[test]
 fn what_has_no_line_is_refused() {
-    for (net, node) in [(decoder(), "winners"), (linear_for_each_picture(), "head"), (mixed(), "vector")] {
+    for (net, node) in
+        [(decoder(), "winners"), (linear_for_each_picture(), "head"), (mixed(), "vector"), (attentive(), "weighed")]
+    {
         let tape = pass(&net, &waves(&[1, 2, 9, 8], 0.7));
         let seed = tape.output(&net.graph).unwrap().ones_like().unwrap();
         let refused = net.multipliers(&tape, &tape, &[(net.graph.output(), seed)], 0);

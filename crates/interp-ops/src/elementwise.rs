@@ -1,4 +1,4 @@
-//! ReLU, sum, scaled rows, and the change of layout: operations that look at one number at a time.
+//! ReLU, sigmoid, sum, scaled rows, and the change of layout: operations that look at one number at a time.
 #![allow(unsafe_code)]
 
 use crate::Result;
@@ -32,6 +32,32 @@ pub fn relu_backward(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
     expect_shape("relu_backward", "grad", grad, output.dims())?;
     on_cuda!(output, crate::cuda::relu_backward(output, grad));
     by_dtype!("relu_backward", output, relu_backward_of(output, grad))
+}
+
+/// `1 / (1 + exp(-x))` of a tensor of any rank; NaN stays NaN.
+///
+/// # Errors
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    by_dtype!("sigmoid", x, sigmoid_of(x))
+}
+
+/// The gradient of [`sigmoid`] with respect to its input: `grad * output * (1 - output)`.
+///
+/// # Errors
+/// [`OpError::Shape`](crate::OpError::Shape) where the shapes differ,
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+pub fn sigmoid_backward(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    expect_shape("sigmoid_backward", "grad", grad, output.dims())?;
+    by_dtype!("sigmoid_backward", output, sigmoid_backward_of(output, grad))
+}
+
+/// 1 where a number is above 0, else 0, of a tensor of any rank; NaN stays NaN. Its gradient is 0 everywhere.
+///
+/// # Errors
+/// [`OpError::Unsupported`](crate::OpError::Unsupported) for another type or device.
+pub fn step(x: &Tensor) -> Result<Tensor> {
+    by_dtype!("step", x, step_of(x))
 }
 
 /// a + b, of one shape and any rank.
@@ -75,6 +101,19 @@ fn relu_of<T: Real>(x: &Tensor) -> Result<Tensor> {
 
 fn relu_backward_of<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
     zip("relu_backward", output, grad, |y: T, g: T| if y <= T::zero() { T::zero() } else { g })
+}
+
+fn sigmoid_of<T: Real>(x: &Tensor) -> Result<Tensor> {
+    map("sigmoid", x, |v: T| T::from_f64(1.0 / (1.0 + (-v.to_f64()).exp())))
+}
+
+fn sigmoid_backward_of<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    zip("sigmoid_backward", output, grad, |y: T, g: T| g * y * (T::one() - y))
+}
+
+fn step_of<T: Real>(x: &Tensor) -> Result<Tensor> {
+    let above = |v: T| if v > T::zero() { T::one() } else { T::zero() };
+    map("step", x, |v: T| if v.is_nan() { v } else { above(v) })
 }
 
 fn add_of<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -173,6 +212,22 @@ mod tests {
         }
     }
 
+    // 1 / (1 + 1/3) of ln 3; what is far from 0 neither overflows nor becomes NaN.
+    #[test]
+    fn sigmoids_by_hand() {
+        let y = list(&sigmoid(&tensor64(&[0.0, 3f64.ln(), 1e4, -1e4, f64::NAN], &[5])).unwrap());
+        assert!(y[0] == 0.5 && (y[1] - 0.75).abs() < 1e-15 && y[2..4] == [1.0, 0.0] && y[4].is_nan(), "{y:?}");
+        let (x, upstream) = (noise(&[2, 3, 5, 4], 1), noise(&[2, 3, 5, 4], 2));
+        let grad = sigmoid_backward(&sigmoid(&x).unwrap(), &upstream).unwrap();
+        assert_gradient(&x, &upstream, &grad, |x| sigmoid(x).unwrap());
+    }
+
+    #[test]
+    fn steps_by_hand() {
+        let y = list(&step(&tensor64(&[0.0, -0.0, 1e-300, -2.0, 5.0, f64::NAN], &[6])).unwrap());
+        assert!(y[..5] == [0.0, 0.0, 1.0, 0.0, 1.0] && y[5].is_nan(), "{y:?}");
+    }
+
     #[test]
     fn add_adds() {
         let (a, b) = (noise(&[2, 3, 4, 5], 1), noise(&[2, 3, 4, 5], 2));
@@ -214,6 +269,7 @@ mod tests {
         for (x, grad) in layouts(&x).iter().zip(&layouts(&grad)) {
             assert_eq!(bits(&relu(x).unwrap()), bits(&y));
             assert_eq!(bits(&relu_backward(x, grad).unwrap()), bits(&input));
+            assert_eq!(bits(&sigmoid(x).unwrap()), bits(&sigmoid(&layouts(x)[0]).unwrap()));
         }
     }
 

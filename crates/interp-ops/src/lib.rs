@@ -5,7 +5,7 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Descriptors, thresholds, k winners, routing and gates, interpolation, adaptive pooling, transposed and B-cos convolutions and
+//! - Descriptors, thresholds, sigmoids, softmaxes, k winners, routing, gates and products, interpolation, adaptive pooling, transposed and B-cos convolutions and
 //!   uncentered norms run on the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
@@ -39,6 +39,7 @@ mod lanes;
 mod linear;
 mod memory;
 mod mirror;
+mod multiply;
 mod on_off;
 mod pad_shortcut;
 mod pool;
@@ -48,6 +49,7 @@ mod resample;
 mod route;
 mod saliency;
 mod sizes;
+mod softmax;
 mod sums;
 #[cfg(test)]
 mod testing;
@@ -67,12 +69,13 @@ pub use conv2d::{Conv2d, conv2d, conv2d_backward, conv2d_batch_norm_eval};
 pub use cross_entropy::{CrossEntropy, Targets, cross_entropy};
 pub use descriptors::{Descriptor, describe, describe_backward};
 pub use device::{Arithmetic, device, is_out_of_memory};
-pub use elementwise::{add, channels_last, relu, relu_backward, scale_rows};
+pub use elementwise::{add, channels_last, relu, relu_backward, scale_rows, sigmoid, sigmoid_backward, step};
 pub use error::{OpError, Result};
 pub use gated::{GatedGrads, gated, gated_backward};
 pub use k_winners::k_winners;
 pub use linear::{linear, linear_backward};
 pub use mirror::{mirror, mirror_backward, mirrored};
+pub use multiply::{MultiplyGrads, multiply, multiply_backward};
 pub use on_off::{complement, on_off, on_off_backward};
 pub use pad_shortcut::{pad_shortcut, pad_shortcut_backward};
 pub use pool::{
@@ -82,6 +85,7 @@ pub use pool::{
 pub use route::{route, route_backward};
 pub use saliency::{saliency, saliency_backward};
 pub use sizes::{Sizes, sizes};
+pub use softmax::{Over, softmax, softmax_backward};
 pub use threshold::{Curve, ThresholdGrads, threshold, threshold_backward};
 pub use update::{Rule, Update, Updated, sum_of_squares, update};
 pub use upsample::{Interpolation, upsample2d, upsample2d_backward};

@@ -72,8 +72,9 @@ fn without_priors(mut recipe: Recipe) -> Recipe {
     recipe.common.twin = false;
     recipe.common.twin_lacks = Lacks::default();
     recipe.common.train.without_priors();
-    recipe.common.train.label_weight = 1.0;
+    recipe.common.train.by_labels();
     recipe.priors.clear();
+    recipe.inserts.clear();
     recipe.teachers.clear();
     recipe
 }

@@ -11,6 +11,7 @@ use super::all::All;
 use super::blocks::Blocks;
 use super::checkpoint::{Which, measure_claims};
 use super::color::Color;
+use super::concepts::Concepts;
 use super::context::Context;
 use super::contributions::Contributions;
 use super::decompose::Decompose;
@@ -24,6 +25,7 @@ use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
 use super::soft_labels::SoftLabelsOf;
+use super::sparse_code::SparseCodeOf;
 use super::visualize::Visualize;
 use super::weights::Weights;
 use super::{Ending, Machine, exit, print};
@@ -59,11 +61,13 @@ enum Analysis {
     Contributions(Contributions),
     Ablate(Ablate),
     Context(Context),
+    Concepts(Concepts),
     Neurons(Neurons),
     Color(Color),
     Dissect(Dissect),
     Decompose(Decompose),
     SoftLabels(SoftLabelsOf),
+    SparseCode(SparseCodeOf),
     Weights(Weights),
     Fields(Fields),
     Saliency(Saliency),
@@ -91,6 +95,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Contributions(contributions) => exit(contributions.run(catalog)),
         Analysis::Ablate(ablate) => exit(ablate.run(catalog)),
         Analysis::Context(context) => exit(context.run(catalog)),
+        Analysis::Concepts(concepts) => exit(concepts.run(catalog)),
         Analysis::Weights(weights) => exit(weights.run()),
         Analysis::Fields(fields) => exit(fields.run(catalog)),
         Analysis::Neurons(neurons) => exit(neurons.run(catalog)),
@@ -98,6 +103,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
         Analysis::Decompose(decompose) => exit(decompose.run(catalog)),
         Analysis::SoftLabels(soft_labels) => exit(soft_labels.run(catalog)),
+        Analysis::SparseCode(sparse_code) => exit(sparse_code.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
         Analysis::Metrics(metrics) => exit(metrics.run(catalog)),
         Analysis::Visualize(visualize) => exit(visualize.run(catalog)),

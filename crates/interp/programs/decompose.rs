@@ -126,7 +126,7 @@ impl Layer {
 
 /// The factors that the data know of these pictures.
 fn factors(pictures: &Pictures) -> Result<Vec<Known>> {
-    let of = |at: usize| Ok(pictures.data.truth(pictures.split, at)?.map_or(vec![], |truth| truth.factors));
+    let of = |at: usize| Ok(pictures.data.factors(pictures.split, at)?);
     let truths = (0..pictures.data.len(pictures.split)).map(of).collect::<Result<Vec<_>>>()?;
     let found = known(&truths);
     if found.is_empty() {

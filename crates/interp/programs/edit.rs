@@ -1,4 +1,4 @@
-//! `interp-train edit`: a trained network's thresholds, changed.
+//! `interp-train edit`: a trained network's thresholds changed, or its concepts held.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,12 +15,13 @@ use super::{Ending, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
-/// Change the thresholds of a trained network, and measure its claims again
+/// Change the thresholds of a trained network, or hold its concepts at a value, and measure its claims again
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  interp-train edit checkpoints/soft_threshold_vgg --dial 1.5 --out stronger.safetensors\n  \
     interp-train edit checkpoints/soft_autoencoder --sure shrink.1 --out by_stein.safetensors\n  \
-    interp-train edit checkpoints/soft_threshold_vgg --threshold features.2=0.2 --threshold features.6:3=0 --out other.safetensors"
+    interp-train edit checkpoints/soft_threshold_vgg --threshold features.2=0.2 --threshold features.6:3=0 --out other.safetensors\n  \
+    interp-train edit checkpoints/concept_bottleneck --concept red=1 --out red.safetensors"
 )]
 pub(super) struct Edit {
     /// A run folder, or a file of ours
@@ -44,8 +45,12 @@ pub(super) struct Edit {
     limit: usize,
     /// Set the thresholds of the nodes that match a pattern, or of one channel (from 0) of them; may be repeated, and comes last
     #[arg(long = "threshold", value_name = "NODE[:CHANNEL]=VALUE")]
-    #[arg(required_unless_present_any = ["dial", "universal", "sure"])]
+    #[arg(required_unless_present_any = ["dial", "universal", "sure", "concepts"])]
     settings: Vec<Setting>,
+    /// Make the channel that stands for a concept say the same of every picture, 0 to 1; the name in full or what is behind its last
+    /// slash. May be repeated
+    #[arg(long = "concept", value_name = "NAME=VALUE")]
+    concepts: Vec<Held>,
     /// Where to write the changed network; needed, unless the checkpoint itself is to be replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -83,6 +88,34 @@ impl FromStr for Setting {
     }
 }
 
+/// What a concept is held at.
+#[derive(Clone, Debug, PartialEq)]
+struct Held {
+    name: String,
+    value: f64,
+}
+
+impl FromStr for Held {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (name, value) = text.rsplit_once('=').ok_or("it is not of the form NAME=VALUE, such as red=1")?;
+        let value = value.parse::<f64>().ok().filter(|value| (0.0..=1.0).contains(value));
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.ok_or_else(|| format!("`{text}`: a value from 0 to 1 is needed"))?,
+        })
+    }
+}
+
+impl Held {
+    fn apply(&self, network: &mut Network) -> Result<()> {
+        let wrong = |problem: String| Error::Usage(format!("--concept: {problem}"));
+        let (node, channel) = network.graph.unit(&self.name).map_err(|e| wrong(e.to_string()))?;
+        network.hold_unit(node, channel, self.value).map_err(|e| wrong(e.to_string()))
+    }
+}
+
 fn at_least_zero(text: &str) -> std::result::Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| *value >= 0.0 && value.is_finite());
     value.ok_or_else(|| format!("`{text}` is not a number from 0 on"))
@@ -98,7 +131,9 @@ impl Edit {
         };
         let mut loaded = which.network(Found { path: path.clone(), file, config, unread }, None)?;
         let before = thresholds_of(&loaded.network)?;
-        if before.is_empty() {
+        let turns =
+            self.dial.is_some() || !(self.universal.is_empty() && self.sure.is_empty() && self.settings.is_empty());
+        if turns && before.is_empty() {
             return Err(Error::Folder { path: self.checkpoint.clone(), problem: "it has no thresholds".into() });
         }
         let target = self.target(&path)?;
@@ -133,7 +168,8 @@ impl Edit {
         if !self.universal.is_empty() || !self.sure.is_empty() {
             self.choose(loaded, catalog, screen)?;
         }
-        self.settings.iter().try_for_each(|setting| setting.apply(&mut loaded.network))
+        self.settings.iter().try_for_each(|setting| setting.apply(&mut loaded.network))?;
+        self.concepts.iter().try_for_each(|held| held.apply(&mut loaded.network))
     }
 
     /// Node after node in the graph's order: what comes into one depends on the thresholds before it.
@@ -161,7 +197,13 @@ impl Edit {
         let rules = [("universal", &self.universal), ("SURE", &self.sure)];
         let chosen =
             rules.into_iter().flat_map(|(rule, patterns)| patterns.iter().map(move |p| format!("{p} by {rule}")));
-        dial.into_iter().chain(chosen).chain(self.settings.iter().map(Setting::words)).collect::<Vec<_>>().join(", ")
+        let held = self.concepts.iter().map(|held| format!("{} held at {}", held.name, held.value));
+        dial.into_iter()
+            .chain(chosen)
+            .chain(self.settings.iter().map(Setting::words))
+            .chain(held)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn report(&self, target: &Path, before: Thresholds, after: Thresholds, claims: &[Measured]) -> Result<Ending> {
@@ -172,11 +214,14 @@ impl Edit {
             let thresholds: Vec<_> = before.iter().zip(&after).map(one).collect();
             let checkpoint = target.display().to_string();
             let object = json!({
-                "version": 1, "checkpoint": checkpoint, "thresholds": thresholds, "holds": holds, "claims": claims,
+                "version": 1, "checkpoint": checkpoint, "thresholds": thresholds, "edits": self.words(), "holds": holds, "claims": claims,
             });
             print(&object.to_string())?;
         } else {
-            print(&threshold_table(&[("before", &before), ("after", &after)]))?;
+            if !before.is_empty() {
+                print(&threshold_table(&[("before", &before), ("after", &after)]))?;
+            }
+            self.concepts.iter().try_for_each(|held| print(&format!("{} held at {}", held.name, held.value)))?;
             claims.iter().try_for_each(|claim| print(&super::train::claim_line(claim)))?;
             print(&format!("wrote {}", target.display()))?;
         }

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::{Ending, print};
 use crate::{Catalog, Result};
 
-/// List data sets, models, priors, ways of teaching, saliency methods and metrics of these
+/// List data sets, models, layers to insert, priors, ways of teaching, saliency methods and metrics of these
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// Only this table: data, model, prior, teaching, saliency or metrics
-    #[arg(value_parser = ["data", "model", "prior", "teaching", "saliency", "metrics"])]
+    /// Only this table: data, model, insert, prior, teaching, saliency or metrics
+    #[arg(value_parser = ["data", "model", "insert", "prior", "teaching", "saliency", "metrics"])]
     table: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -32,6 +32,7 @@ impl List {
         let all = [
             ("data", lines(&catalog.data)),
             ("model", lines(&catalog.models)),
+            ("insert", lines(&catalog.insertions)),
             ("prior", lines(&catalog.priors)),
             ("teaching", lines(&catalog.distillations)),
             ("saliency", lines(METHODS)),

@@ -4,6 +4,7 @@
 //! a logit, of a network in evaluation. A method is a file here, and a line in [`METHODS`].
 
 mod ablation;
+mod attention;
 mod class_activation;
 mod controls;
 mod deep_lift;
@@ -81,6 +82,7 @@ pub const METHODS: &[&Entry<dyn Method>] = &[
     &rise::ENTRY,
     &relevance::ENTRY,
     &deep_lift::ENTRY,
+    &attention::ENTRY,
     &controls::CENTER,
     &controls::EDGES,
     &controls::RANDOM,

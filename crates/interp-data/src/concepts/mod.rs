@@ -234,6 +234,11 @@ impl Dataset for Concepts {
         let (object, concepts) = sample.picture(&self.source).masks();
         Ok(Some(Truth { factors: sample.factors(), object: Some(object), concepts }))
     }
+
+    fn factors(&self, split: Split, index: usize) -> Result<Vec<(&'static str, Factor)>> {
+        self.check_index(split, index)?;
+        Ok(self.sample(split, index).factors())
+    }
 }
 
 fn info(size: usize) -> Info {

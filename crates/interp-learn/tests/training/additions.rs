@@ -53,7 +53,7 @@ impl Prior for Normed {
         let at = scope.nodes[0] + 1;
         let mut nodes: Vec<Node> = net.graph.clone().into();
         nodes[at..].iter_mut().flat_map(|n| &mut n.inputs).filter(|i| **i + 1 >= at).for_each(|i| *i += 1);
-        nodes.insert(at, Node { name: "inserted".into(), op: Op::batch_norm(), inputs: vec![at - 1] });
+        nodes.insert(at, Node { name: "inserted".into(), op: Op::batch_norm(), inputs: vec![at - 1], units: vec![] });
         let mut changed = Network::new(Graph::try_from(nodes)?, 0)?;
         for param in net.params.list() {
             let same = changed.params.list().iter().position(|p| p.name == param.name);

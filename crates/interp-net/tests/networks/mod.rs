@@ -1,6 +1,7 @@
 //! Networks of all operations, for tests of what goes through them.
 
 use candle_core::{DType, Device, Tensor};
+use interp_net::ops::Over;
 use interp_net::{Graph, Network, Op};
 
 /// The operations of classifiers, with two branches that join twice.
@@ -87,6 +88,29 @@ pub(crate) fn mixed() -> Network {
     let head = graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
     let last = graph.add("vector", Op::Gated { channel: 2 }, &[head, choice]).unwrap();
     graph.add("logits", Op::Add, &[head, last]).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
+/// The operations of layers that are put in: attention to channels, to positions and to numbers, prototypes' shares, concepts.
+pub(crate) fn attentive() -> Network {
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    let map = graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("score", Op::Linear { out_features: 4, bias: true }).unwrap();
+    let shares = graph.then("gates", Op::Sigmoid).unwrap();
+    let of_channels = graph.add("of channels", Op::Multiply, &[map, shares]).unwrap();
+    graph.then("places", Op::conv(1, 1, 1, 0, true)).unwrap();
+    let places = graph.then("where", Op::Softmax { over: Over::Positions }).unwrap();
+    let of_positions = graph.add("of positions", Op::Multiply, &[of_channels, places]).unwrap();
+    let parts = graph.add("parts", Op::Softmax { over: Over::Channels }, &[of_channels]).unwrap();
+    graph.add("of numbers", Op::Multiply, &[of_positions, parts]).unwrap();
+    graph.then("pool", Op::GlobalAvgPool).unwrap();
+    let classes = Op::Linear { out_features: 3, bias: true };
+    graph.then_named("concepts", classes.clone(), vec!["a".into(), "b".into(), "c".into()]).unwrap();
+    let soft = graph.then("soft", Op::Softmax { over: Over::Channels }).unwrap();
+    let one = graph.then("one", Op::Softmax { over: Over::Positions }).unwrap();
+    graph.add("weighed", Op::Multiply, &[soft, one]).unwrap();
+    graph.then("head", classes).unwrap();
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 

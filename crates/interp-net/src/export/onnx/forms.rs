@@ -1,7 +1,7 @@
 //! What each operation is in ONNX.
 
 use candle_core::{DType, Device, Tensor};
-use interp_ops::{Curve, Descriptor};
+use interp_ops::{Curve, Descriptor, Over};
 
 use super::draft::{Attribute, Draft};
 use super::tables;
@@ -59,6 +59,13 @@ impl Form<'_> {
                 self.end("Mul", &[x, &scale], &[])
             }
             Op::Relu => self.end("Relu", &[x], &[]),
+            Op::Sigmoid => self.end("Sigmoid", &[x], &[]),
+            Op::Step => {
+                let zero = self.number("zero", 0.0)?;
+                let is_above = self.step("Greater", &[x, &zero], "is_above", &[])?;
+                self.end("Cast", &[is_above], &[("to", Attribute::Integer(1))])
+            }
+            Op::Softmax { over } => self.softmax(over),
             Op::Threshold { curve, .. } => self.threshold(curve),
             Op::KWinners { count } => {
                 let above = self.step("Relu", &[x], "above", &[])?;
@@ -96,6 +103,7 @@ impl Form<'_> {
             Op::Describe { .. } => Err(self.no_form(op)),
             Op::Saliency => self.saliency(),
             Op::Gated { channel } => self.gated(channel),
+            Op::Multiply => self.multiply(),
             Op::Add => {
                 let inputs = self.inputs.clone();
                 self.end("Sum", &inputs, &[])
@@ -292,6 +300,35 @@ impl Form<'_> {
             gate = self.step("Unsqueeze", &[&gate, &axes], "gate of maps", &[])?;
         }
         self.end("Mul", &[x, &gate], &[])
+    }
+
+    fn softmax(&mut self, over: Over) -> Result<()> {
+        let (x, axis) = (self.inputs[0], |axis: i64| [("axis", Attribute::Integer(axis))]);
+        if over == Over::Channels {
+            return self.end("Softmax", &[x], &axis(1));
+        }
+        // (N, C, H, W) to (N, C, H W) and back; of (N, C) each channel has one position.
+        let [height, width] = self.sides();
+        let channels = self.channels() as i64;
+        let flat = self.integers("flat shape", &[-1, channels, (height * width) as i64])?;
+        let whole = match self.shape().len() {
+            3 => vec![-1, channels, height as i64, width as i64],
+            _ => vec![-1, channels],
+        };
+        let whole = self.integers("whole shape", &whole)?;
+        let cells = self.step("Reshape", &[x, &flat], "cells", &[])?;
+        let shares = self.step("Softmax", &[&cells], "shares", &axis(2))?;
+        self.end("Reshape", &[shares, whole], &[])
+    }
+
+    fn multiply(&mut self) -> Result<()> {
+        let (x, mut weights) = (self.inputs[0], self.inputs[1].to_owned());
+        let of_weights = self.network.graph.nodes()[self.id].inputs.get(1);
+        if of_weights.is_some_and(|&id| self.network.graph.shape(id).len() < self.shape().len()) {
+            let axes = self.integers("axes", &[2, 3])?;
+            weights = self.step("Unsqueeze", &[&weights, &axes], "weights of maps", &[])?;
+        }
+        self.end("Mul", &[x, &weights], &[])
     }
 
     fn pad_shortcut(&mut self, stride: usize) -> Result<()> {

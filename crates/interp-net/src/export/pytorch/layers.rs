@@ -56,6 +56,9 @@ pub(super) fn made_by(op: &Op, input: &[usize]) -> Option<String> {
             Call::new("nn.Linear").with(in_features).with(out_features).named("bias", truth(bias), "True").end()
         }
         Op::Input { .. }
+        | Op::Sigmoid
+        | Op::Step
+        | Op::Softmax { .. }
         | Op::KWinners { .. }
         | Op::OnOff
         | Op::Complement
@@ -65,6 +68,7 @@ pub(super) fn made_by(op: &Op, input: &[usize]) -> Option<String> {
         | Op::Saliency
         | Op::Route { .. }
         | Op::Gated { .. }
+        | Op::Multiply
         | Op::Add
         | Op::Concat
         | Op::PadShortcut { .. } => return None,

@@ -1,6 +1,6 @@
 //! The lines of `forward`: what is computed at each node, and what it is called.
 
-use interp_ops::{Curve, Descriptor};
+use interp_ops::{Curve, Descriptor, Over};
 
 use super::names::{Layers, is_identifier};
 use crate::{Graph, NodeId, Op};
@@ -75,6 +75,11 @@ fn comment(name: &str) -> String {
 fn expression(graph: &Graph, id: NodeId, inputs: &[&str]) -> Option<String> {
     let x = inputs.first().copied().unwrap_or_default();
     Some(match &graph.nodes()[id].op {
+        Op::Sigmoid => format!("{x}.sigmoid()"),
+        Op::Step => format!("({x} > 0).to({x}.dtype)"),
+        Op::Softmax { over: Over::Channels } => format!("{x}.softmax(1)"),
+        Op::Softmax { over: Over::Positions } if graph.shape(id).len() == 1 => format!("torch.ones_like({x})"),
+        Op::Softmax { over: Over::Positions } => format!("{x}.flatten(2).softmax(2).view_as({x})"),
         Op::KWinners { count } => format!("largest(F.relu({x}), {count})"),
         Op::OnOff => format!("torch.cat([{x}, -{x}], 1)"),
         Op::Complement => format!("torch.cat([{x}, 1 - {x}], 1)"),
@@ -90,6 +95,11 @@ fn expression(graph: &Graph, id: NodeId, inputs: &[&str]) -> Option<String> {
         Op::Gated { channel } => {
             let axes = ", None".repeat(graph.shape(id).len());
             format!("{x} * {}[:, {channel}{axes}]", inputs.get(1).copied().unwrap_or(x))
+        }
+        Op::Multiply => {
+            let weights = node_inputs(graph, id).get(1).map_or(0, |shape| shape.len());
+            let axes = if weights < graph.shape(id).len() { "[:, :, None, None]" } else { "" };
+            format!("{x} * {}{axes}", inputs.get(1).copied().unwrap_or(x))
         }
         Op::Add => inputs.join(" + "),
         Op::Concat => format!("torch.cat([{}], 1)", inputs.join(", ")),
@@ -109,6 +119,11 @@ fn expression(graph: &Graph, id: NodeId, inputs: &[&str]) -> Option<String> {
         | Op::UpsampleBilinear { .. }
         | Op::Linear { .. } => return None,
     })
+}
+
+/// The shapes of a node's inputs.
+fn node_inputs(graph: &Graph, id: NodeId) -> Vec<&[usize]> {
+    graph.nodes()[id].inputs.iter().map(|&input| graph.shape(input)).collect()
 }
 
 fn shortcut(x: &str, stride: usize, [before, after]: [usize; 2]) -> String {
@@ -150,7 +165,11 @@ pub(super) fn helpers(op: &Op) -> &'static [&'static str] {
         | Op::UpsampleNearest { .. }
         | Op::UpsampleBilinear { .. }
         | Op::Linear { .. }
+        | Op::Sigmoid
+        | Op::Step
+        | Op::Softmax { .. }
         | Op::Gated { .. }
+        | Op::Multiply
         | Op::Add
         | Op::Concat
         | Op::PadShortcut { .. } => &[],

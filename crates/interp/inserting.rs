@@ -1,0 +1,84 @@
+//! The `[[insert]]` sections of a recipe, put into a network.
+
+use std::sync::Arc;
+
+use interp_data::{Annotations, Divided, Split};
+use interp_learn::insert::{Companion, Insertion, Site};
+use interp_learn::prior::Scope;
+use interp_learn::{LearnError, Steering};
+use interp_net::{Graph, Network};
+
+use crate::recipe::InsertPart;
+use crate::{Origin, Result};
+
+/// Layers put into a network, one after the other.
+pub(crate) struct Inserted {
+    /// The structure with all of them.
+    pub(crate) graph: Graph,
+    layers: Vec<(String, Box<dyn Insertion>)>,
+    companions: Vec<(String, Companion)>,
+}
+
+impl Inserted {
+    /// What the sections make of a structure.
+    ///
+    /// # Errors
+    /// If a section does not fit the structure, or the data do not know the concepts that it needs: its key is named.
+    pub(crate) fn new(parts: Vec<InsertPart>, graph: &Graph, data: &Divided, origin: &Origin) -> Result<Self> {
+        let mut inserted = Self { graph: graph.clone(), layers: vec![], companions: vec![] };
+        let (learning, classes) = (data.learning(), graph.outputs());
+        for (i, InsertPart { name, after, part }) in parts.into_iter().enumerate() {
+            let key = format!("insert.{i}");
+            let insertion = part.object;
+            insertion.check().map_err(|e| origin.blame(&key, LearnError::from(e)))?;
+            let after = inserted.graph.id(&after).map_err(|e| origin.at_key(&format!("{key}.after"), e.to_string()))?;
+            let wanted = insertion.concepts();
+            let known = (!wanted.is_empty()).then(|| Annotations::of(&learning, Split::Train, wanted)).transpose();
+            let known = known.map_err(|e| origin.at_key(&format!("{key}.concepts"), e.to_string()))?.map(Arc::new);
+            let site = Site { graph: &inserted.graph, after, name: &name, classes, annotations: known.as_ref() };
+            let graph = insertion.graph(&site).map_err(|e| origin.blame(&key, e))?;
+            if let Some(companion) = insertion.companion(&site) {
+                inserted.companions.push((name.clone(), companion));
+            }
+            inserted.graph = graph;
+            inserted.layers.push((name, insertion));
+        }
+        Ok(inserted)
+    }
+
+    /// A network without the layers as one with them: what it has keeps its values.
+    ///
+    /// # Errors
+    /// If values cannot be made.
+    pub(crate) fn network(&self, plain: Network, seed: u64) -> Result<Network> {
+        if self.layers.is_empty() {
+            return Ok(plain);
+        }
+        let mut network = plain.with_structure(self.graph.clone(), seed)?;
+        self.layers.iter().try_for_each(|(name, insertion)| insertion.start(&mut network, name, seed))?;
+        Ok(network)
+    }
+
+    /// Whether some layer has a loss of its own.
+    pub(crate) fn teaches(&self) -> bool {
+        !self.companions.is_empty()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// What steers the layers in `network`, which has them.
+    ///
+    /// # Errors
+    /// If a node is not there.
+    pub(crate) fn steering(&mut self, network: &Network) -> Result<Vec<Steering>> {
+        let steering = |(name, Companion { prior, nodes }): (String, Companion)| -> Result<Steering> {
+            let scope = Scope::of_prior(network, &nodes, &*prior)?;
+            prior.check(network, &scope).map_err(LearnError::from)?;
+            Ok(Steering { name, prior, scope })
+        };
+        std::mem::take(&mut self.companions).into_iter().map(steering).collect()
+    }
+}

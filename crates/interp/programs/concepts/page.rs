@@ -1,0 +1,119 @@
+//! The page of `interp-audit concepts`.
+
+use interp_audit::bottleneck::{Bottleneck, Told, difference, share};
+use interp_finding::{Better, Figure, Finding, Number, share_interval};
+use interp_report::Page;
+
+use super::super::on_pictures::Opened;
+use super::factor;
+
+/// Heads and rows: each concept, and how it is told.
+pub(super) fn concepts(found: &Bottleneck) -> (Vec<String>, Vec<Vec<String>>) {
+    let head =
+        ["concept", "pictures that show it", "told of these, %", "told of the others, %", "balanced accuracy, %"];
+    let percent = |[right, all]: [usize; 2]| match all {
+        0 => "-".to_owned(),
+        _ => format!("{:.1}", 100.0 * right as f64 / all as f64),
+    };
+    let row = |(name, told): (&String, &Told)| {
+        let balanced = told.balanced_accuracy().map_or("-".into(), |share| format!("{:.1}", 100.0 * share));
+        vec![name.clone(), told.shown[1].to_string(), percent(told.shown), percent(told.absent), balanced]
+    };
+    (head.map(str::to_owned).to_vec(), found.names.iter().zip(&found.told).map(row).collect())
+}
+
+/// A share of pictures in percent, with its interval.
+fn number(of: &[bool]) -> Number {
+    let some = of.iter().filter(|is| **is).count();
+    let [low, high] = share_interval(some, of.len());
+    Number::new(100.0 * share(of), "%", Better::Higher).with_interval(100.0 * low, 100.0 * high)
+}
+
+pub(super) fn of(opened: &Opened, found: &Bottleneck, classes: usize) -> Page {
+    let (leak, interval) = found.leak();
+    let points = |value: f64| 100.0 * value;
+    let leaks = interval[0] > 0.0;
+    let said = if leaks {
+        "More comes through the layer than its concepts: it leaks."
+    } else {
+        "That no more comes through the layer than its concepts can say is not contradicted."
+    };
+    let statement = format!(
+        "The network is right on {:.1} % of {} pictures. Its concepts, if they were known, would tell the class of {:.1} %. {said}",
+        points(share(&found.right)),
+        found.right.len(),
+        points(share(&found.by_concepts)),
+    );
+    let leak =
+        Number::new(points(leak), "points", Better::Lower).with_interval(points(interval[0]), points(interval[1]));
+    let complete = Number::new(points(found.completeness(classes)), "%", Better::Higher);
+    let finding = Finding {
+        name: "concepts".into(),
+        title: "Classes by concepts".into(),
+        statement,
+        numbers: vec![
+            ("accuracy".into(), number(&found.right)),
+            ("accuracy with concepts made certain".into(), number(&found.hardened)),
+            ("what concepts tell of classes, by counting".into(), number(&found.by_concepts)),
+            ("more than concepts can say".into(), leak),
+            ("completeness of the concepts".into(), complete),
+        ],
+        figures: vec![given(found), told(found)],
+    };
+    Page {
+        title: "Concepts".into(),
+        lead: "Classes are decided by concepts alone where the layer says concepts, and nothing besides.".into(),
+        warnings: vec![],
+        facts: vec![
+            ("Network".into(), opened.path.display().to_string()),
+            ("Data".into(), opened.info.name.clone()),
+            ("Layer".into(), found.node.clone()),
+        ],
+        claims: vec![],
+        findings: vec![finding],
+        source: None,
+    }
+}
+
+/// What it changes to know.
+fn given(found: &Bottleneck) -> Figure {
+    let cell = |of: &[bool]| {
+        let (gain, [low, high]) = difference(of, &found.right);
+        let gains = [gain, low, high].map(|value| 100.0 * value);
+        (format!("{:.1}", 100.0 * share(of)), format!("{:.1} ({:.1} to {:.1})", gains[0], gains[1], gains[2]))
+    };
+    let row = |(place, &group): (usize, &usize)| {
+        let (alone, with) = (cell(&found.group_given[group]), cell(&found.given[place + 1]));
+        vec![factor(found, group), alone.0, alone.1, with.0, with.1]
+    };
+    let head = [
+        "told by someone who knows",
+        "right with it alone, %",
+        "gain, points",
+        "right with those above too, %",
+        "gain, points",
+    ];
+    Figure::Table {
+        title: "What it changes to know".into(),
+        caption: "The truth about the concepts of a factor in place of what the layer says of them: first the factor that gains most alone, then the next. A network that \
+                  decides by concepts gains where they were told wrongly; one that loses has learned to read something else out of them. Behind gains their 95 % interval over pictures."
+            .into(),
+        columns: head.map(str::to_owned).to_vec(),
+        rows: found.order.iter().enumerate().map(row).collect(),
+    }
+}
+
+fn told(found: &Bottleneck) -> Figure {
+    let (columns, rows) = concepts(found);
+    Figure::Table {
+        title: "Concepts".into(),
+        caption: format!(
+            "How often each is told rightly, of pictures that show it and of those that do not; their mean is the balanced accuracy, 50 % for a layer that tells nothing. Of {:.1} % of the pictures \
+             some concept is told wrongly. Accuracy with concepts made certain: each is 0 or 1, by what is likelier. What concepts tell of classes, by counting: the class that most other pictures with the \
+             same true concepts have. More than concepts can say: accuracy less that; a layer leaks whose interval lies above 0. Completeness: the share beyond guessing.",
+            100.0 * share(&found.mistaken)
+        ),
+        columns,
+        rows,
+    }
+}

@@ -1,0 +1,236 @@
+//! Layers put into networks, from a recipe to what is measured of them.
+
+use std::fs;
+use std::path::Path;
+
+use interp::net::Checkpoint;
+use serde_json::Value;
+
+use crate::common::{TINY, fails, folder, on_pictures, program, run, write_pictures};
+
+/// The tests' recipe without its prior, and with these sections.
+fn with(sections: &str) -> String {
+    format!("{}\n{sections}", TINY.split("[[prior]]").next().unwrap())
+}
+
+const CONCEPTS: &str = "[[insert]]\nkind = \"concept_bottleneck\"\nname = \"concepts\"\nafter = \"avgpool\"\nconcepts = [\"hue\", \"texture\"]\ntarget = 0.1\n";
+
+fn trained(text: &str) -> tempfile::TempDir {
+    let folder = folder(text);
+    let (status, _, stderr) =
+        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--quiet"]));
+    assert_eq!(status, 0, "{stderr}");
+    folder
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let file = Checkpoint::read(path).unwrap();
+    file.meta.unwrap().graph.nodes().iter().map(|node| node.name.clone()).collect()
+}
+
+fn audit(folder: &Path, words: &[&str]) -> Value {
+    let (status, stdout, stderr) = run(program("interp-audit", folder).args(words).arg("--json"));
+    assert_eq!(status, 0, "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn a_bottleneck_is_trained_measured_and_held() {
+    let folder = trained(&with(CONCEPTS));
+    let root = folder.path();
+    let own = names(&root.join("run/model.safetensors"));
+    assert!(own.ends_with(&["concepts.logits", "concepts", "concepts.classes"].map(String::from)), "{own:?}");
+    assert!(
+        names(&root.join("run/twin/model.safetensors")).ends_with(&["classifier".to_owned()]),
+        "the twin goes without"
+    );
+    let summary: Value = serde_json::from_slice(&fs::read(root.join("run/summary.json")).unwrap()).unwrap();
+    let claim = &summary["claims"][0];
+    assert!(
+        claim["statement"].as_str().unwrap().contains("balanced accuracy of the concepts that concepts tells"),
+        "{claim}"
+    );
+
+    let found = audit(root, &["concepts", "run", "--out", "concepts"]);
+    assert_eq!(found["node"], "concepts");
+    let told: Vec<f64> =
+        found["concepts"].as_array().unwrap().iter().filter_map(|one| one["balanced_accuracy"].as_f64()).collect();
+    let mean = told.iter().sum::<f64>() / told.len() as f64;
+    assert!((mean - claim["value"].as_f64().unwrap()).abs() < 1e-9, "the claim is their mean");
+    assert_eq!(found["accuracy"].as_f64(), summary["test"]["accuracy"].as_f64());
+    assert_eq!(found["given"].as_array().unwrap().len(), 2);
+    let page = fs::read_to_string(root.join("concepts/report.html")).unwrap();
+    assert!(page.contains("What it changes to know") && page.contains("hue/red"));
+
+    let edit = |words: &[&str]| run(program("interp-train", root).args(["edit", "run"]).args(words));
+    let (status, stdout, stderr) =
+        edit(&["--concept", "red=1", "--concept", "texture/dots=0", "--out", "red.safetensors"]);
+    assert!(status != 2, "{stderr}");
+    assert!(stdout.contains("red held at 1") && stdout.contains("texture/dots held at 0"), "{stdout}");
+    let held = audit(root, &["concepts", "red.safetensors", "--data", "concepts", "--out", "held"]);
+    let of = |name: &str| held["concepts"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    let all = |pair: &Value| pair[0] == pair[1];
+    let (red, dots) = (of("hue/red"), of("texture/dots"));
+    assert!(
+        all(&red["shown"]) && red["absent"][0] == 0 && all(&dots["absent"]) && dots["shown"][0] == 0,
+        "{red} {dots}"
+    );
+    for (words, part) in [
+        (["--concept", "violet=1"], "no channel stands for `violet`"),
+        (["--concept", "red=2"], "a value from 0 to 1"),
+        (["--concept", "red"], "NAME=VALUE"),
+    ] {
+        let (status, _, stderr) = edit(&[&words[..], &["--out", "never"]].concat());
+        assert!(status == 2 && stderr.contains(part), "{stderr}");
+    }
+}
+
+/// Concepts first, then classes from them; and classes from the truth, with labels that teach nothing else.
+#[test]
+fn bottlenecks_are_trained_in_other_orders() {
+    let phase = "epochs = 1\nlearning_rate = 0.05\n";
+    let sequential =
+        with(CONCEPTS).replacen(&format!("{phase}schedule"), &format!("{phase}label_weight = 0\nschedule"), 1);
+    assert!(sequential.contains("label_weight = 0"));
+    let last = sequential.rfind(phase).unwrap() + phase.len();
+    let sequential =
+        format!("{}freeze = [\"features.*\", \"concepts.logits\"]\n{}", &sequential[..last], &sequential[last..]);
+    trained(&sequential);
+    let independent = with(&format!("{CONCEPTS}units = \"hard\"\nclasses_from = \"truth\"\n"));
+    let independent = independent.replacen("[train]\n", "[train]\nlabel_weight = 0\n", 1);
+    let folder = trained(&independent);
+    let found = audit(folder.path(), &["concepts", "run"]);
+    assert_eq!(found["hardened"], found["accuracy"], "there is nothing to be made certain");
+}
+
+#[test]
+fn attention_is_a_map_like_others() {
+    let folder = trained(&with("[[insert]]\nkind = \"attention\"\nafter = \"features.10\"\nover = \"positions\"\n"));
+    let root = folder.path();
+    assert!(names(&root.join("run/model.safetensors")).contains(&"attention.map".to_owned()));
+    let words = ["saliency", "run", "--method", "attention,gradient", "--limit", "4", "--out", "saliency"];
+    let found = audit(root, &words);
+    assert!(found.to_string().contains("attention"), "{found}");
+    fails(
+        root,
+        "interp-audit",
+        &["saliency", "run/twin", "--method", "attention", "--limit", "2"],
+        &["no attention to positions"],
+    );
+}
+
+#[test]
+fn channels_are_attended_to_beside_positions() {
+    let both = "[[insert]]\nkind = \"attention\"\nname = \"what\"\nafter = \"features.6\"\nover = \"channels\"\n\
+                [[insert]]\nkind = \"attention\"\nname = \"where\"\nafter = \"what\"\nover = \"positions\"\n";
+    let folder = trained(&with(both));
+    let own = names(&folder.path().join("run/model.safetensors"));
+    let at = |name: &str| own.iter().position(|other| other == name).unwrap();
+    assert!(at("features.6") < at("what") && at("what") < at("where") && at("where") < at("features.7"), "{own:?}");
+}
+
+#[test]
+fn what_does_not_fit_is_told() {
+    let wrong = |sections: &str, expected: &[&str]| {
+        let folder = folder(&with(sections));
+        fails(folder.path(), "interp-train", &["recipe.toml", "--dry-run"], expected);
+    };
+    wrong(&CONCEPTS.replace("avgpool", "avgpol"), &["avgpool"]);
+    wrong(&CONCEPTS.replace("\"hue\", \"texture\"", "\"hues\""), &["no factor `hues`", "did you mean `hue`"]);
+    wrong(&CONCEPTS.replace("\"hue\", \"texture\"", "\"hue/violet\""), &["`hue/violet` never occurs"]);
+    wrong(&CONCEPTS.replace("\"hue\", \"texture\"", "\"scale\""), &["`scale` is a quantity"]);
+    wrong(&CONCEPTS.replace("after = \"avgpool\"\n", ""), &["needs `after`"]);
+    wrong(&format!("{CONCEPTS}{CONCEPTS}"), &["two inserted layers are called `concepts`"]);
+    wrong(&CONCEPTS.replace("concept_bottleneck", "bottleneck"), &["no kind of insert", "concept_bottleneck"]);
+    wrong("[[insert]]\nkind = \"attention\"\nafter = \"classifier\"\nover = \"positions\"\n", &["gives no maps"]);
+    let alone = with("").replacen("[train]\n", "[train]\nlabel_weight = 0.5\n", 1);
+    let alone = folder(&alone);
+    fails(alone.path(), "interp-train", &["recipe.toml", "--dry-run"], &["losses of inserted layers"]);
+}
+
+#[test]
+fn pictures_of_which_nothing_is_known_have_no_concepts() {
+    let text = format!("{}\n{CONCEPTS}", on_pictures().split("[[prior]]").next().unwrap());
+    let folder = folder(&text);
+    write_pictures(folder.path(), &[("left", 20), ("right", 20)]);
+    fails(
+        folder.path(),
+        "interp-train",
+        &["recipe.toml", "--dry-run"],
+        &["nothing is known of what its pictures show"],
+    );
+}
+
+/// A trained network told by few latents: what it keeps is measured on the file, and its claims hold or not.
+#[test]
+fn a_sparse_code_takes_the_place_of_a_layer() {
+    let folder = trained(TINY);
+    let root = folder.path();
+    let recipe = r#"
+name = "sae"
+twin = false
+
+[data]
+kind = "concepts"
+train = 160
+val = 40
+test = 40
+
+[init]
+path = "run/model.safetensors"
+
+[model]
+kind = "vgg"
+depth = 8
+width = 0.125
+
+[[insert]]
+kind = "sparse_code"
+name = "sae"
+after = "features.10"
+by = "top_k"
+active = 6
+
+[train]
+batch = 32
+label_weight = 0
+optimizer = { adamw = { weight_decay = 0 } }
+
+[[train.phase]]
+epochs = 6
+learning_rate = 0.01
+freeze = ["features.*", "classifier"]
+"#;
+    fs::write(root.join("sae.toml"), recipe).unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let (status, _, stderr) =
+            run(program("interp-train", root).args(["sae.toml", "--out", out, "--quiet"]).args(more));
+        assert!(status == 0 || status == 1, "{stderr}");
+    };
+    train("sae", &[]);
+    let found = audit(root, &["sparse-code", "sae", "--out", "code"]);
+    assert_eq!(
+        (found["before"].as_str(), found["latents"].as_str(), found["count"].as_u64()),
+        (Some("features.10"), Some("sae.code"), Some(128))
+    );
+    assert!(found["active"].as_f64().unwrap() <= 6.0);
+    // Before the code is put in, the network is as right as without it.
+    let before: Value = serde_json::from_slice(&fs::read(root.join("run/summary.json")).unwrap()).unwrap();
+    assert_eq!(found["accuracy"]["without"].as_f64(), before["test"]["accuracy"].as_f64());
+    let own: Value = serde_json::from_slice(&fs::read(root.join("sae/summary.json")).unwrap()).unwrap();
+    assert_eq!(found["accuracy"]["with"].as_f64(), own["test"]["accuracy"].as_f64());
+    // Nothing but the code has learned.
+    let tensors = |path: &str| Checkpoint::read(&root.join(path)).unwrap().tensors().clone();
+    let (plain, coded) = (tensors("run/model.safetensors"), tensors("sae/model.safetensors"));
+    let numbers = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(plain.iter().all(|(name, tensor)| numbers(tensor) == numbers(&coded[name])));
+    let page = fs::read_to_string(root.join("code/report.html")).unwrap();
+    assert!(page.contains("A layer told by few latents"));
+    // A longer training explains more.
+    train("longer", &["--set", "train.phase.0.epochs=20"]);
+    let more = audit(root, &["sparse-code", "longer", "--out", "code"]);
+    let left = |found: &Value| found["unexplained"].as_f64().unwrap();
+    assert!(left(&more) < left(&found) && left(&found) < 1.0, "{} {}", left(&more), left(&found));
+    fails(root, "interp-audit", &["sparse-code", "run"], &["no sparse code"]);
+    fails(root, "interp-audit", &["concepts", "run"], &["no layer whose channels stand for concepts"]);
+}
