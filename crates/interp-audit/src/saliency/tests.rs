@@ -1,5 +1,6 @@
 //! Closed forms of the methods, and what holds for all of them.
 
+use interp_net::ops::Over;
 use interp_net::{Graph, Network, Op, Role};
 
 use super::*;
@@ -244,11 +245,23 @@ fn evidence_that_there_is_none_of_is_said() {
     assert_eq!([numbers(&sum).unwrap(), numbers(&largest).unwrap()], [vec![-2.0, 0.0], vec![3.0, 0.0]]);
 }
 
+/// The same with attention to positions of its last maps.
+fn attending() -> Network {
+    let net = with_maps();
+    let at = last_map(&net.graph);
+    let spliced = net.graph.spliced(at, |graph| {
+        graph.add("look.score", Op::conv(1, 1, 1, 0, true), &[at])?;
+        let map = graph.then("look.map", Op::Softmax { over: Over::Positions })?;
+        graph.add("look", Op::Multiply, &[at, map])
+    });
+    net.with_structure(spliced.unwrap(), 1).unwrap().to_dtype(candle_core::DType::F64).unwrap()
+}
+
 #[test]
 fn what_is_said_of_a_picture_does_not_depend_on_the_batch() {
-    let net = with_maps();
     let x = waves(&[5, 3, 6, 7], 0.7);
     for entry in METHODS {
+        let net = if entry.name == "attention" { attending() } else { with_maps() };
         let text = entry.example.replace("1000", "20");
         let [one, many] = [1, 8].map(|at_once| asked_at_once(&net, &x, &text, at_once).unwrap());
         assert_near(&one.values, &many.values, 1e-12);
