@@ -85,22 +85,61 @@ fn a_bottleneck_is_trained_measured_and_held() {
     }
 }
 
-/// Concepts first, then classes from them; and classes from the truth, with labels that teach nothing else.
+/// Weights of a run's network, by name.
+fn weights(root: &Path, run: &str) -> std::collections::BTreeMap<String, Vec<f32>> {
+    let file = Checkpoint::read(&root.join(run).join("model.safetensors")).unwrap();
+    let numbers = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    file.tensors().iter().map(|(name, tensor)| (name.clone(), numbers(tensor))).collect()
+}
+
+fn changed(before: &Path, run: [&str; 2]) -> Vec<String> {
+    let [a, b] = run.map(|run| weights(before, run));
+    a.into_iter().filter(|(name, values)| b[name] != *values).map(|(name, _)| name).collect()
+}
+
+/// Concepts first, and nothing of classes; then classes from them, and nothing else.
 #[test]
-fn bottlenecks_are_trained_in_other_orders() {
-    let phase = "epochs = 1\nlearning_rate = 0.05\n";
-    let sequential =
-        with(CONCEPTS).replacen(&format!("{phase}schedule"), &format!("{phase}label_weight = 0\nschedule"), 1);
-    assert!(sequential.contains("label_weight = 0"));
-    let last = sequential.rfind(phase).unwrap() + phase.len();
-    let sequential =
-        format!("{}freeze = [\"features.*\", \"concepts.logits\"]\n{}", &sequential[..last], &sequential[last..]);
-    trained(&sequential);
+fn bottlenecks_are_trained_one_part_after_the_other() {
+    let one = "[[train.phase]]\nepochs = 1\nlearning_rate = 0.05\nlabel_weight = 0\n";
+    let two = "[[train.phase]]\nepochs = 1\nlearning_rate = 0.05\nfreeze = [\"features.*\", \"concepts.logits\"]\n";
+    let head = TINY
+        .split("[[train.phase]]")
+        .next()
+        .unwrap()
+        .replace("ema = 0.9", "optimizer = { sgd = { weight_decay = 0 } }");
+    let folder = folder(&format!("{head}{one}\n{CONCEPTS}"));
+    let root = folder.path();
+    fs::write(root.join("both.toml"), format!("{head}{one}{two}\n{CONCEPTS}")).unwrap();
+    fs::write(root.join("still.toml"), format!("{head}{}\n{CONCEPTS}", one.replace("0.05", "1e-30"))).unwrap();
+    for (recipe, out) in [("still.toml", "still"), ("recipe.toml", "first"), ("both.toml", "both")] {
+        let (status, _, stderr) = run(program("interp-train", root).args([recipe, "--out", out, "--quiet"]));
+        assert!(status == 0 || status == 1, "{stderr}");
+    }
+    let first = changed(root, ["still", "first"]);
+    assert!(
+        first.contains(&"concepts.logits.weight".to_owned()) && first.contains(&"features.0.weight".to_owned()),
+        "{first:?}"
+    );
+    assert!(!first.iter().any(|name| name.starts_with("concepts.classes")), "{first:?}");
+    // The best epoch may be the first: then nothing is changed at all.
+    let second = changed(root, ["first", "both"]);
+    assert!(second.iter().all(|name| name.starts_with("concepts.classes")), "{second:?}");
+}
+
+/// Classes from the truth, with labels that teach nothing else.
+#[test]
+fn classes_are_learned_from_the_truth() {
     let independent = with(&format!("{CONCEPTS}units = \"hard\"\nclasses_from = \"truth\"\n"));
     let independent = independent.replacen("[train]\n", "[train]\nlabel_weight = 0\n", 1);
     let folder = trained(&independent);
-    let found = audit(folder.path(), &["concepts", "run"]);
-    assert_eq!(found["hardened"], found["accuracy"], "there is nothing to be made certain");
+    let root = folder.path();
+    fs::write(root.join("untaught.toml"), independent.replace("classes_from = \"truth\"\n", "")).unwrap();
+    let (status, _, stderr) =
+        run(program("interp-train", root).args(["untaught.toml", "--out", "untaught", "--quiet"]));
+    assert!(status == 0 || status == 1, "{stderr}");
+    assert!(changed(root, ["untaught", "run"]).contains(&"concepts.classes.weight".to_owned()));
+    let found = audit(root, &["concepts", "run"]);
+    assert_eq!(found["softness"], 0.0, "there is nothing to be made certain");
 }
 
 #[test]
@@ -142,6 +181,10 @@ fn what_does_not_fit_is_told() {
     wrong(&CONCEPTS.replace("after = \"avgpool\"\n", ""), &["needs `after`"]);
     wrong(&format!("{CONCEPTS}{CONCEPTS}"), &["two inserted layers are called `concepts`"]);
     wrong(&CONCEPTS.replace("concept_bottleneck", "bottleneck"), &["no kind of insert", "concept_bottleneck"]);
+    wrong(&CONCEPTS.replace("name = \"concepts\"", "name = \"a[1]\""), &["begins nodes' names"]);
+    let look = "[[insert]]\nkind = \"attention\"\nafter = \"features.14\"\nover = \"channels\"\n";
+    wrong(&format!("{look}{}", CONCEPTS.replace("avgpool", "features.10")), &["nothing would be left of `attention`"]);
+    wrong(&format!("{look}{}", look.replace("kind", "name = \"again\"\nkind")), &["is put in there already"]);
     wrong("[[insert]]\nkind = \"attention\"\nafter = \"classifier\"\nover = \"positions\"\n", &["gives no maps"]);
     let alone = with("").replacen("[train]\n", "[train]\nlabel_weight = 0.5\n", 1);
     let alone = folder(&alone);
@@ -159,6 +202,21 @@ fn pictures_of_which_nothing_is_known_have_no_concepts() {
         &["recipe.toml", "--dry-run"],
         &["nothing is known of what its pictures show"],
     );
+}
+
+/// A code within a block that has a shortcut: what is behind it reads what lies before it too.
+#[test]
+fn a_code_lies_within_a_residual_block() {
+    let code =
+        "[[insert]]\nkind = \"sparse_code\"\nname = \"sae\"\nafter = \"layer1.0.relu1\"\nby = \"top_k\"\nactive = 4\n";
+    let model = "kind = \"vgg\"\ndepth = 8\nwidth = 0.125";
+    let text = with(code).replacen(model, "kind = \"resnet\"\ndepth = 20\nwidth = 0.25", 1);
+    let folder = folder(&text);
+    let (status, _, stderr) =
+        run(program("interp-train", folder.path()).args(["recipe.toml", "--out", "run", "--quiet"]));
+    assert!(status == 0 || status == 1, "{stderr}");
+    let found = audit(folder.path(), &["sparse-code", "run"]);
+    assert_eq!(found["before"], "layer1.0.relu1");
 }
 
 /// A trained network told by few latents: what it keeps is measured on the file, and its claims hold or not.
@@ -219,6 +277,9 @@ freeze = ["features.*", "classifier"]
     assert_eq!(found["accuracy"]["without"].as_f64(), before["test"]["accuracy"].as_f64());
     let own: Value = serde_json::from_slice(&fs::read(root.join("sae/summary.json")).unwrap()).unwrap();
     assert_eq!(found["accuracy"]["with"].as_f64(), own["test"]["accuracy"].as_f64());
+    let exported = ["export", "sae", "--format", "safetensors", "--out", "sae.safetensors"];
+    let (status, _, stderr) = run(program("interp-train", root).args(exported));
+    assert_eq!(status, 0, "{stderr}");
     // Nothing but the code has learned.
     let tensors = |path: &str| Checkpoint::read(&root.join(path)).unwrap().tensors().clone();
     let (plain, coded) = (tensors("run/model.safetensors"), tensors("sae/model.safetensors"));
@@ -226,6 +287,15 @@ freeze = ["features.*", "classifier"]
     assert!(plain.iter().all(|(name, tensor)| numbers(tensor) == numbers(&coded[name])));
     let page = fs::read_to_string(root.join("code/report.html")).unwrap();
     assert!(page.contains("A layer told by few latents"));
+    // Every kind is trained and measured.
+    for by in ["batch_top_k", "relu", "jump_relu", "gated"] {
+        train(by, &["--set", &format!("insert.0.by={by}")]);
+        let found = audit(root, &["sparse-code", by, "--out", "code"]);
+        assert!(
+            found["unexplained"].as_f64().unwrap() < 1.0 && found["active"].as_f64().unwrap() > 0.0,
+            "{by}: {found}"
+        );
+    }
     // A longer training explains more.
     train("longer", &["--set", "train.phase.0.epochs=20"]);
     let more = audit(root, &["sparse-code", "longer", "--out", "code"]);

@@ -15,6 +15,10 @@ use crate::{Origin, Result};
 pub(crate) struct Inserted {
     /// The structure with all of them.
     pub(crate) graph: Graph,
+    /// The structure without.
+    plain: Graph,
+    /// Whether some layer has a loss of its own.
+    pub(crate) teaches: bool,
     layers: Vec<(String, Box<dyn Insertion>)>,
     companions: Vec<(String, Companion)>,
 }
@@ -25,19 +29,31 @@ impl Inserted {
     /// # Errors
     /// If a section does not fit the structure, or the data do not know the concepts that it needs: its key is named.
     pub(crate) fn new(parts: Vec<InsertPart>, graph: &Graph, data: &Divided, origin: &Origin) -> Result<Self> {
-        let mut inserted = Self { graph: graph.clone(), layers: vec![], companions: vec![] };
+        let (layers, companions) = (vec![], vec![]);
+        let mut inserted = Self { graph: graph.clone(), plain: graph.clone(), teaches: false, layers, companions };
+        let mut places: Vec<String> = vec![];
         let (learning, classes) = (data.learning(), graph.outputs());
         for (i, InsertPart { name, after, part }) in parts.into_iter().enumerate() {
             let key = format!("insert.{i}");
             let insertion = part.object;
             insertion.check().map_err(|e| origin.blame(&key, LearnError::from(e)))?;
-            let after = inserted.graph.id(&after).map_err(|e| origin.at_key(&format!("{key}.after"), e.to_string()))?;
+            let place = |problem: String| origin.at_key(&format!("{key}.after"), problem);
+            if places.contains(&after) {
+                let problem = "a layer is put in there already: say whether this one comes behind its last node";
+                return Err(place(format!("`{key}.after`: behind `{after}` {problem}")));
+            }
+            places.push(after.clone());
+            let after = inserted.graph.id(&after).map_err(|e| place(e.to_string()))?;
             let wanted = insertion.concepts();
             let known = (!wanted.is_empty()).then(|| Annotations::of(&learning, Split::Train, wanted)).transpose();
             let known = known.map_err(|e| origin.at_key(&format!("{key}.concepts"), e.to_string()))?.map(Arc::new);
             let site = Site { graph: &inserted.graph, after, name: &name, classes, annotations: known.as_ref() };
             let graph = insertion.graph(&site).map_err(|e| origin.blame(&key, e))?;
+            if let Some((gone, _)) = inserted.layers.iter().find(|(name, _)| !has(&graph, name)) {
+                return Err(place(format!("`{key}.after`: nothing would be left of `{gone}`, which comes later")));
+            }
             if let Some(companion) = insertion.companion(&site) {
+                inserted.teaches = true;
                 inserted.companions.push((name.clone(), companion));
             }
             inserted.graph = graph;
@@ -59,14 +75,10 @@ impl Inserted {
         Ok(network)
     }
 
-    /// Whether some layer has a loss of its own.
-    pub(crate) fn teaches(&self) -> bool {
-        !self.companions.is_empty()
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+    /// Whether a pattern is of nodes that were put in alone.
+    pub(crate) fn is_own(&self, pattern: &str) -> bool {
+        let selects = |graph: &Graph| graph.select(&[pattern.to_owned()], "node", |_| true).is_ok();
+        selects(&self.graph) && !selects(&self.plain)
     }
 
     /// What steers the layers in `network`, which has them.
@@ -81,4 +93,10 @@ impl Inserted {
         };
         std::mem::take(&mut self.companions).into_iter().map(steering).collect()
     }
+}
+
+/// Whether some node is of the layer of this name.
+fn has(graph: &Graph, name: &str) -> bool {
+    let own = |other: &str| other == name || other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    graph.nodes().iter().any(|node| own(&node.name))
 }

@@ -70,6 +70,21 @@ impl Origin {
         }
     }
 
+    /// Whether there is a value at a dotted key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        let Ok(root) = DeTable::parse(&self.text) else { return false };
+        let mut keys = key.split('.');
+        let mut found = keys.next().and_then(|key| root.get_ref().get(key));
+        for key in keys {
+            found = found.and_then(|value| match value.get_ref() {
+                DeValue::Table(table) => table.get(key),
+                DeValue::Array(array) => key.parse::<usize>().ok().and_then(|index| array.get(index)),
+                _ => None,
+            });
+        }
+        found.is_some()
+    }
+
     /// The place of the value at a dotted key, or of the nearest value around it; of a list, the item that
     /// is the string `item`, if one is given and there.
     fn span(&self, key: &str, item: Option<&str>) -> Option<Range<usize>> {

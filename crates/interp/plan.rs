@@ -130,7 +130,9 @@ impl Plan {
         }
         recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
         let mut inserted = Inserted::new(recipe.inserts, &graph, &data, &origin)?;
-        check_output(&inserted.graph, objective, &info).map_err(|problem| origin.at_key("insert", problem))?;
+        let with_layers = |problem: String| problem.replacen("`model`", "the network with what is put in", 1);
+        let fits = check_output(&inserted.graph, objective, &info);
+        fits.map_err(|problem| origin.at_key("insert", with_layers(problem)))?;
         let own = start.as_ref().map(|[own, _]| own.clone());
         let network = own.map_or_else(|| Network::new(graph, recipe.common.seed), Ok)?;
         let network = inserted.network(network, recipe.common.seed)?;
@@ -149,7 +151,7 @@ impl Plan {
             }
             priors.push(Steering { name: prior.name, prior: prior.part.object, scope });
         }
-        let teaches = (!recipe.teachers.is_empty() || inserted.teaches()) && objective == Objective::Classify;
+        let teaches = (!recipe.teachers.is_empty() || inserted.teaches) && objective == Objective::Classify;
         check_label_weights(&recipe.common.train, teaches, &origin)?;
         for steering in inserted.steering(&network).map_err(|e| origin.blame("insert", e))? {
             if priors.iter().any(|p: &Steering| p.name == steering.name) {
@@ -161,8 +163,8 @@ impl Plan {
         }
         check_overlaps(&priors, &origin)?;
         // Of what the twin goes without, its phases say nothing.
-        let of_twin = if inserted.is_empty() || lacks == Lacks::Teachers { &twin } else { &graph };
-        check_patterns(&recipe.common, [&graph, of_twin], &priors, &origin)?;
+        let gone = |pattern: &str| lacks == Lacks::Everything && inserted.is_own(pattern);
+        check_patterns(&recipe.common, [&graph, &twin], &gone, &priors, &origin)?;
         let pupil = Pupil {
             graph: &network.graph,
             objective,
@@ -216,12 +218,13 @@ impl Plan {
     /// How a network is trained: the twin by labels alone.
     pub fn settings(&self, stage: Stage) -> Train {
         let mut settings = self.common.train.clone();
-        if stage == Stage::Twin && (self.common.twin_lacks == Lacks::Everything || self.inserted.is_empty()) {
+        // What an inserted layer teaches it teaches a twin that lacks teachers alone too.
+        if stage == Stage::Twin && (self.common.twin_lacks == Lacks::Everything || !self.inserted.teaches) {
             settings.by_labels();
         }
         if stage == Stage::Twin && self.common.twin_lacks == Lacks::Everything {
             settings.without_priors();
-            settings.without_nodes(|pattern| self.twin.select(&[pattern.to_owned()], "node", |_| true).is_err());
+            settings.without_nodes(|pattern| self.inserted.is_own(pattern));
         }
         settings
     }
@@ -465,12 +468,19 @@ fn check_label_weights(train: &Train, teaches: bool, origin: &Origin) -> Result<
 }
 
 /// Patterns and names that are used only later in training are checked now.
-fn check_patterns(common: &Common, [graph, twin]: [&Graph; 2], priors: &[Steering], origin: &Origin) -> Result<()> {
+fn check_patterns(
+    common: &Common,
+    [graph, twin]: [&Graph; 2],
+    gone: &dyn Fn(&str) -> bool,
+    priors: &[Steering],
+    origin: &Origin,
+) -> Result<()> {
     let select = |patterns: &[String], key: &str| {
         graph.select(patterns, "node", |_| true).map_err(|e| origin.blame(key, e))?;
+        let patterns: Vec<String> = patterns.iter().filter(|pattern| !gone(pattern)).cloned().collect();
         let of_twin =
             |problem| origin.at_key(key, format!("`{key}` of the twin: {problem}; `twin = false` leaves it out"));
-        twin.select(patterns, "node", |_| true).map(|_| ()).map_err(of_twin)
+        twin.select(&patterns, "node", |_| true).map(|_| ()).map_err(of_twin)
     };
     for (i, group) in common.train.group.iter().enumerate() {
         select(&group.nodes, &format!("train.group.{i}.nodes"))?;
@@ -494,7 +504,8 @@ fn check_patterns(common: &Common, [graph, twin]: [&Graph; 2], priors: &[Steerin
         }
     }
     for (i, prior) in priors.iter().enumerate() {
-        let key = format!("prior.{i}");
+        // Those of inserted layers come last.
+        let key = if origin.has(&format!("prior.{i}")) { format!("prior.{i}") } else { "insert".into() };
         let steers = common.train.steers(&prior.name, &prior.scope, graph).map_err(|e| origin.blame(&key, e))?;
         if !steers.contains(&true) {
             let message = format!(

@@ -169,8 +169,7 @@ impl Recipe {
         let teachers = reader.teachers(root.get_mut().remove("teacher"), &catalog.distillations)?;
         let common = Common::deserialize(toml::Deserializer::from(Spanned::new(whole, root.into_inner())));
         let common = common.map_err(|e| origin.toml(e))?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if common.name.is_empty() || !common.name.chars().all(plain) || common.name.starts_with('.') {
+        if !is_plain(&common.name) {
             let message = format!("`name` becomes a folder: letters, digits, `-`, `_` and `.`, not `{}`", common.name);
             return Err(origin.at_key("name", message));
         }
@@ -244,6 +243,12 @@ impl Recipe {
         }
         toml::to_string(&all).map_err(failed)
     }
+}
+
+/// Whether a name has letters, digits, `-`, `_` and `.` alone, and does not begin with the last.
+fn is_plain(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.chars().all(fits) && !name.starts_with('.')
 }
 
 /// Why a recipe cannot be read, and which one may have been meant: one beside it, or in `recipes`.
@@ -385,6 +390,10 @@ impl Reader<'_> {
                 let message = "an inserted layer needs `after`, the node behind which it comes: --dry-run lists them";
                 return Err(self.origin.at(Some(span), message.into(), None));
             };
+            if !is_plain(&name) {
+                let message = format!("`name` begins nodes' names: letters, digits, `-`, `_` and `.`, not `{name}`");
+                return Err(self.origin.at(Some(span), message, None));
+            }
             if inserts.iter().any(|other| other.name == name) {
                 let message = format!("two inserted layers are called `{name}`: give one a `name` of its own");
                 return Err(self.origin.at(Some(span), message, None));

@@ -116,8 +116,11 @@ pub struct Bottleneck {
     pub order: Vec<usize>,
     /// Whether some concept of the picture is told wrongly.
     pub mistaken: Vec<bool>,
-    /// Whether the class is right that most other pictures with the same true concepts have: what concepts say of the class, by counting.
-    pub by_concepts: Vec<bool>,
+    /// Whether the class is right that most pictures of another split with the same true concepts have: what concepts say of the class, by counting. `None`
+    /// where no picture there has these concepts.
+    pub by_concepts: Vec<Option<bool>>,
+    /// The share of the most frequent class.
+    pub most_frequent: f64,
 }
 
 /// The share of pictures for which it is so.
@@ -133,16 +136,27 @@ pub fn difference(more: &[bool], less: &[bool]) -> (f64, [f64; 2]) {
 }
 
 impl Bottleneck {
-    /// How much more often the network is right than concepts can say (Mahinpei et al. 2021, arXiv 2106.13314): what comes through besides. A network
-    /// leaks whose interval lies above 0.
+    /// How much more often the network is right than concepts can say: what comes through besides (Mahinpei et al. 2021, arXiv 2106.13314), over the
+    /// pictures whose concepts another split has. A network leaks whose interval lies above 0. Where concepts say everything, nothing can.
     pub fn leak(&self) -> (f64, [f64; 2]) {
-        difference(&self.right, &self.by_concepts)
+        let told = self.right.iter().zip(&self.by_concepts).filter_map(|(&right, by)| Some((right, (*by)?)));
+        let (right, by): (Vec<bool>, Vec<bool>) = told.unzip();
+        difference(&right, &by)
     }
 
-    /// Of what concepts say of classes, beyond guessing, with K classes: 0 where nothing, 1 where everything.
-    pub fn completeness(&self, classes: usize) -> f64 {
-        let chance = 1.0 / classes.max(1) as f64;
-        (share(&self.by_concepts) - chance) / (1.0 - chance).max(f64::MIN_POSITIVE)
+    /// How much more often the network is right by how likely it says concepts to be than by 0 and 1.
+    pub fn softness(&self) -> (f64, [f64; 2]) {
+        difference(&self.right, &self.hardened)
+    }
+
+    /// Of pictures whose concepts another split has, the share whose class concepts say.
+    pub fn told_by_concepts(&self) -> f64 {
+        share(&self.by_concepts.iter().flatten().copied().collect::<Vec<_>>())
+    }
+
+    /// What concepts say of classes beyond naming the most frequent one: 0 where nothing, 1 where everything.
+    pub fn completeness(&self) -> f64 {
+        (self.told_by_concepts() - self.most_frequent) / (1.0 - self.most_frequent).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -151,11 +165,12 @@ pub fn layer_of(net: &Network) -> Option<NodeId> {
     net.graph.nodes().iter().position(|node| !node.units.is_empty())
 }
 
-/// What the network makes of the pictures, and would make of them if it knew some of the concepts (Koh et al. 2020, arXiv 2007.04612, section 4.3).
+/// What the network makes of the pictures, and would make of them if it knew some of the concepts (Koh et al. 2020, arXiv 2007.04612, section 4.3). What
+/// concepts say of classes is counted on `others`, which must be other pictures.
 ///
 /// # Errors
 /// [`AuditError::NoBottleneck`], and where pictures cannot be had, nothing is known of them, or a number is not finite.
-pub fn bottleneck(net: &Network, pictures: &Pictures) -> Result<Bottleneck> {
+pub fn bottleneck(net: &Network, pictures: &Pictures, others: &Pictures) -> Result<Bottleneck> {
     let node = layer_of(net).ok_or(AuditError::NoBottleneck)?;
     let names = net.graph.nodes()[node].units.clone();
     let known = Annotations::named(&*pictures.data, pictures.split, &names)?;
@@ -196,7 +211,8 @@ pub fn bottleneck(net: &Network, pictures: &Pictures) -> Result<Bottleneck> {
         node: net.graph.nodes()[node].name.clone(),
         given: given.collect::<Result<_>>()?,
         hardened: asked.right(&asked.hardened(&said))?,
-        by_concepts: by_counting(&truth, &labels),
+        by_concepts: by_counting(&truth, &labels, &Counted::of(others, &names)?),
+        most_frequent: most_frequent(&labels),
         names,
         groups,
         told,
@@ -253,22 +269,43 @@ impl Asked<'_> {
     }
 }
 
-/// Picture by picture, whether its label is the one that most others with the same concepts have; of equally many the smaller one. A picture alone with
-/// its concepts is told rightly by nobody.
-fn by_counting(truth: &[&[f32]], labels: &[usize]) -> Vec<bool> {
-    let key = |row: &&[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
-    let mut counts: BTreeMap<Vec<u32>, BTreeMap<usize, usize>> = BTreeMap::new();
-    for (row, &label) in truth.iter().zip(labels) {
-        *counts.entry(key(row)).or_default().entry(label).or_default() += 1;
+/// How often each class occurs with each row of concepts.
+struct Counted(BTreeMap<Vec<u32>, BTreeMap<usize, usize>>);
+
+impl Counted {
+    fn of(pictures: &Pictures, names: &[String]) -> Result<Self> {
+        let known = Annotations::named(&*pictures.data, pictures.split, names)?;
+        let label = |index: usize| pictures.data.label(pictures.split, index) as usize;
+        Ok(Self::pairs(known.rows().enumerate().map(|(index, row)| (row, label(index)))))
     }
-    let is_right = |(row, &label): (&&[f32], &usize)| {
-        let Some(of_row) = counts.get(&key(row)) else { return false };
-        // Without the picture itself.
-        let others = |(&other, &count): (&usize, &usize)| (other, count - usize::from(other == label));
-        let most = of_row.iter().map(others).filter(|(_, count)| *count > 0);
-        most.max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0))).is_some_and(|(most, _)| most == label)
-    };
-    truth.iter().zip(labels).map(is_right).collect()
+
+    fn pairs<'a>(pairs: impl Iterator<Item = (&'a [f32], usize)>) -> Self {
+        let mut counts: BTreeMap<Vec<u32>, BTreeMap<usize, usize>> = BTreeMap::new();
+        pairs.for_each(|(row, label)| *counts.entry(key(row)).or_default().entry(label).or_default() += 1);
+        Self(counts)
+    }
+
+    /// The class that occurs most with these concepts; of equally frequent ones the smaller number.
+    fn most(&self, row: &[f32]) -> Option<usize> {
+        let counts = self.0.get(&key(row))?.iter();
+        counts.max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0))).map(|(&class, _)| class)
+    }
+}
+
+fn key(row: &[f32]) -> Vec<u32> {
+    row.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Picture by picture, whether its label is the one that occurs most with its concepts.
+fn by_counting(truth: &[&[f32]], labels: &[usize], counted: &Counted) -> Vec<Option<bool>> {
+    truth.iter().zip(labels).map(|(row, &label)| counted.most(row).map(|most| most == label)).collect()
+}
+
+/// The share of the class that occurs most.
+fn most_frequent(labels: &[usize]) -> f64 {
+    let count = |class: usize| labels.iter().filter(|&&label| label == class).count();
+    let most = labels.iter().max().map_or(0, |last| (0..=*last).map(count).max().unwrap_or(0));
+    most as f64 / labels.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -283,9 +320,12 @@ mod tests {
 
     #[test]
     fn concepts_tell_classes_by_counting() {
-        let rows: [&[f32]; 7] = [&[1.0], &[1.0], &[1.0], &[1.0], &[0.0], &[0.0], &[f32::NAN]];
-        // Of the first four three have the label 2; the next two differ; the last is alone.
-        assert_eq!(by_counting(&rows, &[2, 2, 2, 1, 0, 1, 0]), [true, true, true, false, false, false, false]);
+        let (yes, no, unknown): (&[f32], &[f32], &[f32]) = (&[1.0], &[0.0], &[f32::NAN]);
+        let counted = Counted::pairs([(yes, 2), (yes, 2), (yes, 1), (no, 3), (no, 0)].into_iter());
+        // Of the first concept class 2 is the most frequent; of the other two are equally so; of what is not known there is none.
+        let found = by_counting(&[yes, yes, no, no, unknown], &[2, 1, 0, 3, 0], &counted);
+        assert_eq!(found, [Some(true), Some(false), Some(true), Some(false), None]);
+        assert_eq!((most_frequent(&[0, 1, 1, 2]), most_frequent(&[])), (0.5, 0.0));
     }
 
     /// One pixel: 3, 1, -1, -3 of four pictures. The concept is there in the first two, and so is the class.
@@ -342,13 +382,13 @@ mod tests {
 
     #[test]
     fn a_concept_told_wrongly_is_repaired_by_the_truth() {
-        let found = bottleneck(&network(0.0), &pictures()).unwrap();
+        let found = bottleneck(&network(0.0), &pictures(), &pictures()).unwrap();
         assert_eq!((found.node.as_str(), found.names.as_slice()), ("concepts", ["light/bright".to_owned()].as_slice()));
         assert_eq!((found.right.as_slice(), found.mistaken.as_slice()), ([true; 4].as_slice(), [false; 4].as_slice()));
-        assert_eq!((found.told[0].balanced_accuracy(), found.completeness(2)), (Some(1.0), 1.0));
+        assert_eq!((found.told[0].balanced_accuracy(), found.completeness()), (Some(1.0), 1.0));
         assert_eq!(found.leak(), (0.0, [0.0; 2]));
         // With a shift of 2 the second picture is taken for dark, and so for class 0.
-        let found = bottleneck(&network(2.0), &pictures()).unwrap();
+        let found = bottleneck(&network(2.0), &pictures(), &pictures()).unwrap();
         assert_eq!(found.right, [true, false, true, true]);
         assert_eq!(
             (found.mistaken.as_slice(), found.hardened.clone()),
@@ -358,6 +398,39 @@ mod tests {
         assert_eq!((found.given.len(), found.given[1].as_slice()), (2, [true; 4].as_slice()));
         assert_eq!(found.given[0], found.right);
         assert_eq!(difference(&found.given[1], &found.right).0, 0.25);
+    }
+
+    /// A concept that says nothing of the class, and a network that is right all the same: it leaks, and one that guesses does not.
+    #[test]
+    fn more_than_concepts_say_is_a_leak() {
+        let of = |right: Vec<bool>| {
+            let labels: Vec<usize> = (0..400).map(|at| at % 2).collect();
+            let rows: Vec<&[f32]> = (0..400).map(|at| if at / 2 % 2 == 0 { &[1.0][..] } else { &[0.0] }).collect();
+            let counted = Counted::pairs(rows.iter().copied().zip(labels.iter().copied()));
+            let by_concepts = by_counting(&rows, &labels, &counted);
+            let (flags, most_frequent) = (right.clone(), most_frequent(&labels));
+            Bottleneck {
+                node: "concepts".into(),
+                names: vec!["a".into()],
+                groups: vec![0],
+                told: vec![Told::default()],
+                hardened: flags.clone(),
+                group_given: vec![flags.clone()],
+                given: vec![flags.clone(), flags.clone()],
+                order: vec![0],
+                mistaken: flags,
+                right,
+                by_concepts,
+                most_frequent,
+            }
+        };
+        let knows = of((0..400).map(|at| at % 10 != 0).collect());
+        let (leak, [low, _]) = knows.leak();
+        assert!((leak - 0.4).abs() < 1e-9 && low > 0.3, "right on 90 %, where concepts tell 50 %: {leak} {low}");
+        assert_eq!((knows.told_by_concepts(), knows.completeness(), knows.softness().0), (0.5, 0.0, 0.0));
+        let guesses = of((0..400).map(|at| at / 7 % 2 == 0).collect());
+        let (_, [low, high]) = guesses.leak();
+        assert!(low < 0.0 && high > 0.0, "{low} {high}");
     }
 
     #[test]
@@ -378,6 +451,6 @@ mod tests {
         let mut graph = Graph::new(1, 1, 1).unwrap();
         graph.then("mean", Op::GlobalAvgPool).unwrap();
         let net = Network::new(graph, 0).unwrap();
-        assert!(matches!(bottleneck(&net, &pictures()), Err(AuditError::NoBottleneck)));
+        assert!(matches!(bottleneck(&net, &pictures(), &pictures()), Err(AuditError::NoBottleneck)));
     }
 }

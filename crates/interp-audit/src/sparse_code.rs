@@ -1,10 +1,10 @@
 //! Sparse codes in the place of layers: how few latents are active, what they explain, and what the network loses by them.
 
 use candle_core::Tensor;
-use interp_net::{Graph, Keep, Mode, Network, NodeId, Op};
+use interp_net::{Graph, Keep, Network, NodeId, Op};
 
 use crate::contributions::largest;
-use crate::pass::{Observer, Pass, Sample, images, numbers, rows};
+use crate::pass::{Observer, Pass, Sample, numbers, rows};
 use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
 
@@ -78,11 +78,12 @@ pub struct Place {
     pub after: NodeId,
 }
 
-/// The first sparse code of a network: a node called as others are up to `.encoder` and `.code`.
+/// The first sparse code of a network: nodes called alike up to `.encoder`, `.code` and `.decoder`.
 pub fn place(graph: &Graph) -> Option<Place> {
-    let at = |name: String| graph.id(&name).ok();
     graph.nodes().iter().enumerate().find_map(|(after, node)| {
-        let (encoder, latents) = (at(format!("{}.encoder", node.name))?, at(format!("{}.code", node.name))?);
+        let name = node.name.strip_suffix(".decoder")?;
+        let at = |part: &str| graph.id(&format!("{name}.{part}")).ok();
+        let (encoder, latents) = (at("encoder")?, at("code")?);
         let before = *graph.nodes()[encoder].inputs.first()?;
         let is_code = matches!(node.op, Op::Conv2d { kernel: [1, 1], .. }) && graph.shape(before) == graph.shape(after);
         is_code.then_some(Place { before, latents, after })
@@ -127,7 +128,11 @@ impl Coded {
 pub fn coded(net: &Network, pictures: &Pictures) -> Result<Coded> {
     let place = place(&net.graph).ok_or(AuditError::NoCode)?;
     let name = |id: NodeId| net.graph.nodes()[id].name.as_str();
-    let pass = || Pass::keeping(Keep::nodes([place.before, place.latents, place.after].map(name)));
+    // What is behind the code may read nodes before it too.
+    let behind = net.graph.nodes().iter().skip(place.after + 1).flat_map(|node| &node.inputs);
+    let beside = behind.copied().filter(|&id| id > 0 && id < place.after);
+    let kept: Vec<&str> = [place.before, place.latents, place.after].into_iter().chain(beside).map(name).collect();
+    let pass = || Pass::keeping(Keep::nodes(kept.iter().copied()));
     let mut rest = Rest::new(place.before, place.after);
     let mut fired = vec![0.0; net.graph.shape(place.latents)[0]];
     let mut right = [vec![], vec![], vec![]];
@@ -140,7 +145,7 @@ pub fn coded(net: &Network, pictures: &Pictures) -> Result<Coded> {
         let active = numbers(&latents.ne(0.0)?.to_dtype(candle_core::DType::F64)?.sum(0)?.flatten_from(1)?.sum(1)?)?;
         fired.iter_mut().zip(active).for_each(|(sum, count)| *sum += count);
         let before = sample.tape.at(&net.graph, place.before)?;
-        let without = net.run_from(place.after, before, Mode::Eval, &Keep::Output)?;
+        let without = net.rerun(sample.tape, place.after, before)?;
         right[0].extend(hits(sample.tape.output(&net.graph)?, &sample.batch.labels)?);
         right[1].extend(hits(without.output(&net.graph)?, &sample.batch.labels)?);
         Ok(())
@@ -149,10 +154,9 @@ pub fn coded(net: &Network, pictures: &Pictures) -> Result<Coded> {
     let like = net.params.list().first().map_or(candle_core::DType::F32, |param| param.value.dtype());
     let nothing =
         Tensor::new(means.as_slice(), &candle_core::Device::Cpu)?.to_dtype(like)?.reshape((1, means.len(), 1, 1))?;
-    Pass { end: Some(0), ..Pass::keeping(Keep::Output) }.over(net, pictures, |sample| {
-        let mut shape = vec![images(net, sample.batch)?.dim(0)?];
-        shape.extend_from_slice(net.graph.shape(place.after));
-        let tape = net.run_from(place.after, &nothing.broadcast_as(shape)?.contiguous()?, Mode::Eval, &Keep::Output)?;
+    pass().over(net, pictures, |sample| {
+        let shape = sample.tape.at(&net.graph, place.after)?.shape();
+        let tape = net.rerun(sample.tape, place.after, &nothing.broadcast_as(shape)?.contiguous()?)?;
         right[2].extend(hits(tape.output(&net.graph)?, &sample.batch.labels)?);
         Ok(())
     })?;
@@ -201,7 +205,7 @@ mod tests {
         graph.then("sae.encoder", Op::conv(8, 1, 1, 0, true)).unwrap();
         graph.then("sae.code", Op::Relu).unwrap();
         assert_eq!(place(&graph), None);
-        graph.then("sae", Op::conv(2, 1, 1, 0, true)).unwrap();
+        graph.then("sae.decoder", Op::conv(2, 1, 1, 0, true)).unwrap();
         assert_eq!(place(&graph), Some(Place { before: 0, latents: 2, after: 3 }));
     }
 }

@@ -1,6 +1,6 @@
 //! The graph: nodes, names, shapes, selection by pattern.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::GlobBuilder;
 use interp_ops::{Conv2d, Pool2d, Then};
@@ -389,11 +389,13 @@ const LONGEST: usize = 1 << 16;
 
 /// What is wrong with the names of a node's channels.
 fn check_units(units: &[String], channels: usize) -> std::result::Result<(), String> {
-    let twice = units.iter().enumerate().find(|(at, name)| units[..*at].contains(name));
-    match twice {
-        Some((_, name)) => Err(format!("two of its channels are called `{name}`")),
-        None if units.is_empty() || units.len() == channels => Ok(()),
-        None => Err(format!("{} names for {channels} channels", units.len())),
+    if !units.is_empty() && units.len() != channels {
+        return Err(format!("{} names for {channels} channels", units.len()));
+    }
+    let mut seen = BTreeSet::new();
+    match units.iter().find(|name| !seen.insert(*name)) {
+        Some(name) => Err(format!("two of its channels are called `{name}`")),
+        None => Ok(()),
     }
 }
 

@@ -40,6 +40,7 @@ impl Sweep<'_> {
             ([self.tape.at(graph, input)?, other.at(graph, input)?], [self.tape.at(graph, id)?, other.at(graph, id)?]);
         let below = match node.op {
             Op::Relu => line(x, y, grad, &self.network.named(id, ops::relu_backward(y[0], grad))?)?,
+            Op::Sigmoid => line(x, y, grad, &self.network.named(id, ops::sigmoid_backward(y[0], grad))?)?,
             Op::Threshold { curve, .. } => {
                 let theta = self.network.params.get(id, Role::Threshold)?;
                 let seen = if curve.reads_input() { x[0] } else { y[0] };

@@ -115,6 +115,7 @@ impl Hand<'_> {
             Op::Add => self.add(id, &relevance),
             Op::Concat => self.concat(id, &relevance),
             Op::Relu
+            | Op::Sigmoid
             | Op::Threshold { .. }
             | Op::KWinners { .. }
             | Op::UncenteredNorm { .. }
@@ -125,7 +126,7 @@ impl Hand<'_> {
                 self.give(input, below)
             }
             Op::OnOff | Op::Complement => self.both_signs(id, &relevance),
-            Op::Describe { .. } | Op::Saliency | Op::Route { .. } | Op::Sigmoid | Op::Step | Op::Softmax { .. } => {
+            Op::Describe { .. } | Op::Saliency | Op::Route { .. } | Op::Step | Op::Softmax { .. } => {
                 let method = "layer-wise relevance propagation";
                 Err(NetError::NoRule { method, node: node.name.clone(), op: node.op.label() })
             }

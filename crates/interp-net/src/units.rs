@@ -5,12 +5,11 @@ use interp_finding::nearest;
 
 use crate::{Graph, NetError, Network, NodeId, Op, Result, Role};
 
-/// The logit of a concept that is certain, where classes are told from logits: a probability of 99 %. More would be more than a network ever
-/// says.
+/// The logit of a concept that is certain, where classes are told from logits: a probability of 99 %.
 pub const SURE: f64 = 4.595_12;
 
-/// The logit of what is to be 0 or 1 to the last bit.
-const BEYOND: f64 = 100.0;
+/// The logit of what is to be 0 or 1 to the last bit, as f32.
+const BEYOND: f64 = 110.0;
 
 impl Graph {
     /// The node and the channel that stand for `name`: the whole of it (`hue/red`), or what is behind its last slash (`red`), where that is one channel's
@@ -19,31 +18,25 @@ impl Graph {
     /// # Errors
     /// If no channel stands for it, or several; the nearest name is offered.
     pub fn unit(&self, name: &str) -> Result<(NodeId, usize)> {
-        let all = || {
-            let of = |(id, node): (NodeId, &'_ crate::Node)| {
-                (0..node.units.len()).map(move |at| (id, at)).collect::<Vec<_>>()
-            };
-            self.nodes().iter().enumerate().flat_map(of)
-        };
-        let called = |&(id, at): &(NodeId, usize)| self.nodes()[id].units[at].as_str();
-        let wrong = |problem: String| NetError::Architecture(problem);
-        if let Some(found) = all().find(|unit| called(unit) == name) {
-            return Ok(found);
-        }
-        let short = |unit: &(NodeId, usize)| called(unit).rsplit('/').next() == Some(name);
-        let found: Vec<(NodeId, usize)> = all().filter(short).collect();
-        match found.as_slice() {
-            [one] => Ok(*one),
-            [] if all().next().is_none() => Err(wrong("no channel of the network stands for a concept".into())),
+        let all = self.nodes().iter().enumerate();
+        let all =
+            all.flat_map(|(id, node)| node.units.iter().enumerate().map(move |(at, unit)| (id, at, unit.as_str())));
+        let all: Vec<(NodeId, usize, &str)> = all.collect();
+        let whole: Vec<_> = all.iter().filter(|unit| unit.2 == name).collect();
+        let short = all.iter().filter(|unit| unit.2.rsplit('/').next() == Some(name)).collect();
+        let wrong = |problem: String| Err(NetError::Architecture(problem));
+        match if whole.is_empty() { short } else { whole }.as_slice() {
+            [(id, at, _)] => Ok((*id, *at)),
+            [] if all.is_empty() => wrong("no channel of the network stands for a concept".into()),
             [] => {
-                let names: Vec<&str> = self.nodes().iter().flat_map(|node| &node.units).map(String::as_str).collect();
-                let hint = nearest(name, names.iter().copied())
-                    .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-                Err(wrong(format!("no channel stands for `{name}`{hint} (there are: {})", names.join(", "))))
+                let names: Vec<&str> = all.iter().map(|unit| unit.2).collect();
+                let near = nearest(name, names.iter().copied());
+                let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                wrong(format!("no channel stands for `{name}`{hint} (there are: {})", names.join(", ")))
             }
             several => {
-                let names: Vec<&str> = several.iter().map(called).collect();
-                Err(wrong(format!("`{name}` may be {}", names.join(" or "))))
+                let of = |unit: &&(NodeId, usize, &str)| format!("{} of {}", unit.2, self.nodes()[unit.0].name);
+                wrong(format!("`{name}` may be {}", several.iter().map(of).collect::<Vec<_>>().join(" or ")))
             }
         }
     }
@@ -117,7 +110,11 @@ mod tests {
         let graph = network(Op::Sigmoid).graph;
         assert_eq!((graph.unit("hue/red").unwrap(), graph.unit("blue").unwrap()), ((3, 0), (3, 1)));
         let error = |name: &str| graph.unit(name).unwrap_err().to_string();
-        assert!(error("red").contains("`red` may be hue/red or ground/red"), "{}", error("red"));
+        assert!(
+            error("red").contains("`red` may be hue/red of concepts or ground/red of concepts"),
+            "{}",
+            error("red")
+        );
         assert!(error("hue/blu").contains("did you mean `hue/blue`"), "{}", error("hue/blu"));
         assert!(
             Graph::new(1, 1, 1).unwrap().unit("red").unwrap_err().to_string().contains("no channel of the network")

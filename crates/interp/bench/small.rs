@@ -4,7 +4,7 @@ use std::path::Path;
 
 use interp_data::Info;
 use interp_finding::{Claim, Quantity};
-use interp_net::Network;
+use interp_net::{Graph, Network};
 
 use crate::recipe::{Lacks, Recipe};
 use crate::run::size;
@@ -45,7 +45,9 @@ pub(crate) fn recipe(
     let most = size(&trained.compact()?.network)?.nonzero;
     let of = |width: f64| -> Result<Recipe> {
         let width = format!("model.width={width:?}");
-        Ok(without_priors(Recipe::read(path, &[overrides, &[width]].concat(), catalog)?))
+        let recipe = Recipe::read(path, &[overrides, &[width]].concat(), catalog)?;
+        let graph = recipe.model.object.graph([info.channels, info.height, info.width], info.classes.len())?;
+        Ok(without_priors(recipe, &graph))
     };
     let fits = |recipe: &Recipe| -> bool {
         let graph = recipe.model.object.graph([info.channels, info.height, info.width], info.classes.len());
@@ -66,8 +68,8 @@ pub(crate) fn recipe(
     Ok(best.map(|recipe| (recipe, most)))
 }
 
-/// The same without priors, teachers and what is said of them; it has no twin.
-fn without_priors(mut recipe: Recipe) -> Recipe {
+/// The same without priors, teachers, layers put in and what is said of them; it has no twin.
+fn without_priors(mut recipe: Recipe, graph: &Graph) -> Recipe {
     recipe.common.name += "-small";
     recipe.common.twin = false;
     recipe.common.twin_lacks = Lacks::default();
@@ -75,6 +77,7 @@ fn without_priors(mut recipe: Recipe) -> Recipe {
     recipe.common.train.by_labels();
     recipe.priors.clear();
     recipe.inserts.clear();
+    recipe.common.train.without_nodes(|pattern| graph.select(&[pattern.to_owned()], "node", |_| true).is_err());
     recipe.teachers.clear();
     recipe
 }

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
+use interp_audit::Pictures;
 use interp_audit::bottleneck::{Bottleneck, Told, bottleneck, share};
+use interp_data::Split;
 use serde_json::{Value, json};
 
 use super::Ending;
@@ -19,7 +21,7 @@ use crate::{Catalog, Result};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit concepts checkpoints/concept_bottleneck --out concepts\n\n\
     The network must have a layer of concepts, and the data must know them (docs/insert.md).\n\
-    Writes DIR/data.safetensors (right, hardened, by_concepts, mistaken (N), given (groups + 1, N), u8), DIR/summary.json and DIR/report.html")]
+    Writes DIR/data.safetensors (right, hardened, by_concepts, counted, mistaken (N), given (groups + 1, N), u8), DIR/summary.json and DIR/report.html")]
 pub(super) struct Concepts {
     #[command(flatten)]
     on: OnPictures,
@@ -31,20 +33,21 @@ pub(super) struct Concepts {
 impl Concepts {
     pub(super) fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let opened = self.on.open(catalog)?;
-        let found = bottleneck(&opened.network, &opened.pictures)?;
-        let classes = opened.network.graph.outputs();
+        let other = if opened.pictures.split == Split::Train { Split::Validation } else { Split::Train };
+        let others = Pictures { split: other, ..opened.pictures.clone() };
+        let found = bottleneck(&opened.network, &opened.pictures, &others)?;
         Outcome {
             tensors: tensors(&found)?,
-            summary: self.summary(&opened, &found, classes),
+            summary: self.summary(&opened, &found),
             told: page::concepts(&found),
-            page: page::of(&opened, &found, classes),
+            page: page::of(&opened, &found),
         }
         .write_and_tell(&self.out, self.on.json)
     }
 
-    fn summary(&self, opened: &Opened, found: &Bottleneck, classes: usize) -> Value {
+    fn summary(&self, opened: &Opened, found: &Bottleneck) -> Value {
         let concept = |(at, told): (usize, &Told)| json!({ "name": found.names[at], "shown": told.shown, "absent": told.absent, "balanced_accuracy": told.balanced_accuracy() });
-        let (leak, interval) = found.leak();
+        let ((leak, interval), (softness, of_softness)) = (found.leak(), found.softness());
         let groups: Vec<Value> = found
             .order
             .iter()
@@ -55,11 +58,16 @@ impl Concepts {
             .collect();
         json!({
             "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": self.on.split, "node": found.node,
-            "pictures": found.right.len(), "accuracy": share(&found.right), "hardened": share(&found.hardened), "by_concepts": share(&found.by_concepts),
-            "completeness": found.completeness(classes), "leak": leak, "leak_interval": interval, "leaks": interval[0] > 0.0,
+            "pictures": found.right.len(), "accuracy": share(&found.right), "hardened": share(&found.hardened), "by_concepts": found.told_by_concepts(), "counted": counted(found),
+            "completeness": found.completeness(), "leak": leak, "leak_interval": interval, "leaks": interval[0] > 0.0, "softness": softness, "softness_interval": of_softness,
             "mistaken": share(&found.mistaken), "concepts": found.told.iter().enumerate().map(concept).collect::<Vec<_>>(), "given": groups,
         })
     }
+}
+
+/// Pictures whose concepts another split has.
+fn counted(found: &Bottleneck) -> usize {
+    found.by_concepts.iter().flatten().count()
 }
 
 /// The factor that the concepts of a group are values of.
@@ -76,7 +84,8 @@ fn tensors(found: &Bottleneck) -> Result<BTreeMap<String, Tensor>> {
     Ok(BTreeMap::from([
         ("right".to_owned(), one(&found.right)?),
         ("hardened".to_owned(), one(&found.hardened)?),
-        ("by_concepts".to_owned(), one(&found.by_concepts)?),
+        ("by_concepts".to_owned(), one(&found.by_concepts.iter().map(|by| by.unwrap_or(false)).collect::<Vec<_>>())?),
+        ("counted".to_owned(), one(&found.by_concepts.iter().map(Option::is_some).collect::<Vec<_>>())?),
         ("mistaken".to_owned(), one(&found.mistaken)?),
         ("given".to_owned(), Tensor::from_vec(given, (found.given.len(), found.right.len()), &Device::Cpu)?),
     ]))

@@ -92,13 +92,17 @@ fn told(found: &Coded) -> (Vec<String>, Vec<Vec<String>>) {
 }
 
 fn page(opened: &Opened, [before, latents]: &[String; 2], found: &Coded) -> Page {
-    let number = |of: &[bool]| {
+    let number = |of: &[bool], better: Better| {
         let some = of.iter().filter(|is| **is).count();
         let [low, high] = share_interval(some, of.len()).map(|end| 100.0 * end);
-        Number::new(100.0 * interp_audit::bottleneck::share(of), "%", Better::Higher).with_interval(low, high)
+        Number::new(100.0 * interp_audit::bottleneck::share(of), "%", better).with_interval(low, high)
     };
     let recovered =
         found.recovered().map_or("none of it can be told".to_owned(), |share| format!("{:.1} %", 100.0 * share));
+    let shown =
+        [("with the code", Better::Higher), ("without it", Better::Neither), ("with nothing there", Better::Neither)];
+    let shown =
+        shown.into_iter().zip(&found.right).map(|((name, better), right)| (name.to_owned(), number(right, better)));
     let (columns, rows) = told(found);
     let finding = Finding {
         name: "sparse-code".into(),
@@ -109,7 +113,7 @@ fn page(opened: &Opened, [before, latents]: &[String; 2], found: &Coded) -> Page
             found.frequencies.len(),
             100.0 * found.unexplained
         ),
-        numbers: ["with the code", "without it", "with nothing there"].map(str::to_owned).into_iter().zip(found.right.iter().map(|right| number(right))).collect(),
+        numbers: shown.collect(),
         figures: vec![
             Figure::Table {
                 title: "What is kept".into(),

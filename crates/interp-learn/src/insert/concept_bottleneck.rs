@@ -17,7 +17,7 @@ use crate::prior::{Prior, Scope, State, Step, Term};
 /// Everything behind the node is replaced: concepts that the data know of pictures are told from it, and classes from these alone (Koh et al.
 /// 2020, arXiv 2007.04612). Maps are averaged first.
 ///
-/// Nodes: `NAME.logits` (K), a linear map; `NAME` (K), what `units` makes of it; `NAME.classes`, a linear map. To the loss comes
+/// Nodes: `NAME.logits` (K), a linear map; `NAME` (K), what `units` makes of it, unless that is the logits; `NAME.classes`, a linear map. To the loss comes
 /// `strength` times the mean over concepts and pictures of their binary cross-entropy; a picture whose factor is not known does not count.
 /// With `balanced`, the pictures that show a concept count together as much as those that do not.
 ///
@@ -70,7 +70,7 @@ pub enum Taught {
     /// What the network says of concepts, by the labels' loss.
     #[default]
     Predictions,
-    /// Besides, by as much of it, what is true of them.
+    /// Besides, by cross-entropy, what is true of them.
     Truth,
 }
 
@@ -110,7 +110,7 @@ impl Insertion for ConceptBottleneck {
                     graph.then_named(name, op, names)?;
                 }
                 Units::Logits => {
-                    graph.then_named(name, logits, names)?;
+                    graph.then_named(format!("{name}.logits"), logits, names)?;
                 }
             }
             graph.then(format!("{name}.classes"), Op::Linear { out_features: classes, bias: true }).map(|_| ())
@@ -119,10 +119,11 @@ impl Insertion for ConceptBottleneck {
 
     fn companion(&self, site: &Site<'_>) -> Option<Companion> {
         let known = Arc::clone(site.annotations?);
-        let logits = if self.units == Units::Logits { site.name.to_owned() } else { format!("{}.logits", site.name) };
         let weights = weights(&known, self.balanced);
         let prior = ConceptLoss { name: site.name.to_owned(), settings: self.clone(), known, weights };
-        Some(Companion { prior: Box::new(prior), nodes: vec![logits] })
+        let taught = (self.classes_from == Taught::Truth).then_some("classes");
+        let nodes = ["logits"].into_iter().chain(taught).map(|part| format!("{}.{part}", site.name)).collect();
+        Some(Companion { prior: Box::new(prior), nodes })
     }
 }
 
@@ -152,6 +153,11 @@ struct ConceptLoss {
 }
 
 impl ConceptLoss {
+    /// The node of logits.
+    fn logits(&self) -> String {
+        format!("{}.logits", self.name)
+    }
+
     /// The mean loss of concepts, and its gradient by their logits (N, K): `w (sigmoid(z) - c)` of those that are known, over their number.
     fn loss(&self, logits: &[Vec<f64>], rows: &[&[f32]]) -> (f64, Vec<f64>) {
         let known = rows.iter().flat_map(|row| row.iter()).filter(|value| !value.is_nan()).count().max(1) as f64;
@@ -221,34 +227,32 @@ impl Prior for ConceptLoss {
         &[]
     }
 
-    fn taps(&self, _net: &Network, scope: &Scope) -> Vec<NodeId> {
-        scope.nodes.clone()
+    fn taps(&self, net: &Network, _scope: &Scope) -> Vec<NodeId> {
+        net.graph.id(&self.logits()).into_iter().collect()
     }
 
-    fn penalty(&self, step: &Step<'_>, scope: &Scope, _state: &mut State) -> Result<Option<Term>> {
-        let mut all = Term::default();
+    fn penalty(&self, step: &Step<'_>, _scope: &Scope, _state: &mut State) -> Result<Option<Term>> {
         let rows: Vec<&[f32]> = step.batch.indices.iter().map(|&index| self.known.row(index)).collect();
-        for &id in &scope.nodes {
-            let at = step.tape.at(&step.net.graph, id)?;
-            let logits = at.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
-            let (loss, gradient) = self.loss(&logits, &rows);
-            let scaled: Vec<f64> = gradient.into_iter().map(|g| self.settings.strength * g).collect();
-            let seed = Tensor::from_vec(scaled, at.dims(), &Device::Cpu)?.to_dtype(at.dtype())?;
-            all.value += self.settings.strength * loss;
-            all.nodes.push((id, seed.to_device(at.device())?));
-            if self.settings.classes_from == Taught::Truth {
-                let term = self.of_truth(step, &rows, &logits)?;
-                all.value += term.value;
-                all.params.extend(term.params);
-            }
-        }
-        Ok(Some(all))
+        let id = step.net.graph.id(&self.logits())?;
+        let at = step.tape.at(&step.net.graph, id)?;
+        let logits = at.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
+        let (loss, gradient) = self.loss(&logits, &rows);
+        let scaled: Vec<f64> = gradient.into_iter().map(|g| self.settings.strength * g).collect();
+        let seed = Tensor::from_vec(scaled, at.dims(), &Device::Cpu)?.to_dtype(at.dtype())?;
+        let mut term = if self.settings.classes_from == Taught::Truth {
+            self.of_truth(step, &rows, &logits)?
+        } else {
+            Term::default()
+        };
+        term.value += self.settings.strength * loss;
+        term.nodes.push((id, seed.to_device(at.device())?));
+        Ok(Some(term))
     }
 
     fn claims(&self, _scope: &Scope) -> Vec<Claim> {
         let claim = |bound: f64| Claim {
             quantity: Quantity::ConceptAccuracy,
-            nodes: vec![self.name.clone()],
+            nodes: vec![if self.settings.units == Units::Logits { self.logits() } else { self.name.clone() }],
             scope: self.name.clone(),
             relation: Relation::AtLeast,
             bound,
@@ -372,7 +376,7 @@ mod tests {
             [("soft", Op::Sigmoid), ("hard", Op::Step), ("logits", Op::Linear { out_features: 3, bias: true })]
         {
             let (net, ..) = network(&format!("units = \"{units}\""));
-            let node = net.graph.id("concepts").unwrap();
+            let node = net.graph.id(if units == "logits" { "concepts.logits" } else { "concepts" }).unwrap();
             let layer = &net.graph.nodes()[node];
             assert_eq!(
                 (&layer.op, layer.units.as_slice()),

@@ -1,7 +1,7 @@
 //! Inserted layers: what is put into a network of any architecture for a function of its own.
 //!
 //! One more is one file here: settings (their documentation: equation, source), an `impl Insertion` that says what nodes
-//! there are, what they start from and what steers them, and a line in [`ENTRIES`]. The twin goes without.
+//! there are, what they start from and what steers them, and a line in [`ENTRIES`]. The twin goes without, unless it lacks teachers alone.
 
 mod attention;
 mod concept_bottleneck;
@@ -30,7 +30,7 @@ pub struct Site<'a> {
     pub graph: &'a Graph,
     /// The node behind which it comes.
     pub after: NodeId,
-    /// Its name: that of its last node, and what those of its other nodes begin with.
+    /// Its name: what its nodes' names begin with.
     pub name: &'a str,
     /// Classes of the data.
     pub classes: usize,
@@ -81,7 +81,7 @@ pub trait Insertion: Send + Sync {
     }
 }
 
-/// A share that is above 0 and below 1, or a refusal.
+/// Refuses a weight below 0.
 fn strength(key: &str, value: f64) -> Result<(), Unfit> {
     Unfit::unless(value >= 0.0 && value.is_finite(), key, format!("must be 0 or more, not {value}"))
 }

@@ -29,24 +29,33 @@ fn number(of: &[bool]) -> Number {
     Number::new(100.0 * share(of), "%", Better::Higher).with_interval(100.0 * low, 100.0 * high)
 }
 
-pub(super) fn of(opened: &Opened, found: &Bottleneck, classes: usize) -> Page {
+/// Above this share nothing can be told besides.
+const ALL: f64 = 0.995;
+
+pub(super) fn of(opened: &Opened, found: &Bottleneck) -> Page {
     let (leak, interval) = found.leak();
     let points = |value: f64| 100.0 * value;
-    let leaks = interval[0] > 0.0;
-    let said = if leaks {
-        "More comes through the layer than its concepts: it leaks."
-    } else {
-        "That no more comes through the layer than its concepts can say is not contradicted."
+    let (told_by_concepts, counted) = (found.told_by_concepts(), super::counted(found));
+    let said = match (counted, interval[0] > 0.0) {
+        (0, _) => {
+            "Whether more comes through than its concepts cannot be told: no other picture has the concepts of these."
+        }
+        (_, true) => "More comes through the layer than its concepts: it leaks.",
+        _ if told_by_concepts > ALL => "They say all of it, so that nothing can come through besides.",
+        _ => "That no more comes through the layer than its concepts can say is not contradicted.",
     };
     let statement = format!(
         "The network is right on {:.1} % of {} pictures. Its concepts, if they were known, would tell the class of {:.1} %. {said}",
         points(share(&found.right)),
         found.right.len(),
-        points(share(&found.by_concepts)),
+        points(told_by_concepts),
     );
-    let leak =
-        Number::new(points(leak), "points", Better::Lower).with_interval(points(interval[0]), points(interval[1]));
-    let complete = Number::new(points(found.completeness(classes)), "%", Better::Higher);
+    let in_points = |value: f64, interval: [f64; 2], better| {
+        Number::new(points(value), "points", better).with_interval(points(interval[0]), points(interval[1]))
+    };
+    let (leak, (softness, of_softness)) = (in_points(leak, interval, Better::Lower), found.softness());
+    let softness = in_points(softness, of_softness, Better::Lower);
+    let complete = Number::new(points(found.completeness()), "%", Better::Higher);
     let finding = Finding {
         name: "concepts".into(),
         title: "Classes by concepts".into(),
@@ -54,7 +63,11 @@ pub(super) fn of(opened: &Opened, found: &Bottleneck, classes: usize) -> Page {
         numbers: vec![
             ("accuracy".into(), number(&found.right)),
             ("accuracy with concepts made certain".into(), number(&found.hardened)),
-            ("what concepts tell of classes, by counting".into(), number(&found.by_concepts)),
+            ("right by how likely concepts are said to be, and not by 0 and 1".into(), softness),
+            (
+                "what concepts tell of classes, by counting".into(),
+                Number::new(points(told_by_concepts), "%", Better::Neither),
+            ),
             ("more than concepts can say".into(), leak),
             ("completeness of the concepts".into(), complete),
         ],
@@ -109,9 +122,11 @@ fn told(found: &Bottleneck) -> Figure {
         title: "Concepts".into(),
         caption: format!(
             "How often each is told rightly, of pictures that show it and of those that do not; their mean is the balanced accuracy, 50 % for a layer that tells nothing. Of {:.1} % of the pictures \
-             some concept is told wrongly. Accuracy with concepts made certain: each is 0 or 1, by what is likelier. What concepts tell of classes, by counting: the class that most other pictures with the \
-             same true concepts have. More than concepts can say: accuracy less that; a layer leaks whose interval lies above 0. Completeness: the share beyond guessing.",
-            100.0 * share(&found.mistaken)
+             some concept is told wrongly. Accuracy with concepts made certain: each is 0 or 1, by what is likelier. What concepts tell of classes, by counting: the class that most pictures of another \
+             split with the same true concepts have, of {} pictures whose concepts are there. More than concepts can say: accuracy less that; a layer leaks whose interval lies above 0. Completeness: what they tell beyond \
+             the most frequent class.",
+            100.0 * share(&found.mistaken),
+            super::counted(found)
         ),
         columns,
         rows,

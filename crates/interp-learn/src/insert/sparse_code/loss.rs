@@ -55,15 +55,17 @@ const REVIVAL: f64 = 1.0 / 32.0;
 
 impl Code {
     /// Of rows (T, d): the mean squared distance to their reconstruction as a share of their variance, and what the kind adds; `dead` are latents that have
-    /// long been silent.
-    pub(super) fn loss(&self, rows: &Tensor, aim: Aim, dead: &[u32]) -> Result<Found> {
+    /// long been silent. `None` of rows that do not vary.
+    pub(super) fn loss(&self, rows: &Tensor, aim: Aim, dead: &[u32]) -> Result<Option<Found>> {
         let count = rows.dim(0)? as f64;
+        let variance = scalar(&rows.broadcast_sub(&rows.mean_keepdim(0)?)?.sqr()?.sum_all()?)? / count;
+        if variance < LEAST {
+            return Ok(None);
+        }
         let pre = ops::linear(rows, &self.encoder, Some(&self.bias))?; // (T, m)
         let latents = self.latents(&pre, aim)?;
         let mask = latents.gt(0.0)?.to_dtype(rows.dtype())?;
         let rest = (ops::linear(&latents, &self.decoder, Some(&self.shift))? - rows)?; // (T, d)
-        let variance =
-            (scalar(&rows.broadcast_sub(&rows.mean_keepdim(0)?)?.sqr()?.sum_all()?)? / count).max(f64::MIN_POSITIVE);
         let unexplained = scalar(&rest.sqr()?.sum_all()?)? / count / variance;
         let back = (&rest * (2.0 / (count * variance)))?;
         let below = back.matmul(&self.decoder)?; // (T, m)
@@ -100,7 +102,7 @@ impl Code {
         }
         found.gradients.encoder = of_pre.t()?.matmul(rows)?;
         found.gradients.bias = of_pre.sum(0)?;
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// What latents are in training.
@@ -160,12 +162,10 @@ impl Code {
         let index = Tensor::new(dead, pre.device())?;
         let own = pre.index_select(&index, 1)?; // (T, dead)
         let most = (self.shift.dim(0)? / 2).clamp(1, dead.len());
-        // Above 0, so that the largest win whatever their signs.
-        let lifted = ((&own - scalar(&own.min_all()?)?)? + 1.0)?;
-        let chosen = ops::k_winners(&lifted, most)?.gt(0.0)?.to_dtype(pre.dtype())?;
-        let latents = (own * &chosen)?;
+        let latents = ops::k_winners(&own, most)?;
+        let chosen = latents.gt(0.0)?.to_dtype(pre.dtype())?;
         let columns = self.decoder.index_select(&index, 1)?.contiguous()?; // (d, dead)
-        let size = scalar(&rest.sqr()?.sum_all()?)?.max(f64::MIN_POSITIVE);
+        let size = scalar(&rest.sqr()?.sum_all()?)?.max(LEAST);
         let left = (latents.matmul(&columns.t()?)? + rest)?;
         found.loss += REVIVAL * scalar(&left.sqr()?.sum_all()?)? / size;
         let back = (left * (2.0 * REVIVAL / size))?;
@@ -175,6 +175,9 @@ impl Code {
         Ok(pre.zeros_like()?.index_add(&index, &of_own, 1)?)
     }
 }
+
+/// Below this nothing varies.
+const LEAST: f64 = 1e-20;
 
 fn scalar(tensor: &Tensor) -> Result<f64> {
     Ok(tensor.to_dtype(DType::F64)?.to_scalar()?)
@@ -229,9 +232,9 @@ mod tests {
             shift: nothing.clone(),
         };
         let relu = Aim { strength: 0.0, ..aim(Kind::Relu) };
-        assert_eq!(identity.loss(&rows, relu, &[]).unwrap().unexplained, 0.0);
+        assert_eq!(identity.loss(&rows, relu, &[]).unwrap().unwrap().unexplained, 0.0);
         let mean = Code { decoder: one.zeros_like().unwrap(), shift: rows.mean(0).unwrap(), ..identity };
-        assert!((mean.loss(&rows, relu, &[]).unwrap().unexplained - 1.0).abs() < 1e-12);
+        assert!((mean.loss(&rows, relu, &[]).unwrap().unwrap().unexplained - 1.0).abs() < 1e-12);
     }
 
     // adhoc b.13: of 3, 1, 2 the two largest; over two rows the four largest, which may be three of one.
@@ -265,7 +268,7 @@ mod tests {
             };
             let pre = tensor(&[value], &[1, 1]);
             let rows = tensor(&[1.0, 0.0], &[2, 1]);
-            let mut found = code.loss(&rows, Aim { strength: 0.0, ..aim(Kind::JumpRelu) }, &[]).unwrap();
+            let mut found = code.loss(&rows, Aim { strength: 0.0, ..aim(Kind::JumpRelu) }, &[]).unwrap().unwrap();
             code.jump(&pre, &tensor(&[1.0], &[1, 1]), Aim { strength: 0.0, ..aim(Kind::JumpRelu) }, &mut found)
                 .unwrap();
             list(&found.gradients.threshold.unwrap())[0]
@@ -291,7 +294,7 @@ mod tests {
         for kind in [Kind::Relu, Kind::TopK, Kind::BatchTopK, Kind::JumpRelu, Kind::Gated] {
             for dead in [&[][..], &[1, 4]] {
                 let base = code(kind);
-                let mut gradients = base.loss(&rows, aim(kind), dead).unwrap().gradients;
+                let mut gradients = base.loss(&rows, aim(kind), dead).unwrap().unwrap().gradients;
                 // What dead latents are taught by is held, and so is the decoder where gates alone reconstruct.
                 let names: &[&str] = match (kind, dead) {
                     (Kind::Gated, []) => &["encoder", "bias", "threshold"],
@@ -307,7 +310,7 @@ mod tests {
                             let mut values = list(tensor);
                             values[at] += by;
                             *tensor = super::tests::tensor(&values, tensor.dims());
-                            moved.loss(&rows, aim(kind), dead).unwrap().loss
+                            moved.loss(&rows, aim(kind), dead).unwrap().unwrap().loss
                         };
                         let slope = (value(1e-6) - value(-1e-6)) / 2e-6;
                         assert!((found - slope).abs() < 1e-6, "{kind:?} {name} {at}: {found}, not {slope}");
@@ -321,13 +324,13 @@ mod tests {
     #[test]
     fn dead_latents_learn_what_is_left() {
         let (rows, dead, base) = (waves(&[7, 4], 0.37), [1, 4], code(Kind::TopK));
-        let without = base.loss(&rows, aim(Kind::TopK), &[]).unwrap();
-        let with = base.loss(&rows, aim(Kind::TopK), &dead).unwrap();
+        let without = base.loss(&rows, aim(Kind::TopK), &[]).unwrap().unwrap();
+        let with = base.loss(&rows, aim(Kind::TopK), &dead).unwrap().unwrap();
         let pre = ops::linear(&rows, &base.encoder, Some(&base.bias)).unwrap();
         let latents = base.latents(&pre, aim(Kind::TopK)).unwrap();
         let rest = (ops::linear(&latents, &base.decoder, Some(&base.shift)).unwrap() - &rows).unwrap();
         let size = scalar(&rest.sqr().unwrap().sum_all().unwrap()).unwrap();
-        // Of two dead latents and four channels two may be active: all are.
+        // Of two dead latents and four channels two may be active: those above 0 are.
         let value = |encoder: &[f64], decoder: &[f64]| {
             let (rows, rest, bias) = (rows.to_vec2::<f64>().unwrap(), rest.to_vec2::<f64>().unwrap(), list(&base.bias));
             let mut sum = 0.0;
@@ -335,6 +338,7 @@ mod tests {
                 let z: Vec<f64> = dead
                     .iter()
                     .map(|&j| bias[j as usize] + (0..4).map(|c| encoder[j as usize * 4 + c] * row[c]).sum::<f64>())
+                    .map(|z| z.max(0.0))
                     .collect();
                 for (c, rest) in rest.iter().enumerate() {
                     let told: f64 = dead.iter().zip(&z).map(|(&j, z)| decoder[c * 6 + j as usize] * z).sum();

@@ -19,7 +19,7 @@ use crate::{LearnError, Result};
 /// A sparse autoencoder of the channels at every position of a node, put in its place: of many latents few are active, and what these stand for adds
 /// up to what the node gave. `f = s(W x + b)`, `x' = D f + c`, with columns of D of length 1.
 ///
-/// Nodes: `NAME.encoder`, a 1x1 convolution; `NAME.code`, the latents; `NAME`, a 1x1 convolution. It learns from what the node gives, as a share of its
+/// Nodes: `NAME.encoder`, a 1x1 convolution; `NAME.code`, the latents; `NAME.decoder`, a 1x1 convolution. It learns from what the node gives, as a share of its
 /// variance, and from nothing else: freeze the rest, and give labels a weight of 0. Rows are 1024 positions of a batch. It starts from random directions,
 /// the encoder as the decoder's transpose, and the mean of the first batch as c. Latents that were silent over `dead_after` rows learn to
 /// reconstruct what the others leave (Gao et al. 2024, arXiv 2406.04093, appendix A.2).
@@ -142,7 +142,7 @@ impl Insertion for SparseCode {
                     graph.then(part("code"), threshold)?
                 }
             };
-            graph.then(name, Op::conv(channels, 1, 1, 0, true))
+            graph.then(part("decoder"), Op::conv(channels, 1, 1, 0, true))
         })?)
     }
 
@@ -193,8 +193,8 @@ impl At {
             encoder: find(".encoder.weight")?,
             bias: find(".encoder.bias")?,
             threshold: find(".code.theta").ok(),
-            decoder: find(".weight")?,
-            shift: find(".bias")?,
+            decoder: find(".decoder.weight")?,
+            shift: find(".decoder.bias")?,
         })
     }
 
@@ -225,10 +225,10 @@ struct CodeLoss {
 const STEPS: &str = "steps";
 const CONTROLLED: &str = "strength";
 const LEAST: &str = "least";
-/// Tensors of the state: rows since each latent was active, and the mean and mean length of the first rows.
+const LENGTH: &str = "length"; // of the first rows, on average
+/// Tensors of the state: rows since each latent was active, and the mean of the first rows.
 const SILENT: &str = "silent";
 const MEAN: &str = "mean";
-const LENGTH: &str = "length";
 
 impl CodeLoss {
     /// Some positions of maps (N, C, H, W), as rows (T, C).
@@ -284,6 +284,7 @@ impl CodeLoss {
         let (Some(mean), Some(length)) = (state.tensors.remove(MEAN), state.numbers.remove(LENGTH)) else {
             return Ok(());
         };
+        state.restart_average = true;
         let weight = params.list()[at.encoder].value.to_device(&Device::Cpu)?.flatten_from(1)?;
         let pulled = weight.matmul(&mean.unsqueeze(1)?)?.squeeze(1)?.neg()?;
         params.set(at.bias, pulled)?;
@@ -321,7 +322,8 @@ impl Prior for CodeLoss {
             state.numbers.insert(LENGTH.into(), length);
         }
         let dead = self.dead(state)?;
-        let found = at.code(&net.params)?.loss(&rows, self.aim(state, length), &dead)?;
+        // Of rows that are all alike nothing is to be told.
+        let Some(found) = at.code(&net.params)?.loss(&rows, self.aim(state, length), &dead)? else { return Ok(None) };
         self.note(&found, &rows, state)?;
         let Code { encoder, bias, threshold, decoder, shift } = found.gradients;
         let list = net.params.list();
@@ -378,7 +380,7 @@ impl Prior for CodeLoss {
         };
         let explained = |bound: f64| Claim {
             quantity: Quantity::Unexplained,
-            nodes: vec![self.after.clone(), self.name.clone()],
+            nodes: vec![self.after.clone(), format!("{}.decoder", self.name)],
             scope: format!("{} by {}", self.after, self.name),
             relation: Relation::AtMost,
             bound,
