@@ -58,7 +58,7 @@ impl Concepts {
             .collect();
         json!({
             "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": self.on.split, "node": found.node,
-            "pictures": found.right.len(), "accuracy": share(&found.right), "hardened": share(&found.hardened), "by_concepts": found.told_by_concepts(), "counted": counted(found),
+            "pictures": found.right.len(), "accuracy": share(&found.right), "hardened": share(&found.hardened), "by_concepts": found.told_by_concepts(), "counted": counted(found), "most_frequent": found.most_frequent,
             "completeness": found.completeness(), "leak": leak, "leak_interval": interval, "leaks": interval[0] > 0.0, "softness": softness, "softness_interval": of_softness,
             "mistaken": share(&found.mistaken), "concepts": found.told.iter().enumerate().map(concept).collect::<Vec<_>>(), "given": groups,
         })
