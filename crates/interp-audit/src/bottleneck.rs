@@ -442,7 +442,9 @@ mod tests {
             relation: Relation::AtLeast,
             bound: 0.8,
         };
-        let value = |shift: f32| crate::measure(&network(shift), std::slice::from_ref(&claim), Some(&pictures())).unwrap()[0].value;
+        let value = |shift: f32| {
+            crate::measure(&network(shift), std::slice::from_ref(&claim), Some(&pictures())).unwrap()[0].value
+        };
         assert_eq!((value(0.0), value(2.0)), (1.0, 0.75));
     }
 
