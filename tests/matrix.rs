@@ -66,8 +66,13 @@ fn everywhere(name: &str, text: &str) -> toml::Table {
 fn recipe(model: &toml::Table, priors: &[toml::Table]) -> String {
     let mut table = example(STEPS);
     table.insert("model".into(), model.clone().into());
-    if model["kind"].as_str() == Some("soft_autoencoder") {
-        table.insert("objective".into(), example("denoise = { noise = 0.1 }").into());
+    let objective = match model["kind"].as_str() {
+        Some("soft_autoencoder") => Some("denoise = { noise = 0.1 }"),
+        Some("vae") => Some("reconstruct = {}"),
+        _ => None,
+    };
+    if let Some(objective) = objective {
+        table.insert("objective".into(), example(objective).into());
     }
     table.insert("prior".into(), priors.to_vec().into());
     toml::to_string(&table).unwrap()
@@ -128,28 +133,34 @@ const APPROACHED: [Quantity; 5] = [
 ];
 
 /// What does not act on an architecture, or cannot: everything else does. AlexNet needs larger pictures than these.
-const REFUSED_ON: [(&str, &str); 73] = [
+const REFUSED_ON: [(&str, &str); 117] = [
     ("l1", "alexnet"),
     ("l0", "soft_autoencoder"),
     ("l0", "bcos_resnet"),
+    ("l0", "vae"),
     ("l0", "alexnet"),
     ("group_lasso", "soft_autoencoder"),
+    ("group_lasso", "vae"),
     ("group_lasso", "alexnet"),
     ("slimming", "soft_autoencoder"),
+    ("slimming", "vae"),
     ("slimming", "alexnet"),
     ("slimming", "squeezenet"),
     ("magnitude", "alexnet"),
     ("hoyer", "alexnet"),
     ("non_negative", "soft_autoencoder"),
+    ("non_negative", "vae"),
     ("non_negative", "alexnet"),
     ("orthogonal", "resnet"),
     ("orthogonal", "soft_autoencoder"),
     ("orthogonal", "additive"),
     ("orthogonal", "bcos_resnet"),
+    ("orthogonal", "vae"),
     ("orthogonal", "imagenet_resnet"),
     ("orthogonal", "alexnet"),
     ("orthogonal", "squeezenet"),
     ("decorrelated", "bcos_resnet"),
+    ("decorrelated", "vae"),
     ("decorrelated", "imagenet_resnet"),
     ("decorrelated", "alexnet"),
     ("decorrelated", "squeezenet"),
@@ -159,6 +170,7 @@ const REFUSED_ON: [(&str, &str); 73] = [
     ("one_threshold", "additive"),
     ("one_threshold", "bcos_resnet"),
     ("one_threshold", "mixture"),
+    ("one_threshold", "vae"),
     ("one_threshold", "alexnet"),
     ("bounded_field", "vgg"),
     ("bounded_field", "resnet"),
@@ -166,6 +178,7 @@ const REFUSED_ON: [(&str, &str); 73] = [
     ("bounded_field", "additive"),
     ("bounded_field", "bcos_resnet"),
     ("bounded_field", "mixture"),
+    ("bounded_field", "vae"),
     ("bounded_field", "imagenet_vgg"),
     ("bounded_field", "imagenet_resnet"),
     ("bounded_field", "alexnet"),
@@ -178,6 +191,7 @@ const REFUSED_ON: [(&str, &str); 73] = [
     ("attention", "additive"),
     ("attention", "bcos_resnet"),
     ("attention", "mixture"),
+    ("attention", "vae"),
     ("attention", "imagenet_vgg"),
     ("attention", "imagenet_resnet"),
     ("attention", "alexnet"),
@@ -188,6 +202,7 @@ const REFUSED_ON: [(&str, &str); 73] = [
     ("monotone", "soft_autoencoder"),
     ("monotone", "bcos_resnet"),
     ("monotone", "mixture"),
+    ("monotone", "vae"),
     ("monotone", "imagenet_vgg"),
     ("monotone", "imagenet_resnet"),
     ("monotone", "alexnet"),
@@ -198,10 +213,44 @@ const REFUSED_ON: [(&str, &str); 73] = [
     ("balanced", "soft_autoencoder"),
     ("balanced", "additive"),
     ("balanced", "bcos_resnet"),
+    ("balanced", "vae"),
     ("balanced", "imagenet_vgg"),
     ("balanced", "imagenet_resnet"),
     ("balanced", "alexnet"),
     ("balanced", "squeezenet"),
+    ("beta", "vgg"),
+    ("beta", "resnet"),
+    ("beta", "bagnet"),
+    ("beta", "soft_autoencoder"),
+    ("beta", "additive"),
+    ("beta", "bcos_resnet"),
+    ("beta", "mixture"),
+    ("beta", "imagenet_vgg"),
+    ("beta", "imagenet_resnet"),
+    ("beta", "alexnet"),
+    ("beta", "squeezenet"),
+    ("total_correlation", "vgg"),
+    ("total_correlation", "resnet"),
+    ("total_correlation", "bagnet"),
+    ("total_correlation", "soft_autoencoder"),
+    ("total_correlation", "additive"),
+    ("total_correlation", "bcos_resnet"),
+    ("total_correlation", "mixture"),
+    ("total_correlation", "imagenet_vgg"),
+    ("total_correlation", "imagenet_resnet"),
+    ("total_correlation", "alexnet"),
+    ("total_correlation", "squeezenet"),
+    ("moments", "vgg"),
+    ("moments", "resnet"),
+    ("moments", "bagnet"),
+    ("moments", "soft_autoencoder"),
+    ("moments", "additive"),
+    ("moments", "bcos_resnet"),
+    ("moments", "mixture"),
+    ("moments", "imagenet_vgg"),
+    ("moments", "imagenet_resnet"),
+    ("moments", "alexnet"),
+    ("moments", "squeezenet"),
 ];
 
 /// What no architecture has layers for both of: nothing that is kept above zero may lie before a threshold, which is symmetric.
@@ -263,7 +312,8 @@ fn every_prior_on_every_architecture_keeps_its_claims_or_is_refused() {
     let catalog = Catalog::default();
     let mut refused = vec![];
     for prior in &catalog.priors {
-        for model in &catalog.models {
+        // What makes pictures of codes is trained with no prior at all.
+        for model in catalog.models.iter().filter(|model| model.name != "infogan") {
             let text = recipe(&fitting(model.example, &[prior.name]), &[everywhere(prior.name, prior.example)]);
             match two_steps(&text) {
                 Some(measured) => assert_all_hold(&measured, &format!("{} on {}", prior.name, model.name)),

@@ -79,7 +79,7 @@ fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
         ("mnist", "opponent_vgg", "no layer that this prior can act on"),
         ("mnist", "attention_prior", "where objects are"),
         ("cifar10", "attention_prior", "where objects are"),
-        ("mnist", "concept_bottleneck", "nothing is known of what its pictures show"),
+        ("mnist", "concept_bottleneck", "there is no factor `shape`"),
         ("cifar10", "concept_bottleneck", "nothing is known of what its pictures show"),
     ];
     let page = fs::read_to_string(root().join("recipes/README.md")).unwrap();

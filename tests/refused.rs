@@ -142,6 +142,7 @@ fn what_makes_no_sense_is_told() {
         ("soft-labels", &["--student", "good.safetensors"], "a run folder, or a file of ours"),
         ("metrics", &["--metric", "deletion,deletion"], "--metric names deletion twice"),
         ("dissect", &[], "a file concepts.csv that names the numbers"),
+        ("traverse", &[], "0 of its nodes draw codes"),
         ("neurons", &["--split", "train"], "has no pictures in this split"),
     ] {
         let (status, said) = audit(folder.path(), analysis, "good.safetensors", arguments);

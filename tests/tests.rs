@@ -8,6 +8,8 @@ mod bench;
 mod browser;
 /// What the programs print, and how they end, on good and bad input.
 mod cli;
+/// What the codes of pictures that are made control.
+mod codes;
 /// Folders, small recipes, the shared data.
 mod common;
 /// The smaller network within a sparse one.
@@ -58,5 +60,7 @@ mod teachers;
 mod universal;
 /// Runs that go to the hub.
 mod upload;
+/// Networks that make pictures again of codes.
+mod vae;
 /// The crates, and who may use whom.
 mod workspace;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use interp_learn::Snapshot;
 use interp_net::{Meta, files, sealed};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -25,7 +26,7 @@ pub enum Stage {
 /// The part of `state.safetensors` that is not tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct State<S = Snapshot> {
     /// Version of this structure.
     pub state: u32,
     /// SHA-256 of the resolved recipe.
@@ -37,7 +38,7 @@ pub struct State {
     /// While the twin is trained: the description of the main network, whose tensors are under `main/`.
     pub main: Option<Meta>,
     /// Where its training stands.
-    pub snapshot: Snapshot,
+    pub snapshot: S,
     /// Length of `log.jsonl` in bytes at that moment.
     pub log: u64,
     /// Seconds spent so far.
@@ -90,6 +91,11 @@ impl Folder {
         }
     }
 
+    /// The network that makes pictures, of a stage; left by `[objective.generate]` only.
+    pub fn generator(&self, stage: Stage) -> PathBuf {
+        self.model(stage).with_file_name("generator.safetensors")
+    }
+
     /// The results.
     pub fn summary(&self) -> PathBuf {
         self.root.join("summary.json")
@@ -126,11 +132,12 @@ impl Folder {
     }
 
     /// What a run leaves, beside its recipe.
-    fn left(&self) -> [PathBuf; 9] {
+    fn left(&self) -> [PathBuf; 11] {
         let [main, twin] = [Stage::Main, Stage::Twin].map(|stage| self.model(stage));
+        let [made, made_by_twin] = [Stage::Main, Stage::Twin].map(|stage| self.generator(stage));
         let [charts, charts_of_twin] = [Stage::Main, Stage::Twin].map(|stage| self.charts(stage));
         let (summary, report, state, log) = (self.summary(), self.report(), self.state(), self.log());
-        [summary, report, state, main, twin, log, self.trace(), charts, charts_of_twin]
+        [summary, report, state, main, twin, made, made_by_twin, log, self.trace(), charts, charts_of_twin]
     }
 
     /// The first file of the names that a run writes, in a folder where no run was begun.
@@ -197,7 +204,7 @@ impl Folder {
     ///
     /// # Errors
     /// Where the system refuses; the state saved before stays.
-    pub fn save(&self, state: &State, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    pub fn save<S: Serialize>(&self, state: &State<S>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         Ok(sealed::write(&self.state(), tensors, state)?)
     }
 
@@ -205,7 +212,11 @@ impl Folder {
     ///
     /// # Errors
     /// If it was damaged or removed, or is of another recipe or of other data.
-    pub fn load(&self, recipe: &str, data: &str) -> Result<Option<(State, BTreeMap<String, Tensor>)>> {
+    pub fn load<S: DeserializeOwned>(
+        &self,
+        recipe: &str,
+        data: &str,
+    ) -> Result<Option<(State<S>, BTreeMap<String, Tensor>)>> {
         let wrong = |problem: String| Error::Folder { path: self.state(), problem };
         let Some((state, tensors)) = self.last()? else {
             return match self.left().into_iter().find(|path| path.exists() && *path != self.log()) {
@@ -230,7 +241,7 @@ impl Folder {
     ///
     /// # Errors
     /// If it was damaged, or is of another version.
-    pub fn last(&self) -> Result<Option<(State, BTreeMap<String, Tensor>)>> {
+    pub fn last<S: DeserializeOwned>(&self) -> Result<Option<(State<S>, BTreeMap<String, Tensor>)>> {
         let path = self.state();
         if !path.exists() {
             return Ok(None);
@@ -241,7 +252,7 @@ impl Folder {
         if let Some(version) = content["state"].as_u64().filter(|&version| version != u64::from(VERSION)) {
             return Err(wrong(format!("it is of version {version}; this program goes on from version {VERSION}")));
         }
-        let state: State =
+        let state: State<S> =
             serde_json::from_value(content).map_err(|e| wrong(format!("no state of this version: {e}")))?;
         Ok(Some((state, file.tensors)))
     }

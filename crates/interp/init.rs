@@ -186,7 +186,8 @@ pub(crate) fn misfit(
         let ([_, height, width], name) = (has, &info.name);
         let (rows, columns) = (wants[1], wants[2]);
         Some(format!("the network takes pictures of {rows}x{columns}; those of {name} are {height}x{width}"))
-    } else if objective != Objective::Classify && network.graph.shape(network.graph.output()) == objective.output(info)
+    } else if objective != Objective::Classify
+        && objective.output(info).is_none_or(|shape| network.graph.shape(network.graph.output()) == shape)
     {
         None
     } else if network.graph.outputs() != info.classes.len() {

@@ -23,6 +23,7 @@ pub mod compare;
 mod config;
 mod error;
 pub mod folder;
+pub mod generate;
 pub mod init;
 mod inserting;
 mod latency;

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use interp_data::{DataError, Dataset, Divided, Info, Split, class_weights, renormalized};
+use interp_data::{Augment, DataError, Dataset, Divided, Info, Learning, Split, class_weights, renormalized};
 use interp_finding::{Claim, Quantity, Relation, nearest};
 use interp_learn::distill::Teacher;
+use interp_learn::gan::Guide;
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Objective, Steering, Train};
-use interp_net::zoo::Architecture;
+use interp_net::zoo::{Architecture, Generator};
 use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe, sealed};
 use serde_json::json;
 
@@ -35,6 +36,10 @@ pub struct Plan {
     pub graph: Graph,
     /// The structure of the black-box twin.
     pub twin: Graph,
+    /// The network that makes the pictures whose codes are told, where that is the objective.
+    pub generator: Option<Generator>,
+    /// Pictures of train whose codes are known.
+    pub guide: Guide,
     /// The networks to start from, own and twin, of a checkpoint.
     start: Option<[Network; 2]>,
     model: Box<dyn Architecture>,
@@ -72,7 +77,7 @@ impl Plan {
     fn make(recipe: Recipe, progress: &(dyn Fn(u64, u64) + Sync), screen: &Screen) -> Result<Self> {
         let text = recipe.resolved()?;
         let hash = sealed::digest(&text);
-        let origin = recipe.origin;
+        let origin = recipe.origin.clone();
         let objective = recipe.common.objective;
         recipe.common.train.check().map_err(|e| origin.blame("train", LearnError::from(e)))?;
         objective.check(&recipe.common.train).map_err(|unfit| origin.at_key(&unfit.key, unfit.to_string()))?;
@@ -87,6 +92,14 @@ impl Plan {
             check_output(&graph, objective, &info).map_err(|problem| origin.at_key("model", problem))?;
             Ok(graph)
         };
+        let (no_priors, no_teachers) = (recipe.priors.is_empty(), recipe.teachers.is_empty());
+        let unused = [
+            ("prior", no_priors),
+            ("teacher", no_teachers),
+            ("init", recipe.common.init.is_none()),
+            ("insert", recipe.inserts.is_empty()),
+        ];
+        let generator = generator(objective, &*recipe.model.object, unused, &info, &origin)?;
         let lacks = recipe.common.twin_lacks;
         if lacks == Lacks::Teachers && recipe.teachers.is_empty() {
             return Err(origin.at_key("twin_lacks", "`twin_lacks`: there are no teachers to go without".into()));
@@ -128,6 +141,9 @@ impl Plan {
                 format!("{train} pictures to train, {val} to choose by, {test} to test: each split needs some");
             return Err(origin.at_key("data", problem));
         }
+        check_categories(generator.as_ref(), sizes[0])
+            .map_err(|problem| origin.at_key("model.categorical", problem))?;
+        let guide = guide(generator.as_ref(), &recipe.common, &data.learning(), &origin)?;
         recipe.common.augment.check(&info).map_err(|e| origin.blame("augment", DataError::from(e)))?;
         let mut inserted = Inserted::new(recipe.inserts, &graph, &data, &origin)?;
         let with_layers = |problem: String| problem.replacen("`model`", "the network with what is put in", 1);
@@ -196,6 +212,8 @@ impl Plan {
             info,
             graph,
             twin,
+            generator,
+            guide,
             start,
             model,
             plain,
@@ -212,7 +230,8 @@ impl Plan {
     /// another.
     pub fn has_twin(&self) -> bool {
         let differs = self.priors.iter().any(|p| p.prior.steers()) || self.twin != self.graph;
-        self.common.twin && (differs || !self.teachers.is_empty())
+        let informed = matches!(self.common.objective, Objective::Generate(generate) if generate.information > 0.0);
+        self.common.twin && (differs || informed || !self.teachers.is_empty())
     }
 
     /// How a network is trained: the twin by labels alone.
@@ -345,6 +364,51 @@ fn with_start(hash: &str, (network, normalization): &(Network, Normalization)) -
     Ok(sealed::digest(&all.to_string()))
 }
 
+/// The generator that `[objective.generate]` needs, which has none of what is not `unused`.
+fn generator(
+    objective: Objective,
+    model: &dyn Architecture,
+    unused: [(&str, bool); 4],
+    info: &Info,
+    origin: &Origin,
+) -> Result<Option<Generator>> {
+    if !matches!(objective, Objective::Generate(_)) {
+        return Ok(None);
+    }
+    if let Some((key, _)) = unused.into_iter().find(|(_, is_unused)| !is_unused) {
+        return Err(origin.at_key(key, format!("`{key}` is not for [objective.generate]")));
+    }
+    let problem = "`model` makes no pictures of codes: [objective.generate] needs one that does, `infogan`";
+    let found = model.generator([info.channels, info.height, info.width]).map_err(|e| origin.blame("model", e))?;
+    found.map(Some).ok_or_else(|| origin.at_key("model", problem.into()))
+}
+
+/// Pictures whose codes are known, where the model says what codes are to stand for.
+fn guide(generator: Option<&Generator>, common: &Common, data: &Learning, origin: &Origin) -> Result<Guide> {
+    let (Some(Generator { latent, .. }), Objective::Generate(generate)) = (generator, common.objective) else {
+        return Ok(Guide::default());
+    };
+    if !latent.factors.is_empty() && common.augment != Augment::default() {
+        let problem = "`augment` changes pictures, and so the factors that `model.factors` tells of them: leave out one of the two";
+        return Err(origin.at_key("augment", problem.into()));
+    }
+    Guide::new(data, latent, generate.guided, common.seed).map_err(|error| match error {
+        LearnError::Setting(unfit) => origin.at_key(&unfit.key, unfit.to_string()),
+        other => other.into(),
+    })
+}
+
+/// What is wrong with a code of more categories than there are pictures.
+fn check_categories(generator: Option<&Generator>, pictures: usize) -> std::result::Result<(), String> {
+    let most = generator.and_then(|generator| generator.latent.categorical.iter().copied().max()).unwrap_or(0);
+    match most <= pictures {
+        true => Ok(()),
+        false => {
+            Err(format!("`model.categorical`: {most} categories are more than the {pictures} pictures to learn from"))
+        }
+    }
+}
+
 /// What is wrong with a normalization that is given to a network which sees pixel values.
 fn check_pixels(common: &Common, sees_pixels: bool) -> std::result::Result<(), String> {
     match &common.init {
@@ -365,20 +429,19 @@ fn check_classes(objective: Objective, classes: &[String]) -> std::result::Resul
 
 /// What is wrong with the shape of a network's outputs for an objective.
 fn check_output(graph: &Graph, objective: Objective, info: &Info) -> std::result::Result<(), String> {
-    let (given, needed) = (graph.shape(graph.output()), objective.output(info));
-    if given == needed {
-        return Ok(());
-    }
+    let given = graph.shape(graph.output());
+    let Some(needed) = objective.output(info).filter(|needed| given != needed.as_slice()) else {
+        return objective.check_graph(graph).map_err(|unfit| unfit.to_string());
+    };
     Err(match objective {
-        Objective::Classify => format!(
+        Objective::Classify | Objective::Generate(_) => format!(
             "`model` gives outputs of shape {given:?} and no logits of {} classes: a network that makes pictures needs \
-             [objective.denoise]",
+             [objective.denoise], or where it draws codes [objective.reconstruct], and one that tells codes [objective.generate]",
             info.classes.len()
         ),
-        Objective::Denoise(_) => {
-            format!(
-                "`model` gives outputs of shape {given:?}: for [objective.denoise] they must be pictures, {needed:?}"
-            )
+        Objective::Denoise(_) | Objective::Reconstruct(_) => {
+            let key = objective.key();
+            format!("`model` gives outputs of shape {given:?}: for [{key}] they must be pictures, {needed:?}")
         }
     })
 }

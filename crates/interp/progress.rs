@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+use interp_learn::gan::{Game, Gan, Turn};
 use interp_learn::{Event, Task, Trainer};
 
 use crate::folder::Stage;
@@ -124,6 +125,26 @@ impl Screen {
         if let Some(bar) = &self.epoch {
             bar.set_message(format!("loss {loss:.4} {} {score} rate {rate:.4}{next}", score.name()));
             bar.set_position(done as u64);
+        }
+    }
+
+    /// Shows what happened in the training of two networks against each other.
+    pub fn game(&mut self, stage: Stage, turn: &Turn, gan: &Gan, game: &Game<'_>, seconds: f64) {
+        let epochs = game.settings.epochs();
+        match turn {
+            Turn::Step { of } if self.has_bars() => {
+                let before = if stage == Stage::Twin { epochs } else { 0 };
+                let done = (before + gan.clock.epoch) * of + gan.clock.batch;
+                self.whole((of * epochs * self.networks) as u64, done as u64);
+            }
+            Turn::Step { .. } => {}
+            Turn::Epoch { epoch, losses, .. } => {
+                let information: Vec<String> = losses.information.iter().map(|nats| format!("{nats:.3}")).collect();
+                self.say(&format!(
+                    "{} epoch {epoch}/{epochs}  recognizer {:.4} real {:.4} made  generator {:.4}  information {} nats  {seconds:.0} s",
+                    name(stage), losses.real, losses.made, losses.generator, information.join(" "),
+                ));
+            }
         }
     }
 

@@ -72,7 +72,7 @@ pub fn run(plan: &Plan, folder: &Folder, start: Start, options: &Options<'_>, sc
     let _lock = folder.lock()?;
     check_folder(folder, start)?; // Again: another program may have been at work since it was first checked.
     folder.tidy()?;
-    let saved = if start == Start::Resume { folder.load(&plan.hash, &plan.data_hash)? } else { None };
+    let saved: Option<Saved> = if start == Start::Resume { folder.load(&plan.hash, &plan.data_hash)? } else { None };
     if saved.is_none() {
         folder.begin(&plan.text)?;
     }
@@ -359,12 +359,15 @@ fn few(count: usize) -> Option<String> {
 }
 
 /// A warning where a network is no better than guessing, K classes all alike likely having a loss of ln K, or than doing
-/// nothing, which leaves all of the noise.
+/// nothing, which leaves all of the noise or of the picture.
 fn doubt(plan: &Plan, name: &str, validation: &Evaluation) -> Option<String> {
     let classes = plan.info().classes.len();
     let (least, what) = match plan.common.objective {
-        Objective::Classify => ((classes as f64).ln(), format!("guessing among {classes} classes")),
+        Objective::Classify | Objective::Generate(_) => {
+            ((classes as f64).ln(), format!("guessing among {classes} classes"))
+        }
         Objective::Denoise(_) => (1.0, "leaving the noise as it is".to_owned()),
+        Objective::Reconstruct(reconstruct) => (reconstruct.of_gray(plan.info()), "gray pictures".to_owned()),
     };
     let said = || {
         format!(

@@ -96,7 +96,7 @@ impl TeacherPart {
         let Self { settings, losses } = self;
         let unfit = |key: &str, problem: String| Error::from(LearnError::Setting(Unfit::new(key, problem)));
         if pupil.objective != Objective::Classify {
-            return Err(unfit("path", "is of a classifier: a network that takes noise away has no teachers".into()));
+            return Err(unfit("path", "is of a classifier: a network of another objective has no teachers".into()));
         }
         if losses.is_empty() {
             return Err(unfit("loss", "needs at least one: [[teacher.loss]] with `kind`".into()));

@@ -69,6 +69,8 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         | Quantity::LeastChosen
         | Quantity::ConceptAccuracy
         | Quantity::Unexplained
+        | Quantity::NearPeak
+        | Quantity::ClassEvidence
         | Quantity::SumDeviation => Ok(None),
         Quantity::Slope { .. } => match nodes {
             [over] => Ok(slopes::least(net, quantity, *over)?.map(|least| least.slope)),

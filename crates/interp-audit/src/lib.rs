@@ -10,6 +10,7 @@ mod channels;
 mod choose;
 mod chosen;
 mod claims;
+mod class_evidence;
 pub mod color;
 mod context;
 mod contributions;
@@ -20,6 +21,7 @@ pub mod factors;
 pub mod fields;
 mod memory;
 pub mod metrics;
+mod near_peak;
 pub mod neurons;
 mod pass;
 mod pictures;
@@ -32,6 +34,7 @@ mod slopes;
 pub mod soft_labels;
 pub mod sparse_code;
 pub mod terms;
+pub mod traversal;
 pub mod visualize;
 pub mod weights;
 mod zeros;
@@ -110,6 +113,9 @@ pub enum AuditError {
          a.png) and a file concepts.csv that names the numbers in them (docs/data.md)"
     )]
     NoConcepts(String),
+    /// A network without codes to move.
+    #[error("the network has no codes to move: {0}")]
+    NoCodes(String),
     /// Data that knows no factors.
     #[error("`{0}` knows no factors of its pictures that have two values or more; `concepts` does")]
     NoFactors(String),

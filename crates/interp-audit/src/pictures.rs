@@ -10,8 +10,10 @@ use crate::Result;
 use crate::bottleneck::ConceptHits;
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
+use crate::class_evidence::ClassEvidence;
 use crate::contributions::Gap;
 use crate::evidence::Evidence;
+use crate::near_peak::NearPeak;
 use crate::pass::{Observer, Pass};
 use crate::shares::Deviation;
 use crate::sparse_code::Rest;
@@ -60,6 +62,8 @@ fn gauge(net: &Network, pictures: &Pictures, quantity: Quantity, nodes: &[NodeId
         Quantity::ChannelCorrelation => Some(Box::new(Correlation::of(nodes))),
         Quantity::SumDeviation => Some(Box::new(Deviation::new(nodes))),
         Quantity::LeastChosen => Some(Box::new(Chosen::of(net, nodes))),
+        Quantity::NearPeak => Some(Box::new(NearPeak::of(net, nodes))),
+        Quantity::ClassEvidence => Some(Box::new(ClassEvidence::of(net, nodes))),
         Quantity::ContributionGap => Some(Box::new(Gap::new(nodes))),
         Quantity::ZeroWeights
         | Quantity::ZeroFilters

@@ -23,6 +23,7 @@ mod seen_as;
 mod shared;
 mod sheet;
 mod sources;
+mod strokes;
 mod weights;
 
 pub use annotations::Annotations;
@@ -38,4 +39,5 @@ pub use own_picture::read_picture;
 pub use seen_as::{relabeled, renormalized};
 pub use sheet::contact_sheet;
 pub use sources::{Cifar10, Cifar10Jpeg, FashionMnist, Folder, Mnist, build_at, from_spec, sources, split_spec};
+pub use strokes::strokes;
 pub use weights::class_weights;

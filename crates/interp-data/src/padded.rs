@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use interp_finding::Unfit;
 
-use crate::{Dataset, Info, Result, Split};
+use crate::{Dataset, Info, Result, Split, Truth};
 
 /// More than any network here can use.
 const WIDEST: usize = 512;
 
-/// The same pictures with `pad` black pixels on each side. Truth about pictures is not carried over.
+/// The same pictures with `pad` black pixels on each side. Of the truth about pictures factors are carried over, masks are not.
 ///
 /// # Errors
 /// A border of more than 512 pixels.
@@ -57,6 +57,11 @@ impl Dataset for Padded {
         self.data.image(split, index, &mut picture)?;
         place(&picture, inner.width * inner.channels, self.pad, inner.channels, out);
         Ok(())
+    }
+
+    fn truth(&self, split: Split, index: usize) -> Result<Option<Truth>> {
+        let bare = |truth: Truth| Truth { object: None, concepts: vec![], ..truth };
+        Ok(self.data.truth(split, index)?.map(bare))
     }
 
     fn file(&self, split: Split, index: usize) -> Option<&Path> {

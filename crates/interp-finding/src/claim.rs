@@ -68,6 +68,13 @@ pub enum Quantity {
     ConceptAccuracy,
     /// Share of the variance of the first node, over positions of pictures and channels together, that the second node does not reproduce.
     Unexplained,
+    /// Share of a filter's activation that lies near its peak in each picture, nearer than a quarter of the map's size (rows in heights plus
+    /// columns in widths of the map), in [0, 1]: mean over filters that are ever active, of the node where it is lowest.
+    NearPeak,
+    /// Share of a channel's evidence that is for one class, in the maps that a layer reads evidence for classes from, in [0, 1]: mean over channels
+    /// that speak for any, of the layer where it is lowest. For a class speaks what is positive of the channel's mean over its pictures times
+    /// its weight for it less the mean of those for all classes.
+    ClassEvidence,
 }
 
 impl Quantity {
@@ -103,6 +110,10 @@ impl Quantity {
             }
             Self::ConceptAccuracy => format!("balanced accuracy of the concepts that {nodes} tells"),
             Self::Unexplained => format!("share of the variance of {nodes} that is not explained"),
+            Self::NearPeak => format!("share of the activation of a filter of {nodes} that lies near its peak"),
+            Self::ClassEvidence => {
+                format!("share of the evidence of a channel that {nodes} reads that is for one class")
+            }
             Self::SumDeviation => format!("how far the logits are from the sum of {nodes}"),
             Self::Slope { outputs, rises, falls } => slope_words(outputs, rises, falls, nodes),
         }
@@ -119,7 +130,9 @@ impl Quantity {
             | Self::ContributionGap
             | Self::ConceptAccuracy
             | Self::Unexplained
-            | Self::LeastChosen => true,
+            | Self::LeastChosen
+            | Self::NearPeak
+            | Self::ClassEvidence => true,
             Self::ZeroWeights
             | Self::ZeroFilters
             | Self::ZeroInputs
@@ -150,7 +163,9 @@ impl Quantity {
             | Self::ContributionGap
             | Self::ConceptAccuracy
             | Self::Unexplained
-            | Self::LeastChosen => true,
+            | Self::LeastChosen
+            | Self::NearPeak
+            | Self::ClassEvidence => true,
             Self::ZeroWeights
             | Self::ZeroFilters
             | Self::ZeroInputs
@@ -176,7 +191,9 @@ impl Quantity {
             | Self::AlongBank(_)
             | Self::EvidenceInside
             | Self::ConceptAccuracy
-            | Self::LeastChosen => percent(value),
+            | Self::LeastChosen
+            | Self::NearPeak
+            | Self::ClassEvidence => percent(value),
             Self::NegativeWeights | Self::NegativeThresholds | Self::FieldSize | Self::ActiveChannels => {
                 format!("{value:.0}")
             }

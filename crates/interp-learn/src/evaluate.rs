@@ -4,13 +4,14 @@ use candle_core::{Device, Tensor};
 use interp_data::{Batch, Batches};
 use interp_net::{Keep, Mode, Network, Tape};
 
+use crate::objective::Pass;
 use crate::{Objective, Result, Score};
 
 /// How well a network does on a split.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Mean loss of the objective: cross-entropy in nats without smoothing or class weights, or the share of the noise that
-    /// is left.
+    /// Mean loss of the objective: cross-entropy in nats without smoothing or class weights, the share of the noise that
+    /// is left, or the negative evidence lower bound in nats, with codes at their means.
     pub loss: f64,
     /// The mean of `scores`.
     pub score: Score,
@@ -42,11 +43,13 @@ pub fn evaluate(
     mut each: impl FnMut(&Batch, &Tape, &Tensor) -> Result<()>,
 ) -> Result<Evaluation> {
     let (mut loss, mut scores) = (0.0, vec![]);
+    let keep = &keep.with(&net.graph, &objective.taps(&net.graph)?);
     for batch in batches {
         let batch = batch?;
         let tape = net.forward(&objective.measuring_input(&batch, info)?, Mode::Eval, keep)?;
         let output = &tape.output(&net.graph)?.to_device(&Device::Cpu)?;
-        objective.losses(output, &batch, info)?.into_iter().for_each(|of_picture| loss += of_picture);
+        let pass = Pass { net, tape: &tape, output };
+        objective.losses(&pass, &batch, info)?.into_iter().for_each(|of_picture| loss += of_picture);
         scores.extend(objective.scores(output, &batch, info)?);
         each(&batch, &tape, output)?;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use interp_data::{Augment, Dataset, Info, Learning, Loader, Split};
-use interp_net::{Grads, Keep, Mode, Network, Params, Role};
+use interp_net::{Draw, Grads, Keep, Mode, Network, Params, Role};
 use tracing::trace_span;
 
 use crate::distill::Teacher;
@@ -207,7 +207,8 @@ fn recalibrate(
     frame: &Frame,
 ) -> Result<()> {
     for (i, batch) in train.epoch(epoch as u64, 0).take(RECALIBRATION).enumerate() {
-        let mode = Mode::Train { frozen: frame.frozen.clone() };
+        let draw = Draw { seed: task.seed, epoch: epoch as u64, batch: i as u64 };
+        let mode = Mode::Train { frozen: frame.frozen.clone(), draw };
         let x = task.objective.training_input(&batch?, info, task.seed, epoch)?;
         let tape = net.forward(&x, mode, &Keep::Output)?;
         net.average_statistics(&tape, 1.0 / (i + 1) as f64)?;

@@ -4,13 +4,17 @@
 //! measured elsewhere, by code that does not train (`interp-audit`).
 
 mod buffers;
+mod code;
 pub mod distill;
 mod evaluate;
 mod fit;
+pub mod gan;
+mod generate;
 pub mod insert;
 mod objective;
 mod optimizer;
 pub mod prior;
+mod reconstruct;
 mod schedule;
 mod settings;
 mod snapshot;
@@ -18,8 +22,10 @@ mod trainer;
 
 pub use evaluate::{Evaluation, evaluate, to_tensor};
 pub use fit::{Event, Fitted, Flow, Steering, Task, fit};
+pub use generate::Generate;
 pub use objective::{Denoise, Objective, Score};
 pub use optimizer::{AdamW, Optimizer, Sgd};
+pub use reconstruct::{Pixels, Reconstruct};
 pub use schedule::Schedule;
 pub use settings::{ClassLoss, Group, Phase, Train};
 pub use snapshot::Snapshot;
@@ -62,6 +68,11 @@ pub enum LearnError {
         /// Pictures in the batch; at least 2.
         batch: usize,
     },
+    /// What is asked is of single pictures, and `[objective.generate]` is about all of them together.
+    #[error(
+        "a network of [objective.generate] has no score on single pictures; `interp-audit codes` tells what its codes control"
+    )]
+    NoScore,
     /// A saved state does not fit this recipe.
     #[error("the saved state does not fit: {0}")]
     State(String),

@@ -6,11 +6,12 @@ use candle_core::{DType, Device, Tensor};
 use interp_data::{Batch, Info, Noise};
 use interp_net::finding::Unfit;
 use interp_net::ops::{Targets, binary_cross_entropy, cross_entropy};
+use interp_net::{Graph, Network, NodeId, Tape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::{hits, to_tensor};
-use crate::{ClassLoss, Result, Task, Train};
+use crate::{ClassLoss, Generate, LearnError, Reconstruct, Result, Task, Train};
 
 /// What a network is trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,10 @@ pub enum Objective {
     Classify,
     /// To take normal noise away from pictures.
     Denoise(Denoise),
+    /// To make pictures again of codes.
+    Reconstruct(Reconstruct),
+    /// To make pictures of codes that can be told from them.
+    Generate(Generate),
 }
 
 /// Normal noise is added to every picture, and the network is to give the picture without it: the mean squared error over all
@@ -48,6 +53,18 @@ pub(crate) struct Loss {
     pub(crate) value: f64,
     /// With respect to the network's output.
     pub(crate) grad: Tensor,
+    /// With respect to other nodes' activations.
+    pub(crate) more: Vec<(NodeId, Tensor)>,
+}
+
+/// A pass of a network.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a> {
+    pub(crate) net: &'a Network,
+    /// With what the objective [taps](Objective::taps).
+    pub(crate) tape: &'a Tape,
+    /// Where it is to be read: for scores, on the CPU.
+    pub(crate) output: &'a Tensor,
 }
 
 /// No error is taken for smaller: 100 dB.
@@ -60,13 +77,19 @@ impl Objective {
     /// The first key whose value cannot be used, from the recipe's root on.
     pub fn check(&self, train: &Train) -> Result<(), Unfit> {
         let is_binary = train.loss == ClassLoss::Binary;
-        let Self::Denoise(Denoise { noise }) = *self else {
-            let softmax = "is not for a `loss` that takes each class by itself";
-            Unfit::unless(!is_binary || train.label_smoothing == 0.0, "train.label_smoothing", softmax)?;
-            return Unfit::unless(!is_binary || !train.balance_classes, "train.balance_classes", softmax);
-        };
-        let usable = noise > 0.0 && noise <= 1.0;
-        Unfit::unless(usable, "objective.denoise.noise", format!("must be above 0 and up to 1, not {noise}"))?;
+        match self {
+            Self::Classify => {
+                let softmax = "is not for a `loss` that takes each class by itself";
+                Unfit::unless(!is_binary || train.label_smoothing == 0.0, "train.label_smoothing", softmax)?;
+                return Unfit::unless(!is_binary || !train.balance_classes, "train.balance_classes", softmax);
+            }
+            &Self::Denoise(Denoise { noise }) => {
+                let usable = noise > 0.0 && noise <= 1.0;
+                Unfit::unless(usable, "objective.denoise.noise", format!("must be above 0 and up to 1, not {noise}"))?;
+            }
+            Self::Reconstruct(reconstruct) => reconstruct.check()?,
+            Self::Generate(generate) => return generate.check(train),
+        }
         let classes = "is about classes, which this objective does not tell";
         Unfit::unless(!is_binary, "train.loss", classes)?;
         Unfit::unless(train.label_smoothing == 0.0, "train.label_smoothing", classes)?;
@@ -76,16 +99,44 @@ impl Objective {
     /// Standard deviation of the noise that it takes away, if it does.
     pub fn noise(&self) -> Option<f64> {
         match *self {
-            Self::Classify => None,
+            Self::Classify | Self::Reconstruct(_) | Self::Generate(_) => None,
             Self::Denoise(Denoise { noise }) => Some(noise),
         }
     }
 
-    /// The shape of the outputs that it needs, without N: logits (K), or a picture (C, H, W).
-    pub fn output(&self, info: &Info) -> Vec<usize> {
+    /// The key of its section.
+    pub fn key(&self) -> &'static str {
         match self {
-            Self::Classify => vec![info.classes.len()],
-            Self::Denoise(_) => vec![info.channels, info.height, info.width],
+            Self::Classify => "objective.classify",
+            Self::Denoise(_) => "objective.denoise",
+            Self::Reconstruct(_) => "objective.reconstruct",
+            Self::Generate(_) => "objective.generate",
+        }
+    }
+
+    /// Says what a network lacks beside outputs of its shape.
+    ///
+    /// # Errors
+    /// If the objective is about codes, and there is no single node that draws them.
+    pub fn check_graph(&self, graph: &Graph) -> Result<(), Unfit> {
+        self.taps(graph).map(|_| ())
+    }
+
+    /// The nodes beside the output that it reads.
+    pub(crate) fn taps(&self, graph: &Graph) -> Result<Vec<NodeId>, Unfit> {
+        match self {
+            Self::Classify | Self::Denoise(_) | Self::Generate(_) => Ok(vec![]),
+            Self::Reconstruct(_) => Ok(graph.nodes()[Reconstruct::sample(graph)?].inputs.clone()),
+        }
+    }
+
+    /// The shape of the outputs that it needs, without N: logits (K), or a picture (C, H, W). `None` where that is up to the network's
+    /// codes.
+    pub fn output(&self, info: &Info) -> Option<Vec<usize>> {
+        match self {
+            Self::Classify => Some(vec![info.classes.len()]),
+            Self::Denoise(_) | Self::Reconstruct(_) => Some(vec![info.channels, info.height, info.width]),
+            Self::Generate(_) => None,
         }
     }
 
@@ -104,7 +155,7 @@ impl Objective {
 
     fn input(&self, batch: &Batch, info: &Info, noise: impl Fn(f64) -> Noise) -> Result<Tensor> {
         match self {
-            Self::Classify => to_tensor(batch, info),
+            Self::Classify | Self::Reconstruct(_) | Self::Generate(_) => to_tensor(batch, info),
             Self::Denoise(denoise) => to_tensor(&noise(denoise.noise).on(batch, info), info),
         }
     }
@@ -114,10 +165,11 @@ impl Objective {
         &self,
         task: &Task<'_>,
         epoch: usize,
-        output: &Tensor,
+        pass: &Pass<'_>,
         batch: &Batch,
         info: &Info,
     ) -> Result<Loss> {
+        let output = pass.output;
         match self {
             Self::Classify => {
                 let Train { label_smoothing: smoothing, loss, .. } = *task.settings;
@@ -129,14 +181,17 @@ impl Objective {
                 };
                 let weight = task.settings.label_weight_in(epoch);
                 let grad = if weight == 1.0 { found.grad } else { (found.grad * weight)? };
-                Ok(Loss { value: weight * found.loss, grad })
+                Ok(Loss { value: weight * found.loss, grad, more: vec![] })
             }
             Self::Denoise(denoise) => denoise.loss(output, batch, info),
+            Self::Reconstruct(reconstruct) => reconstruct.loss(pass, batch, info),
+            Self::Generate(_) => Err(LearnError::NoScore),
         }
     }
 
     /// The loss of each picture, without smoothing or class weights.
-    pub(crate) fn losses(&self, output: &Tensor, batch: &Batch, info: &Info) -> Result<Vec<f64>> {
+    pub(crate) fn losses(&self, pass: &Pass<'_>, batch: &Batch, info: &Info) -> Result<Vec<f64>> {
+        let output = pass.output;
         match self {
             Self::Classify => {
                 let of_row = |(row, label): (usize, &u32)| -> Result<f64> {
@@ -147,6 +202,8 @@ impl Objective {
             Self::Denoise(Denoise { noise }) => {
                 Ok(squared_errors(output, batch, info)?.into_iter().map(|error| error / (noise * noise)).collect())
             }
+            Self::Reconstruct(reconstruct) => reconstruct.losses(pass, batch, info),
+            Self::Generate(_) => Err(LearnError::NoScore),
         }
     }
 
@@ -157,14 +214,16 @@ impl Objective {
                 Ok(hits(output, &batch.labels)?.into_iter().map(|hit| f64::from(u8::from(hit))).collect())
             }
             Self::Denoise(_) => Ok(squared_errors(output, batch, info)?.into_iter().map(psnr).collect()),
+            Self::Reconstruct(reconstruct) => reconstruct.scores(output, batch, info),
+            Self::Generate(_) => Err(LearnError::NoScore),
         }
     }
 
     /// The mean of the scores of pictures as what it is.
     pub fn score(&self, mean: f64) -> Score {
         match self {
-            Self::Classify => Score::Accuracy(mean),
-            Self::Denoise(_) => Score::Psnr(mean),
+            Self::Classify | Self::Generate(_) => Score::Accuracy(mean),
+            Self::Denoise(_) | Self::Reconstruct(_) => Score::Psnr(mean),
         }
     }
 }
@@ -180,7 +239,7 @@ impl Denoise {
         let scale: Vec<f32> = info.std.iter().map(|&std| (per_value * f64::from(std).powi(2)) as f32).collect();
         let scale = Tensor::from_vec(scale, (1, info.channels, 1, 1), output.device())?.to_dtype(output.dtype())?;
         let clean = to_tensor(batch, info)?.to_device(output.device())?.to_dtype(output.dtype())?;
-        Ok(Loss { value, grad: (output - clean)?.broadcast_mul(&scale)? })
+        Ok(Loss { value, grad: (output - clean)?.broadcast_mul(&scale)?, more: vec![] })
     }
 }
 
@@ -197,7 +256,7 @@ fn squared_errors(output: &Tensor, batch: &Batch, info: &Info) -> Result<Vec<f64
 }
 
 /// `10 log10(1 / error)`, in dB; what is not a number stays so.
-fn psnr(error: f64) -> f64 {
+pub(crate) fn psnr(error: f64) -> f64 {
     -10.0 * if error < LEAST_ERROR { LEAST_ERROR } else { error }.log10()
 }
 
@@ -263,6 +322,8 @@ impl fmt::Display for Score {
 
 #[cfg(test)]
 mod tests {
+    use interp_net::{Keep, Mode};
+
     use super::*;
 
     const DENOISE: Denoise = Denoise { noise: 0.1 };
@@ -286,12 +347,24 @@ mod tests {
         to_tensor(&batch, &info()).unwrap()
     }
 
+    /// A network and a pass that nothing is read of.
+    fn nothing() -> (Network, Tape) {
+        let net = Network::new(Graph::new(1, 1, 1).unwrap(), 0).unwrap();
+        let x = Tensor::zeros((1, 1, 1, 1), DType::F32, &Device::Cpu).unwrap();
+        let tape = net.forward(&x, Mode::Eval, &Keep::Output).unwrap();
+        (net, tape)
+    }
+
+    fn pass_of<'a>((net, tape): &'a (Network, Tape), output: &'a Tensor) -> Pass<'a> {
+        Pass { net, tape, output }
+    }
+
     // The value number 15 is of the second picture and of the channel with deviation 1/4: moved by 0.4 it is wrong by 0.1, of 12
     // values one, so that the mean squared error of the picture is 0.01 / 12.
     #[test]
     fn errors_are_in_pixel_values() {
         let (denoise, output) = (Objective::Denoise(DENOISE), moved(15, 0.4));
-        let losses = denoise.losses(&output, &batch(), &info()).unwrap();
+        let losses = denoise.losses(&pass_of(&nothing(), &output), &batch(), &info()).unwrap();
         assert!(losses[0] == 0.0 && (losses[1] - 1.0 / 12.0).abs() < 1e-6, "{losses:?}");
         let scores = denoise.scores(&output, &batch(), &info()).unwrap();
         assert!((scores[0] - 100.0).abs() < 1e-9 && (scores[1] - 10.0 * 1200f64.log10()).abs() < 1e-4, "{scores:?}");
@@ -323,7 +396,7 @@ mod tests {
         let denoise = Objective::Denoise(DENOISE);
         let untouched = denoise.measuring_input(&batch, &info).unwrap();
         // Of 3200 values; the deviation of their mean square is sqrt(2 / 3200).
-        let losses = denoise.losses(&untouched, &batch, &info).unwrap();
+        let losses = denoise.losses(&pass_of(&nothing(), &untouched), &batch, &info).unwrap();
         assert!(losses.iter().all(|loss| (loss - 1.0).abs() < 0.1), "{losses:?}");
         let trained = denoise.training_input(&batch, &info, 0, 0).unwrap();
         assert!((trained - untouched).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() > 0.0);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use interp_data::{Batch, Info};
 use interp_net::ops::{self, Update};
-use interp_net::{Grads, Graph, Keep, Mode, Network, NodeId, Op, Param, Params, Role, Want};
+use interp_net::{Draw, Grads, Graph, Keep, Mode, Network, NodeId, Op, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
 use tracing::trace_span;
 
 use crate::buffers::Buffers;
 use crate::distill::{Side, Taught};
-use crate::objective::Loss;
+use crate::objective::{Loss, Pass};
 use crate::prior::{Now, Scope, State, Step, values};
 use crate::{Evaluation, LearnError, Phase, Result, Score, Task, Train};
 
@@ -180,13 +180,18 @@ impl Trainer {
         for name in task.teachers.iter().flat_map(|teacher| teacher.student_nodes()) {
             taps.push(network.graph.id(&name)?);
         }
-        let mode = Mode::Train { frozen: moment.frame.frozen.clone() };
+        taps.extend(objective.taps(&network.graph)?);
+        let Clock { epoch, batch: number, .. } = self.clock;
+        let draw = Draw { seed: task.seed, epoch: epoch as u64, batch: number as u64 };
+        let mode = Mode::Train { frozen: moment.frame.frozen.clone(), draw };
         let tape = network.forward(&x, mode, &Keep::Backward(taps))?;
         let output = tape.output(&network.graph)?;
-        let Loss { value, grad } =
-            trace_span!("loss").in_scope(|| objective.loss(task, self.clock.epoch, output, batch, info))?;
+        let pass = Pass { net: &network, tape: &tape, output };
+        let Loss { value, grad, more } =
+            trace_span!("loss").in_scope(|| objective.loss(task, self.clock.epoch, &pass, batch, info))?;
         self.note(batch, value, &objective.scores(output, batch, info)?)?;
         let mut seeds = vec![(network.graph.output(), grad)];
+        seeds.extend(more);
         let mut extra = vec![];
         for (index, p) in task.priors.iter().enumerate() {
             let Some(now) = moment.now(index) else { continue };

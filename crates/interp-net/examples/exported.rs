@@ -55,6 +55,7 @@ fn all() -> Vec<(&'static str, Network)> {
         ("additive_luminance", of(&luminance)),
         ("mixture", of(&zoo::Mixture { width: 0.5, top: 2, ..zoo::Mixture::default() })),
         ("autoencoder", of(&zoo::SoftAutoencoder { border: 4, ..zoo::SoftAutoencoder::default() })),
+        ("vae", of(&zoo::Vae::default())),
         ("imagenet_resnet", of(&zoo::ImagenetResNet { depth: 50, ..zoo::ImagenetResNet::default() })),
         ("imagenet_vgg", of(&zoo::ImagenetVgg { width: 0.125, ..zoo::ImagenetVgg::default() })),
         ("squeezenet", of(&zoo::SqueezeNet::default())),
@@ -64,6 +65,7 @@ fn all() -> Vec<(&'static str, Network)> {
         ("linear_for_each_picture", networks::linear_for_each_picture()),
         ("mixed", networks::mixed()),
         ("attentive", networks::attentive()),
+        ("coded", networks::coded()),
     ]
 }
 

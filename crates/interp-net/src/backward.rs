@@ -235,6 +235,7 @@ impl Sweep<'_> {
             | Op::Describe { .. }
             | Op::Saliency
             | Op::Route { .. }
+            | Op::Sample
             | Op::PadShortcut { .. } => self.plain(id, &grad),
         }
     }
@@ -324,6 +325,11 @@ impl Sweep<'_> {
             (&Op::Softmax { over }, _) => ops::softmax_backward(&self.again(id)?, grad, over),
             (Op::Saliency, _) => ops::saliency_backward(self.tape.at(&self.network.graph, input)?, grad),
             (&Op::Route { top }, _) => ops::route_backward(self.tape.at(&self.network.graph, input)?, grad, top),
+            (Op::Sample, Saved::Noise(noise)) => {
+                ops::sample_backward(self.tape.at(&self.network.graph, input)?, Some(noise), grad)
+            }
+            // In evaluation no log-variance is read.
+            (Op::Sample, _) => ops::sample_backward(&Tensor::zeros(shape, grad.dtype(), grad.device())?, None, grad),
             _ => return Err(NetError::NotKept(node.name.clone())),
         };
         let below = self.network.named(id, result)?;

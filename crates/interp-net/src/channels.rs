@@ -50,6 +50,7 @@ impl Graph {
                 | Op::Saliency
                 | Op::Route { .. }
                 | Op::Softmax { .. }
+                | Op::Sample
                 | Op::Describe { .. } => {
                     node.inputs.iter().chain([&id]).for_each(|&node| ties.fix(node));
                 }

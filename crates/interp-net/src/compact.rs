@@ -166,6 +166,7 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
             | Op::Step
             | Op::Softmax { .. }
             | Op::Route { .. }
+            | Op::Sample
             | Op::Saliency => vec![None; channels],
         };
         constants.push(found);

@@ -5,22 +5,24 @@ use interp_ops::{self as ops, Then};
 
 use crate::graph::Fused;
 use crate::tape::Saved;
-use crate::{NetError, Network, NodeId, Op, Result, Role, Tape};
+use crate::{Draw, Graph, NetError, Network, NodeId, Op, Result, Role, Tape};
 
-/// How batch norms behave, and how convolutions are computed.
+/// How batch norms and samples behave, and how convolutions are computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
-    /// Batch norms have their running statistics.
+    /// Batch norms have their running statistics, and samples are their means.
     Eval,
     /// As [`Mode::Eval`], with convolutions as they are defined ([`ops::Conv2d::by_definition`]), for gradients that are looked at: on a CPU, cells that
     /// see the same, as in areas of one color, are the same to the last bit, and which of them a maximum passes its gradient to is not up to rounding. Sweeps back
     /// through such a pass have no such choices, and are as fast as others.
     Precise,
     /// Batch norms have the batch's statistics, except at the nodes for which `frozen` (one flag for each node, or
-    /// empty for none) is true: these behave as in evaluation.
+    /// empty for none) is true: these behave as in evaluation. Samples are drawn, at all nodes.
     Train {
         /// Nodes that training leaves alone.
         frozen: Vec<bool>,
+        /// Which draw it is.
+        draw: Draw,
     },
 }
 
@@ -28,7 +30,7 @@ impl Mode {
     fn uses_batch_statistics(&self, id: NodeId) -> bool {
         match self {
             Self::Eval | Self::Precise => false,
-            Self::Train { frozen } => !frozen.get(id).copied().unwrap_or(false),
+            Self::Train { frozen, .. } => !frozen.get(id).copied().unwrap_or(false),
         }
     }
 
@@ -58,6 +60,19 @@ impl Keep {
     /// Keeps the nodes whose names match one of the patterns.
     pub fn nodes<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         Self::Nodes(patterns.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The same, and those of these nodes.
+    pub fn with(&self, graph: &Graph, nodes: &[NodeId]) -> Self {
+        let together = |taps: &Vec<NodeId>| [taps, nodes].concat();
+        let names = nodes.iter().map(|&id| globset::escape(&graph.nodes()[id].name));
+        match self {
+            Self::Backward(taps) => Self::Backward(together(taps)),
+            Self::Gradients(taps) => Self::Gradients(together(taps)),
+            Self::Output => Self::Nodes(names.collect()),
+            Self::Nodes(patterns) => Self::Nodes(patterns.iter().cloned().chain(names).collect()),
+            Self::All => Self::All,
+        }
     }
 
     /// Whether more is kept than activations.
@@ -283,6 +298,7 @@ impl Network {
             Op::Route { top } => ops::route(x, top),
             Op::Gated { channel } => ops::gated(x, inputs[1], channel),
             Op::Multiply => ops::multiply(x, inputs[1]),
+            Op::Sample => return self.sampled(id, x, mode),
             Op::Concat => ops::concat(inputs),
             Op::OnOff => ops::on_off(x),
             Op::Complement => ops::complement(x),
@@ -290,6 +306,16 @@ impl Network {
             Op::PadShortcut { stride, .. } => ops::pad_shortcut(x, self.graph.sides(id).unwrap_or_default(), stride),
         };
         Ok((self.named(id, output)?, Saved::Nothing))
+    }
+
+    /// A code, and the noise that was drawn for it.
+    fn sampled(&self, id: NodeId, x: &Tensor, mode: &Mode) -> Result<(Tensor, Saved)> {
+        let Mode::Train { draw, .. } = mode else {
+            return Ok((self.named(id, ops::sample(x, None))?, Saved::Nothing));
+        };
+        let shape = [&x.dims()[..1], self.graph.shape(id)].concat();
+        let noise = draw.normal(&self.graph.nodes()[id].name, &shape, x.dtype())?;
+        Ok((self.named(id, ops::sample(x, Some(&noise)))?, Saved::Noise(noise)))
     }
 
     /// A batch norm, and what runs with it.

@@ -271,8 +271,8 @@ impl Graph {
         (users == 1).then_some(input)
     }
 
-    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, norms, descriptions, saliency, routing and
-    /// gates, the outputs of B-cos convolutions, thresholds (of hard ones the inputs), k winners, sigmoids and softmaxes, and those of ReLUs that follow no
+    /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, norms, descriptions, saliency, routing,
+    /// samples and gates, the outputs of B-cos convolutions, thresholds (of hard ones the inputs), k winners, sigmoids and softmaxes, and those of ReLUs that follow no
     /// batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
@@ -291,6 +291,7 @@ impl Graph {
             | Op::Describe { .. }
             | Op::UncenteredNorm { .. }
             | Op::Route { .. }
+            | Op::Sample
             | Op::Saliency => read[node.inputs[0]] = true,
             Op::Gated { .. } | Op::Multiply => node.inputs.iter().for_each(|&input| read[input] = true),
             Op::BCosConv2d { .. } => (read[node.inputs[0]], read[id]) = (true, true),
@@ -509,6 +510,12 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
         &Op::Gated { channel } => match *inputs[1] {
             [count] if channel < count => Ok(inputs[0].to_vec()),
             _ => Err(format!("needs a vector of gates with a channel {channel}, not {:?}", inputs[1])),
+        },
+        Op::Sample => match inputs[0][0] {
+            channels if channels % 2 == 0 => {
+                Ok(std::iter::once(channels / 2).chain(inputs[0][1..].iter().copied()).collect())
+            }
+            odd => Err(format!("needs as many means as log-variances, not {odd} channels together")),
         },
         Op::Add => match inputs.iter().all(|shape| *shape == inputs[0]) {
             true => Ok(inputs[0].to_vec()),

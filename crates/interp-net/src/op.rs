@@ -191,6 +191,9 @@ pub enum Op {
     /// Its first input times its second: number by number, or one for each position `(1, H, W)` or for each channel `(C)`. The second
     /// says how much of the first is to count.
     Multiply,
+    /// A code with noise: of `2 d` channels the first d are its means, the others logarithms of its variances. In training it is
+    /// `mean + exp(log-variance / 2) e` with standard normal e, in evaluation its mean.
+    Sample,
     /// Sum of its inputs, all of one shape.
     Add,
     /// Channels of its inputs one after another: maps of one height and width, or vectors.
@@ -318,6 +321,7 @@ impl Op {
             | Self::UpsampleNearest { .. }
             | Self::UpsampleBilinear { .. }
             | Self::Linear { .. }
+            | Self::Sample
             | Self::Add
             | Self::Concat
             | Self::PadShortcut { .. } => true,
@@ -387,6 +391,7 @@ impl Op {
             Self::Route { top } => format!("softmax, {top} largest"),
             Self::Gated { channel } => format!("times channel {channel}"),
             Self::Multiply => "multiply".into(),
+            Self::Sample => "sample".into(),
             Self::Add => "add".into(),
             Self::Concat => "concat".into(),
             Self::PadShortcut { stride, .. } => format!("pad shortcut /{stride}"),
@@ -469,6 +474,7 @@ impl Op {
             | Self::GlobalAvgPool
             | Self::Saliency
             | Self::Multiply
+            | Self::Sample
             | Self::Add
             | Self::Concat => vec![],
         }

@@ -210,6 +210,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
         | Op::Saliency
         | Op::Route { .. }
         | Op::Gated { .. }
+        | Op::Sample
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::AdaptiveAvgPool { .. }

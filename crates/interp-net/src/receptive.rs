@@ -146,6 +146,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         | Op::OnOff
         | Op::Complement
         | Op::Route { .. }
+        | Op::Sample
         | Op::Add
         | Op::Concat => {
             vec![cell]
@@ -198,6 +199,7 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         | Op::Route { .. }
         | Op::Gated { .. }
         | Op::Multiply
+        | Op::Sample
         | Op::Add
         | Op::Concat => (1, 0, 1),
     };

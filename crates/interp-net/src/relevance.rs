@@ -121,7 +121,7 @@ impl Hand<'_> {
             | Op::UncenteredNorm { .. }
             | Op::Gated { .. }
             | Op::Multiply => self.give(input, relevance),
-            Op::MaxPool { .. } | Op::Mirror { .. } | Op::PadShortcut { .. } => {
+            Op::MaxPool { .. } | Op::Mirror { .. } | Op::Sample | Op::PadShortcut { .. } => {
                 let below = self.network.swept_to(input, self.tape, &[(id, relevance)], Rules::Held)?;
                 self.give(input, below)
             }

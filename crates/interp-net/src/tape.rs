@@ -11,6 +11,8 @@ pub(crate) enum Saved {
     Nothing,
     /// Positions of the maxima.
     Argmax(Tensor),
+    /// The noise of a sample.
+    Noise(Tensor),
     /// Mean and biased variance of the batch, and number of values of a channel.
     Statistics { mean: Tensor, variance: Tensor, count: usize },
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use candle_core::{DType, Device, Tensor};
 use interp_net::ops::{Arithmetic, device};
-use interp_net::{Keep, Mode, Network, Want, zoo};
+use interp_net::{Draw, Keep, Mode, Network, Want, zoo};
 
 fn waves(shape: &[usize], step: f32) -> Tensor {
     let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|i| (0.3 + i as f32 * step).sin()).collect();
@@ -45,7 +45,7 @@ fn networks_give_the_cpus_outputs_and_gradients_within_half_a_percent() {
         let net = Network::new(kind.graph([3, 32, 32], 10).unwrap(), 1).unwrap();
         let (x, seed) = (waves(&[4, 3, 32, 32], 0.71), waves(&[4, 10], 1.3));
         let (there, exact) = (net.to_device(&device).unwrap(), net.to_dtype(DType::F64).unwrap());
-        for mode in [Mode::Eval, Mode::Train { frozen: vec![] }] {
+        for mode in [Mode::Eval, Mode::Train { frozen: vec![], draw: Draw::default() }] {
             let [x64, seed64] = [&x, &seed].map(|t| t.to_dtype(DType::F64).unwrap());
             let (found, exact) = (sweep(&there, &x, &seed, &mode), sweep(&exact, &x64, &seed64, &mode));
             assert_eq!(found.len(), exact.len());

@@ -187,7 +187,9 @@ fn models_of_onnx_have_the_nodes_and_weights_of_the_network() {
 #[test]
 fn every_value_of_onnx_is_there_before_it_is_read() {
     let winners = zoo::Vgg { depth: 8, activation: zoo::Activation::KWinners, ..zoo::Vgg::default() };
-    for network in [of(&winners), of(&zoo::BCosResNet::default()), of(&zoo::Mixture::default()), tiny()] {
+    for network in
+        [of(&winners), of(&zoo::BCosResNet::default()), of(&zoo::Mixture::default()), of(&zoo::Vae::default()), tiny()]
+    {
         let model = onnx::read(&export::onnx(&network, None).unwrap());
         let mut known: BTreeSet<&str> = model.constants.keys().map(String::as_str).collect();
         known.extend(model.integers.iter().map(String::as_str));

@@ -5,10 +5,9 @@
 mod networks;
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Want};
+use interp_net::{Draw, Graph, Keep, Mode, NetError, Network, Op, Want};
 
-use networks::attentive;
-use networks::{branched, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
+use networks::{attentive, branched, coded, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
 
 /// The tensor with the value at `index` moved by `by`.
 fn moved(x: &Tensor, index: usize, by: f64) -> Tensor {
@@ -20,7 +19,7 @@ fn moved(x: &Tensor, index: usize, by: f64) -> Tensor {
 fn modes() -> [Mode; 3] {
     let mut frozen = vec![false; 14];
     frozen[3] = true;
-    [Mode::Eval, Mode::Train { frozen: vec![] }, Mode::Train { frozen }]
+    [Mode::Eval, Mode::Train { frozen: vec![], draw: Draw::default() }, Mode::Train { frozen, draw: Draw::default() }]
 }
 
 #[test]
@@ -32,6 +31,7 @@ fn gradients_agree_with_central_differences_in_every_mode() {
     central_differences(&mixed());
     central_differences(&attentive());
     central_differences(&flattened());
+    central_differences(&coded());
 }
 
 fn central_differences(net: &Network) {
@@ -108,7 +108,8 @@ fn what_backward_reads_is_enough_and_gives_the_same_bits() {
 #[test]
 fn what_gradients_of_activations_read_is_enough_for_these() {
     let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-    for net in [branched(), decoder(), pooled(), linear_for_each_picture(), mixed(), attentive(), flattened()] {
+    for net in [branched(), decoder(), pooled(), linear_for_each_picture(), mixed(), attentive(), flattened(), coded()]
+    {
         let x = waves(&[&[3], net.graph.shape(0)].concat(), 0.71);
         let seeds = [(net.graph.output(), waves(&[&[3], net.graph.shape(net.graph.output())].concat(), 1.9))];
         let middle = net.graph.nodes().len() / 2;
@@ -163,7 +164,11 @@ fn a_pooled_block_has_the_same_bits_whatever_is_kept() {
     let x = waves(&[3, 2, 9, 7], 0.71);
     let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     let frozen = (0..net.graph.nodes().len()).map(|id| id == net.graph.id("bn1").unwrap()).collect();
-    for mode in [Mode::Eval, Mode::Train { frozen: vec![] }, Mode::Train { frozen }] {
+    for mode in [
+        Mode::Eval,
+        Mode::Train { frozen: vec![], draw: Draw::default() },
+        Mode::Train { frozen, draw: Draw::default() },
+    ] {
         let all = net.forward(&x, mode.clone(), &Keep::All).unwrap();
         let [norm, relu] = ["bn1", "relu1"].map(|name| net.graph.id(name).unwrap());
         let want = |nodes: &[usize]| Want { nodes: nodes.to_vec(), params: (0..net.params.list().len()).collect() };
@@ -332,7 +337,7 @@ fn statistics_move_as_pytorch_moves_them() {
     graph.then("bn", Op::batch_norm()).unwrap();
     let mut net = Network::new(graph, 0).unwrap();
     let x = Tensor::from_vec(vec![1f32, 2.0, 3.0, 6.0], (1, 1, 2, 2), &Device::Cpu).unwrap();
-    let tape = net.forward(&x, Mode::Train { frozen: vec![] }, &Keep::Output).unwrap();
+    let tape = net.forward(&x, Mode::Train { frozen: vec![], draw: Draw::default() }, &Keep::Output).unwrap();
     net.commit_statistics(&tape).unwrap();
     // Mean 3, unbiased variance 14 / 3; momentum 0.1 from 0 and 1.
     let read = |net: &Network, i: usize| net.params.list()[i].value.to_vec1::<f32>().unwrap()[0];

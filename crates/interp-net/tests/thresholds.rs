@@ -5,7 +5,7 @@
 use candle_core::{Device, Tensor};
 use interp_net::ops::Curve;
 use interp_net::zoo::{Activation, Architecture, ResNet, Shortcut, Vgg};
-use interp_net::{Graph, Keep, Mode, Network, Node, NodeId, Op, Role, Want};
+use interp_net::{Draw, Graph, Keep, Mode, Network, Node, NodeId, Op, Role, Want};
 
 fn architectures() -> [Box<dyn Architecture>; 3] {
     let activation = Activation::SoftThreshold;
@@ -112,7 +112,8 @@ fn curves_and_shared_thresholds_are_as_asked_for() {
             assert_eq!(thresholds, [0.1]);
             assert_eq!(net.graph.nodes()[node].op, Op::Threshold { curve, shared: true, initial: 0.1 });
         }
-        let tape = net.forward(&x, Mode::Train { frozen: vec![] }, &Keep::Backward(vec![])).unwrap();
+        let tape =
+            net.forward(&x, Mode::Train { frozen: vec![], draw: Draw::default() }, &Keep::Backward(vec![])).unwrap();
         let seed = tape.output(&net.graph).unwrap().ones_like().unwrap();
         let want = Want { nodes: vec![], params: (0..net.params.list().len()).collect() };
         let grads = net.backward(&tape, &[(net.graph.output(), seed)], &want).unwrap();

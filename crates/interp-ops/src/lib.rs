@@ -5,7 +5,7 @@
 //!   What is returned lies in memory as channels-last, an (N, H, W, C) buffer permuted to the logical shape; tensors of
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
-//! - Descriptors, thresholds, sigmoids, softmaxes, k winners, routing, gates and products, interpolation, adaptive pooling, transposed and B-cos convolutions and
+//! - Descriptors, thresholds, sigmoids, softmaxes, k winners, routing, gates, products and samples, interpolation, adaptive pooling, transposed and B-cos convolutions and
 //!   uncentered norms run on the CPU alone.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
@@ -48,6 +48,7 @@ mod real;
 mod resample;
 mod route;
 mod saliency;
+mod sample;
 mod sizes;
 mod softmax;
 mod sums;
@@ -84,6 +85,7 @@ pub use pool::{
 };
 pub use route::{route, route_backward};
 pub use saliency::{saliency, saliency_backward};
+pub use sample::{sample, sample_backward};
 pub use sizes::{Sizes, sizes};
 pub use softmax::{Over, softmax, softmax_backward};
 pub use threshold::{Curve, ThresholdGrads, threshold, threshold_backward};

@@ -10,6 +10,7 @@ use super::ablate::Ablate;
 use super::all::All;
 use super::blocks::Blocks;
 use super::checkpoint::{Which, measure_claims};
+use super::codes::Codes;
 use super::color::Color;
 use super::concepts::Concepts;
 use super::context::Context;
@@ -26,6 +27,7 @@ use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
 use super::soft_labels::SoftLabelsOf;
 use super::sparse_code::SparseCodeOf;
+use super::traverse::Traverse;
 use super::visualize::Visualize;
 use super::weights::Weights;
 use super::{Ending, Machine, exit, print};
@@ -66,6 +68,8 @@ enum Analysis {
     Color(Color),
     Dissect(Dissect),
     Decompose(Decompose),
+    Traverse(Traverse),
+    Codes(Codes),
     SoftLabels(SoftLabelsOf),
     SparseCode(SparseCodeOf),
     Weights(Weights),
@@ -102,6 +106,8 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Color(color) => exit(color.run(catalog)),
         Analysis::Dissect(dissect) => exit(dissect.run(catalog)),
         Analysis::Decompose(decompose) => exit(decompose.run(catalog)),
+        Analysis::Traverse(traverse) => exit(traverse.run(catalog)),
+        Analysis::Codes(codes) => exit(codes.run(catalog)),
         Analysis::SoftLabels(soft_labels) => exit(soft_labels.run(catalog)),
         Analysis::SparseCode(sparse_code) => exit(sparse_code.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),

@@ -85,7 +85,12 @@ impl Cli {
         let mut options = Options { device, workers, save_every, stop: &STOP, twin: None, tensorboard: false };
         // A recipe that cannot be run must not stop the others half-way.
         for path in &self.recipes {
-            Plan::shown(self.recipe(path, 0, catalog)?, &Screen::new(self.quiet))?;
+            let plan = Plan::shown(self.recipe(path, 0, catalog)?, &Screen::new(self.quiet))?;
+            if plan.generator.is_some() {
+                let path = path.clone();
+                let problem = "has [objective.generate], and no score to compare: see interp-audit codes".into();
+                return Err(Error::Folder { path, problem });
+            }
         }
         self.write(&[], &[])?; // A page that cannot be written must not be found out in the end.
         stop_on_interrupt();

@@ -63,6 +63,9 @@ impl Decompose {
         let opened = self.on.open(catalog)?;
         let nodes = activations(&opened.network.graph, &self.layers)?;
         let factors = factors(&opened.pictures)?;
+        if factors.is_empty() {
+            return Err(AuditError::NoFactors(opened.info.name).into());
+        }
         let pooled = match self.of {
             Of::Mean => Pooled::Mean,
             Of::Largest => Pooled::Largest,
@@ -124,15 +127,11 @@ impl Layer {
     }
 }
 
-/// The factors that the data know of these pictures.
-fn factors(pictures: &Pictures) -> Result<Vec<Known>> {
+/// The factors that the data know of these pictures, if any.
+pub(super) fn factors(pictures: &Pictures) -> Result<Vec<Known>> {
     let of = |at: usize| Ok(pictures.data.factors(pictures.split, at)?);
     let truths = (0..pictures.data.len(pictures.split)).map(of).collect::<Result<Vec<_>>>()?;
-    let found = known(&truths);
-    if found.is_empty() {
-        return Err(AuditError::NoFactors(pictures.data.info().name.clone()).into());
-    }
-    Ok(found)
+    Ok(known(&truths))
 }
 
 fn tensors(factors: &[Known], layers: &[Layer]) -> Result<BTreeMap<String, Tensor>> {

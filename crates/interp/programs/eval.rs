@@ -17,7 +17,7 @@ use super::{Ending, Machine, print};
 use crate::progress::Screen;
 use crate::{Catalog, Error, Result};
 
-/// Measure accuracy and loss of a checkpoint, or its PSNR where it takes noise away
+/// Measure accuracy and loss of a checkpoint, or its PSNR where it takes noise away or makes pictures again
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  interp-train eval checkpoints/sparse_vgg --data concepts\n  \
     interp-train eval resnet20.safetensors --arch resnet20 --data cifar10:DIR --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
@@ -71,6 +71,7 @@ impl Eval {
             return Err(loaded.not_normalized());
         };
         let data = renormalized(data, &normalization.mean, &normalization.std);
+        let info = data.info().clone();
         let loader = Loader::new(data, self.split, 256, workers, Augment::default(), 0)?;
         let began = Instant::now();
         let (mut rows, mut labels, mut indices) = (vec![], vec![], vec![]);
@@ -115,8 +116,9 @@ impl Eval {
             object.to_string()
         } else {
             let of = match objective {
-                Objective::Classify => format!("{} of {count}", scores.iter().sum::<f64>()),
+                Objective::Classify | Objective::Generate(_) => format!("{} of {count}", scores.iter().sum::<f64>()),
                 Objective::Denoise(Denoise { noise }) => format!("{count} pictures with noise {noise}"),
+                Objective::Reconstruct(_) => format!("{count} pictures made again of codes"),
             };
             let line = format!("{} {score} ({of}), loss {loss:.4}, {rate:.0} images/s", score.name());
             [line].into_iter().chain(shares.map(|shares| zeros_table(&shares))).collect::<Vec<_>>().join("\n")

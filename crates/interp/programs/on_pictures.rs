@@ -138,7 +138,7 @@ impl OnPictures {
         let opened = self.open(catalog)?;
         match opened.objective {
             Objective::Classify => Ok(opened),
-            Objective::Denoise(_) => {
+            Objective::Denoise(_) | Objective::Reconstruct(_) | Objective::Generate(_) => {
                 Err(Error::Folder { path: opened.path, problem: "its network was not trained to tell classes".into() })
             }
         }

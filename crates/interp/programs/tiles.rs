@@ -25,13 +25,13 @@ pub(super) fn stacked(name: String, pictures: &[&[f32]], [_, width, channels]: [
 }
 
 /// A picture as a tile of a mosaic: every `step`-th of its pixels, and so much of it, the rest white.
-pub(super) struct Tile<'a> {
-    pub(super) pixels: &'a [f32],
-    pub(super) share: f32,
+pub(crate) struct Tile<'a> {
+    pub(crate) pixels: &'a [f32],
+    pub(crate) share: f32,
 }
 
 /// Tiles in `columns` columns, each picture (H, W, C) thinned to a side of at most `side` pixels, with white between.
-pub(super) fn mosaic(
+pub(crate) fn mosaic(
     tiles: &[Tile<'_>],
     columns: usize,
     [height, width, channels]: [usize; 3],

@@ -21,6 +21,7 @@ use super::show::Show;
 use super::upload::Upload;
 use super::{Ending, Machine, exit, print};
 use crate::folder::Folder;
+use crate::generate;
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::progress::{Screen, tell};
@@ -181,6 +182,13 @@ impl Train {
         }
     }
 
+    /// Says how to go on.
+    fn stopped(&self) -> Ending {
+        let instead = if self.overwrite { " in place of --overwrite" } else { "" };
+        tell(&format!("stopped; the state is saved. Go on with the same command and --resume{instead}"));
+        Ending::Interrupted
+    }
+
     fn run(&self, catalog: &Catalog) -> Result<Ending> {
         let path = self.recipe.as_ref().ok_or_else(|| Error::Usage("a recipe is needed".into()))?;
         let save_every = Duration::try_from_secs_f64(self.save_every)
@@ -202,17 +210,22 @@ impl Train {
         stop_on_interrupt();
         let profile = self.profile.then(Profile::begin).transpose()?;
         let options = Options { device, workers, save_every, stop: &STOP, twin: None, tensorboard: self.tensorboard };
-        let outcome = run::run(&plan, &folder, self.start(), &options, &mut screen)?;
-        if let Some(profile) = profile {
-            profile.write_trace(&folder.trace())?;
-            tell(&profile.table());
+        if let Some(generator) = &plan.generator {
+            let outcome = generate::run(&plan, generator, &folder, self.start(), &options, &mut screen)?;
+            profiled(profile, &folder)?;
+            return match outcome {
+                generate::Outcome::Stopped => Ok(self.stopped()),
+                generate::Outcome::Finished(summary) => {
+                    let told = generated(&summary, &folder);
+                    print(&if self.json { serde_json::to_string(&summary)? } else { told })?;
+                    Ok(Ending::Fine)
+                }
+            };
         }
+        let outcome = run::run(&plan, &folder, self.start(), &options, &mut screen)?;
+        profiled(profile, &folder)?;
         match outcome {
-            Outcome::Stopped => {
-                let instead = if self.overwrite { " in place of --overwrite" } else { "" };
-                tell(&format!("stopped; the state is saved. Go on with the same command and --resume{instead}"));
-                Ok(Ending::Interrupted)
-            }
+            Outcome::Stopped => Ok(self.stopped()),
             Outcome::Finished(summary) => {
                 summary.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
                 print(&if self.json { serde_json::to_string(&summary)? } else { results(&summary, &folder) })?;
@@ -220,6 +233,28 @@ impl Train {
             }
         }
     }
+}
+
+/// Says where the time went, if that was asked for.
+fn profiled(profile: Option<Profile>, folder: &Folder) -> Result<()> {
+    let Some(profile) = profile else { return Ok(()) };
+    profile.write_trace(&folder.trace())?;
+    tell(&profile.table());
+    Ok(())
+}
+
+/// The results of a run of `[objective.generate]` for people.
+fn generated(summary: &generate::Summary, folder: &Folder) -> String {
+    let line = |name: &str, made: &generate::Made| {
+        let known = summary.codes.iter().zip(&made.losses.information);
+        let known: Vec<String> = known.map(|(code, nats)| format!("{code} {nats:.3}")).collect();
+        format!("{name:<12} knows of codes, in nats: {}", known.join(", "))
+    };
+    let mut lines = vec![line("this network", &summary.network)];
+    lines.extend(summary.twin.as_ref().map(|twin| line("twin", twin)));
+    lines.push(format!("what codes control: interp-audit codes {}", folder.root().display()));
+    lines.push(format!("{:.0} s; report: {}", summary.seconds, folder.report().display()));
+    lines.join("\n")
 }
 
 /// The first Ctrl-C asks to stop at the next step, the second ends the program at once.

@@ -88,10 +88,13 @@ fn lead(plan: &Plan, summary: &Summary) -> String {
     let Some(twin) = &summary.twin else { return verdict };
     let difference = difference(twin);
     let (does, own, other) = match plan.common.objective {
-        Objective::Classify => ("is right on".to_owned(), summary.test.score, twin.test.score),
+        Objective::Classify | Objective::Generate(_) => ("is right on".to_owned(), summary.test.score, twin.test.score),
         Objective::Denoise(Denoise { noise }) => {
             let does = format!("takes noise of standard deviation {noise} away to a PSNR of");
             (does, summary.test.score, twin.test.score)
+        }
+        Objective::Reconstruct(_) => {
+            ("makes pictures again of codes to a PSNR of".to_owned(), summary.test.score, twin.test.score)
         }
     };
     format!(
@@ -119,10 +122,11 @@ fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String
     let mut facts = vec![
         fact("Data", summary.data.clone()),
         match plan.common.objective {
-            Objective::Classify => fact("Classes", plan.info().classes.join(", ")),
+            Objective::Classify | Objective::Generate(_) => fact("Classes", plan.info().classes.join(", ")),
             Objective::Denoise(Denoise { noise }) => {
                 fact("Noise", format!("{noise} (standard deviation; pixels in [0, 1])"))
             }
+            Objective::Reconstruct(_) => fact("Trained to", "make pictures again of codes".into()),
         },
         fact("Seed", plan.common.seed.to_string()),
         fact("Time", format!("{:.0} s for everything", summary.seconds)),

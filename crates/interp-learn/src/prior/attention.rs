@@ -9,6 +9,7 @@ use interp_net::{Field, Network, NodeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::follow::{Follow, beyond, trained};
 use super::{Now, Prior, Scope, State, Step, Term, share, values};
 use crate::Result;
 
@@ -49,6 +50,9 @@ pub(super) const ENTRY: Entry<dyn Prior> = Entry {
 /// How fast the logarithm of the strength follows the error in the share inside, at every step.
 const GAIN: f64 = 0.05;
 
+/// The largest strength.
+const MOST: f64 = 1e3;
+
 /// How far beyond the target training aims, as a share of what is left.
 const MARGIN: f64 = 0.5;
 
@@ -56,20 +60,19 @@ const MARGIN: f64 = 0.5;
 const LEAST: f64 = 0.01;
 
 impl Attention {
+    fn follow(&self) -> Follow {
+        Follow { first: self.strength, gain: GAIN, most: MOST }
+    }
+
     fn strength(&self, state: &State) -> f64 {
-        state.numbers.get("strength").copied().unwrap_or(self.strength)
+        self.follow().strength(state, "strength")
     }
 
     /// Follows the share found inside, as far as something is trained.
     fn control(&self, state: &mut State, inside: f64, now: Now<'_>) {
-        let rate = now.rates.iter().copied().fold(0.0, f64::max);
-        let peak = state.numbers.get("peak").copied().unwrap_or(0.0).max(rate);
-        let weight = if peak > 0.0 { rate / peak } else { 0.0 };
-        let aim = self.target + MARGIN * (1.0 - self.target);
-        let strength = (self.strength(state) * (GAIN * weight * (aim - inside)).exp()).clamp(1e-3, 1e3);
-        state
-            .numbers
-            .extend([("peak", peak), ("strength", strength), ("inside", inside)].map(|(k, v)| (k.to_owned(), v)));
+        let weight = trained(state, now);
+        self.follow().adapt(state, "strength", beyond(self.target, MARGIN) - inside, weight);
+        state.numbers.insert("inside".into(), inside);
     }
 }
 
@@ -254,7 +257,7 @@ mod tests {
     use candle_core::Device;
     use interp_data::Batch;
     use interp_net::zoo::{Architecture, BagNet, ResNet, Vgg};
-    use interp_net::{Graph, Keep, Mode, Op};
+    use interp_net::{Draw, Graph, Keep, Mode, Op};
 
     use super::*;
 
@@ -378,7 +381,7 @@ mod tests {
             assert_eq!(scope.names, [head]);
             let run = |net: &Network| {
                 let keep = Keep::Backward(prior.taps(net, &scope));
-                let tape = net.forward(&x, Mode::Train { frozen: vec![] }, &keep).unwrap();
+                let tape = net.forward(&x, Mode::Train { frozen: vec![], draw: Draw::default() }, &keep).unwrap();
                 let step = Step { net, tape: &tape, batch: &batch, now: Now { rates: &[], progress: 0.5 } };
                 let term = prior.penalty(&step, &scope, &mut State::default()).unwrap().unwrap();
                 (term, tape)

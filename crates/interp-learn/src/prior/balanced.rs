@@ -113,7 +113,7 @@ fn chosen(probabilities: &[Vec<f64>]) -> Vec<f64> {
 mod tests {
     use interp_data::Batch;
     use interp_net::zoo::{Architecture, Mixture};
-    use interp_net::{Keep, Mode};
+    use interp_net::{Draw, Keep, Mode};
 
     use super::super::Now;
     use super::*;
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!((scope.names.as_slice(), scope.positions.len()), (["gate.choice".to_owned()].as_slice(), 0));
         let x = Tensor::arange(0f32, 1536.0, &Device::Cpu).unwrap().sin().unwrap().reshape((2, 3, 16, 16)).unwrap();
         let keep = Keep::Backward(prior.taps(&net, &scope));
-        let tape = net.forward(&x, Mode::Train { frozen: vec![] }, &keep).unwrap();
+        let tape = net.forward(&x, Mode::Train { frozen: vec![], draw: Draw::default() }, &keep).unwrap();
         let batch = Batch { images: vec![], labels: vec![0, 1], indices: vec![0, 1], masks: None };
         let step = Step { net: &net, tape: &tape, batch: &batch, now: Now { rates: &[], progress: 0.5 } };
         let term = prior.penalty(&step, &scope, &mut State::default()).unwrap().unwrap();

@@ -323,7 +323,7 @@ fn add_products(sums: &mut [f64], values: &[f32], grads: &[f32]) {
 #[cfg(test)]
 mod tests {
     use interp_net::ops::{Targets, cross_entropy};
-    use interp_net::{Graph, Keep, Mode, Role, Want};
+    use interp_net::{Draw, Graph, Keep, Mode, Role, Want};
 
     use super::*;
 
@@ -399,7 +399,8 @@ mod tests {
     fn pass(net: &Network, prior: &L0, scope: &Scope, state: &State) -> (f64, Vec<Option<Tensor>>) {
         let mut gated = net.clone();
         prior.realize(&mut gated.params, scope, state, true).unwrap();
-        let tape = gated.forward(&picture(), Mode::Train { frozen: vec![] }, &Keep::All).unwrap();
+        let tape =
+            gated.forward(&picture(), Mode::Train { frozen: vec![], draw: Draw::default() }, &Keep::All).unwrap();
         let loss =
             cross_entropy(tape.output(&gated.graph).unwrap(), Targets::Classes(&[0, 1, 2, 0]), 0.0, None).unwrap();
         let all: Vec<usize> = (0..net.params.list().len()).collect();

@@ -7,20 +7,27 @@ mod activity;
 mod attention;
 mod balanced;
 mod bank;
+mod beta;
 mod bounded_field;
+mod class_filters;
 mod decorrelated;
 mod dependency;
+mod follow;
 mod group_lasso;
 mod hoyer;
 mod l0;
 mod l1;
 mod magnitude;
+mod moments;
 mod monotone;
 mod non_negative;
 mod one_threshold;
 mod orthogonal;
+mod part_filters;
 mod slimming;
 mod target;
+mod templates;
+mod total_correlation;
 
 use std::collections::BTreeMap;
 
@@ -35,18 +42,23 @@ pub use activity::Activity;
 pub use attention::Attention;
 pub use balanced::Balanced;
 pub use bank::FilterBank;
+pub use beta::Beta;
 pub use bounded_field::BoundedField;
+pub use class_filters::ClassFilters;
 pub use decorrelated::Decorrelated;
 pub use group_lasso::{GroupLasso, Grouping};
 pub use hoyer::Hoyer;
 pub use l0::L0;
 pub use l1::L1;
 pub use magnitude::Magnitude;
+pub use moments::{Moments, Of};
 pub use monotone::{Monotone, Rule};
 pub use non_negative::{By, NonNegative};
 pub use one_threshold::OneThreshold;
 pub use orthogonal::Orthogonal;
+pub use part_filters::PartFilters;
 pub use slimming::Slimming;
+pub use total_correlation::TotalCorrelation;
 
 /// All priors.
 pub const ENTRIES: &[&Entry<dyn Prior>] = &[
@@ -66,6 +78,11 @@ pub const ENTRIES: &[&Entry<dyn Prior>] = &[
     &attention::ENTRY,
     &monotone::ENTRY,
     &balanced::ENTRY,
+    &part_filters::ENTRY,
+    &class_filters::ENTRY,
+    &beta::ENTRY,
+    &total_correlation::ENTRY,
+    &moments::ENTRY,
 ];
 
 /// Where a prior applies.
@@ -299,6 +316,21 @@ pub fn change(params: &mut Params, position: usize, change: impl FnOnce(&mut [f3
     let mut values = values(params, position)?;
     change(&mut values);
     Ok(params.set(position, Tensor::from_vec(values, dims, &Device::Cpu)?)?)
+}
+
+/// Whether a node draws codes.
+fn draws(net: &Network, id: NodeId) -> bool {
+    net.graph.nodes()[id].op == Op::Sample
+}
+
+/// The nodes that tell of codes and those that draw them.
+fn taps_of_codes(net: &Network, scope: &Scope) -> Vec<NodeId> {
+    scope.nodes.iter().flat_map(|&id| [net.graph.nodes()[id].inputs[0], id]).collect()
+}
+
+/// A weight in place of 1: above it, or an error that names the key.
+fn above_one(key: &str, value: f64) -> Result<(), Unfit> {
+    Unfit::unless(value > 1.0 && value.is_finite(), key, format!("must be above 1, not {value}"))
 }
 
 /// Refuses transposed convolutions, whose weights are (in, out / groups, ...), where filters are meant.

@@ -62,6 +62,18 @@ fn before(net: &Network, scope: &Scope, id: NodeId) -> Option<NodeId> {
     })
 }
 
+/// Why an operation needs numbers of both signs, if it does.
+fn why_signs(op: &Op) -> Option<&'static str> {
+    match op {
+        Op::Threshold { .. } => Some(
+            "a soft threshold, which passes on numbers below zero: what weights from zero on add up, these take away again; use \
+             activation = \"relu\"",
+        ),
+        Op::Sample => Some("which draws codes: log-variances that only add up are soon more than numbers can hold"),
+        _ => None,
+    }
+}
+
 impl Prior for NonNegative {
     fn roles(&self) -> &'static [Role] {
         &[Role::Weight, Role::Gain]
@@ -69,15 +81,10 @@ impl Prior for NonNegative {
 
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         let nodes = net.graph.nodes();
-        let soft = (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::Threshold { .. }));
-        let found = soft.filter_map(|id| Some((before(net, scope, id)?, id))).next();
-        found.map_or(Ok(()), |(layer, soft)| {
-            let (layer, soft) = (&nodes[layer].name, &nodes[soft].name);
-            let problem = format!(
-                "must not match `{layer}` before the soft threshold `{soft}`, which passes on numbers below zero: what weights \
-                 from zero on add up, these take away again; use activation = \"relu\""
-            );
-            Err(Unfit::new("nodes", problem))
+        let found = (0..nodes.len()).find_map(|id| Some((before(net, scope, id)?, id, why_signs(&nodes[id].op)?)));
+        found.map_or(Ok(()), |(layer, node, why)| {
+            let (layer, node) = (&nodes[layer].name, &nodes[node].name);
+            Err(Unfit::new("nodes", format!("must not match `{layer}` before `{node}`, {why}")))
         })
     }
 

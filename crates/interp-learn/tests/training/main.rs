@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod additions;
+mod codes;
 mod constraints;
+mod filters;
 mod losses;
 mod phases;
 mod resuming;
@@ -17,8 +19,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use interp_data::{Augment, DataError, Dataset, Divide, Divided, Info, Split};
 use interp_learn::prior::{
-    Activity, By, Decorrelated, FilterBank, GroupLasso, Grouping, Hoyer, L0, L1, Magnitude, Monotone, NonNegative,
-    Prior, Rule, Scope, Slimming, State, Step, Term,
+    Activity, By, ClassFilters, Decorrelated, FilterBank, GroupLasso, Grouping, Hoyer, L0, L1, Magnitude, Monotone,
+    NonNegative, PartFilters, Prior, Rule, Scope, Slimming, State, Step, Term,
 };
 use interp_learn::{
     AdamW, ClassLoss, Event, Fitted, Flow, Group, Objective, Optimizer, Phase, Schedule, Sgd, Steering, Task, Train,

@@ -7,10 +7,13 @@ mod bagnet;
 mod bcos;
 mod imagenet_resnet;
 mod imagenet_vgg;
+mod infogan;
+mod latent;
 mod mixture;
 mod resnet;
 mod soft_autoencoder;
 mod squeezenet;
+mod vae;
 mod vgg;
 
 use interp_finding::{Entry, Unfit, nearest};
@@ -24,10 +27,13 @@ pub use bagnet::BagNet;
 pub use bcos::BCosResNet;
 pub use imagenet_resnet::ImagenetResNet;
 pub use imagenet_vgg::ImagenetVgg;
+pub use infogan::InfoGan;
+pub use latent::Latent;
 pub use mixture::Mixture;
 pub use resnet::{ResNet, Shortcut};
 pub use soft_autoencoder::SoftAutoencoder;
 pub use squeezenet::{SqueezeNet, Version};
+pub use vae::Vae;
 pub use vgg::Vgg;
 
 /// Settings that make a graph for pictures of one size and a number of classes.
@@ -60,11 +66,28 @@ pub trait Architecture: Send + Sync {
         Err(NetError::Architecture("this model takes nothing over from an ordinary network".into()))
     }
 
+    /// The network that makes pictures of this size of codes, which this architecture's graph tells of pictures. `None` where it tells
+    /// classes, or makes pictures of pictures.
+    ///
+    /// # Errors
+    /// As [`Architecture::graph`].
+    fn generator(&self, _input: [usize; 3]) -> Result<Option<Generator>> {
+        Ok(None)
+    }
+
     /// The same without what is there for people to understand: what a black-box twin is made of. Where it has the same layers, its
     /// nodes are called the same. `None` where that is this one.
     fn plain(&self) -> Option<Box<dyn Architecture>> {
         None
     }
+}
+
+/// A network that makes pictures.
+pub struct Generator {
+    /// From the code, `(codes and noise, 1, 1)`, to the logits of pixel values, `(channels, height, width)`.
+    pub graph: Graph,
+    /// What the code is made of.
+    pub latent: Latent,
 }
 
 /// All architectures.
@@ -76,6 +99,8 @@ pub const ENTRIES: &[&Entry<dyn Architecture>] = &[
     &additive::ENTRY,
     &bcos::ENTRY,
     &mixture::ENTRY,
+    &vae::ENTRY,
+    &infogan::ENTRY,
     &imagenet_vgg::ENTRY,
     &imagenet_resnet::ENTRY,
     &alexnet::ENTRY,

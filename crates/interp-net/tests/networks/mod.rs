@@ -137,6 +137,21 @@ pub(crate) fn flattened() -> Network {
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 
+/// The operations of variational autoencoders: codes of a map and of a vector.
+pub(crate) fn coded() -> Network {
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    graph.then("conv1", Op::conv(4, 3, 2, 1, true)).unwrap();
+    graph.then("relu1", Op::Relu).unwrap();
+    graph.then("code of maps", Op::conv(6, 1, 1, 0, true)).unwrap();
+    let maps = graph.then("maps", Op::Sample).unwrap();
+    graph.then("mean", Op::GlobalAvgPool).unwrap();
+    graph.then("code", Op::Linear { out_features: 4, bias: true }).unwrap();
+    let codes = graph.then("codes", Op::Sample).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: true }).unwrap();
+    assert_eq!((graph.shape(maps), graph.shape(codes)), (&[3, 5, 4][..], &[2][..]));
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
 pub(crate) fn waves(shape: &[usize], step: f64) -> Tensor {
     let values: Vec<f64> = (0..shape.iter().product::<usize>()).map(|i| (0.3 + i as f64 * step).sin()).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()

@@ -104,6 +104,7 @@ impl Form<'_> {
             Op::Saliency => self.saliency(),
             Op::Gated { channel } => self.gated(channel),
             Op::Multiply => self.multiply(),
+            Op::Sample => self.means(),
             Op::Add => {
                 let inputs = self.inputs.clone();
                 self.end("Sum", &inputs, &[])
@@ -329,6 +330,16 @@ impl Form<'_> {
             weights = self.step("Unsqueeze", &[&weights, &axes], "weights of maps", &[])?;
         }
         self.end("Mul", &[x, &weights], &[])
+    }
+
+    /// A code in evaluation: the first half of the channels.
+    fn means(&mut self) -> Result<()> {
+        let (start, end, axis) = (
+            self.integers("start", &[0])?,
+            self.integers("end", &[self.channels() as i64])?,
+            self.integers("axis", &[1])?,
+        );
+        self.end("Slice", &[self.inputs[0], &start, &end, &axis], &[])
     }
 
     fn pad_shortcut(&mut self, stride: usize) -> Result<()> {

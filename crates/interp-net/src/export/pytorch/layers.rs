@@ -69,6 +69,7 @@ pub(super) fn made_by(op: &Op, input: &[usize]) -> Option<String> {
         | Op::Route { .. }
         | Op::Gated { .. }
         | Op::Multiply
+        | Op::Sample
         | Op::Add
         | Op::Concat
         | Op::PadShortcut { .. } => return None,

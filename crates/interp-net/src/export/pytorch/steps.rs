@@ -101,6 +101,7 @@ fn expression(graph: &Graph, id: NodeId, inputs: &[&str]) -> Option<String> {
             let axes = if weights < graph.shape(id).len() { "[:, :, None, None]" } else { "" };
             format!("{x} * {}{axes}", inputs.get(1).copied().unwrap_or(x))
         }
+        Op::Sample => format!("{x}[:, :{}]", graph.shape(id)[0]),
         Op::Add => inputs.join(" + "),
         Op::Concat => format!("torch.cat([{}], 1)", inputs.join(", ")),
         Op::PadShortcut { stride, .. } => shortcut(x, *stride, graph.sides(id).unwrap_or_default()),
@@ -170,6 +171,7 @@ pub(super) fn helpers(op: &Op) -> &'static [&'static str] {
         | Op::Softmax { .. }
         | Op::Gated { .. }
         | Op::Multiply
+        | Op::Sample
         | Op::Add
         | Op::Concat
         | Op::PadShortcut { .. } => &[],
