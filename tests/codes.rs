@@ -156,7 +156,7 @@ fn what_makes_no_codes_is_told() {
     refused(&["objective.generate.guided=1.5"], "`objective.generate.guided` must be in [0, 1], not 1.5");
     refused(&["model.factors=[\"digit\"]"], "`model.factors` must name a factor for each of 2 codes, or none, not 1");
     refused(
-        &["model.factors=[\"digit\",\"x\"]"],
+        &["objective.generate.guided=1.0", "model.factors=[\"digit\",\"x\"]"],
         "`model.factors.0` names `digit`, of 10 values, for a code of 3 categories",
     );
     let ten = ["model.categorical=[10]", "objective.generate.guided=1.0"];

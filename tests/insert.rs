@@ -85,6 +85,54 @@ fn a_bottleneck_is_trained_measured_and_held() {
     }
 }
 
+/// Logits are sums over concepts, whose functions are drawn; a concept is held as in other bottlenecks.
+#[test]
+fn an_additive_head_says_what_each_concept_adds() {
+    let folder = trained(&with(
+        &CONCEPTS.replace("after = \"avgpool\"", "after = \"features.19\"\nhead = \"additive\"\nhidden = 4"),
+    ));
+    let root = folder.path();
+    let own = names(&root.join("run/model.safetensors"));
+    let nodes = ["mean", "logits", "", "hidden", "relu", "classes"];
+    let nodes = nodes
+        .map(|part| ["concepts", part].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("."));
+    assert!(own.ends_with(&nodes), "{own:?}");
+    let found = audit(root, &["concepts", "run", "--out", "concepts"]);
+    assert_eq!(found["additive"]["adds_up"], true, "{found}");
+    let page = fs::read_to_string(root.join("concepts/report.html")).unwrap();
+    assert!(page.contains("How much each concept moves each class") && page.contains("What hue/"));
+    let edit = ["edit", "run", "--concept", "red=1", "--out", "red.safetensors"];
+    let (status, stdout, stderr) = run(program("interp-train", root).args(edit));
+    assert!(status != 2 && stdout.contains("red held at 1"), "{stdout} {stderr}");
+}
+
+const WHITE: &str = "[[insert]]\nkind = \"concept_whitening\"\nname = \"axes\"\nafter = \"features.9\"\nconcepts = [\"hue\", \"texture\"]\ntarget = 0.1\n";
+
+/// What whitens is an ordinary convolution with named channels; claims are measured, channels are dissected, and no other analysis takes it for a bottleneck.
+#[test]
+fn axes_stand_for_concepts() {
+    let folder = folder(&with(WHITE));
+    let root = folder.path();
+    // So few steps leave claims that do not hold: status 1.
+    let (status, _, stderr) = run(program("interp-train", root).args(["recipe.toml", "--out", "run", "--quiet"]));
+    assert!(status < 2, "{stderr}");
+    let file = Checkpoint::read(&root.join("run/model.safetensors")).unwrap();
+    let graph = &file.meta.as_ref().unwrap().graph;
+    let node = &graph.nodes()[graph.id("axes").unwrap()];
+    assert!(node.units[0] == "hue/blue" && node.units.last().unwrap().starts_with("axis "), "{:?}", node.units);
+    let summary: Value = serde_json::from_slice(&fs::read(root.join("run/summary.json")).unwrap()).unwrap();
+    let statements: Vec<&str> =
+        summary["claims"].as_array().unwrap().iter().map(|claim| claim["statement"].as_str().unwrap()).collect();
+    assert!(
+        statements[0].contains("mean squared correlation between channels")
+            && statements[1].contains("area under the ROC curve"),
+        "{statements:?}"
+    );
+    let found = audit(root, &["dissect", "run", "--layers", "axes", "--out", "dissect"]);
+    assert_eq!(found["layers"][0]["node"], "axes");
+    fails(root, "interp-audit", &["concepts", "run"], &["no layer whose channels stand for concepts"]);
+}
+
 /// Weights of a run's network, by name.
 fn weights(root: &Path, run: &str) -> std::collections::BTreeMap<String, Vec<f32>> {
     let file = Checkpoint::read(&root.join(run).join("model.safetensors")).unwrap();
@@ -182,6 +230,12 @@ fn what_does_not_fit_is_told() {
     wrong(&format!("{CONCEPTS}{CONCEPTS}"), &["two inserted layers are called `concepts`"]);
     wrong(&CONCEPTS.replace("concept_bottleneck", "bottleneck"), &["no kind of insert", "concept_bottleneck"]);
     wrong(&CONCEPTS.replace("name = \"concepts\"", "name = \"a[1]\""), &["begins nodes' names"]);
+    wrong(&CONCEPTS.replace("target", "head = \"additive\"\ntarget"), &["gives no maps, which an additive head needs"]);
+    wrong(&WHITE.replace("features.9", "avgpool"), &["gives no maps to find concepts in"]);
+    wrong(
+        &WHITE.replace("target", "iterations = 0\ntarget"),
+        &["`insert.0.iterations` must be between 1 and 40, not 0"],
+    );
     let look = "[[insert]]\nkind = \"attention\"\nafter = \"features.14\"\nover = \"channels\"\n";
     wrong(&format!("{look}{}", CONCEPTS.replace("avgpool", "features.10")), &["nothing would be left of `attention`"]);
     wrong(&format!("{look}{}", look.replace("kind", "name = \"again\"\nkind")), &["is put in there already"]);

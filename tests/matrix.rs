@@ -64,7 +64,9 @@ fn everywhere(name: &str, text: &str) -> toml::Table {
 }
 
 fn recipe(model: &toml::Table, priors: &[toml::Table]) -> String {
-    let mut table = example(STEPS);
+    // What is drawn has a variance that is an exponential: steps that others stand take it out of all numbers.
+    let steps = if model["kind"].as_str() == Some("vae") { STEPS.replace("0.05", "0.002") } else { STEPS.to_owned() };
+    let mut table = example(&steps);
     table.insert("model".into(), model.clone().into());
     let objective = match model["kind"].as_str() {
         Some("soft_autoencoder") => Some("denoise = { noise = 0.1 }"),
@@ -124,16 +126,19 @@ fn two_steps(text: &str) -> Option<Vec<(Quantity, Measured)>> {
 }
 
 /// What is approached over a training; two steps are too few.
-const APPROACHED: [Quantity; 5] = [
+const APPROACHED: [Quantity; 8] = [
     Quantity::FilterSimilarity,
     Quantity::EvidenceInside,
     Quantity::ChannelCorrelation,
     Quantity::ZeroActivations,
     Quantity::LeastChosen,
+    Quantity::NearPeak,
+    Quantity::ClassEvidence,
+    Quantity::ConceptArea,
 ];
 
 /// What does not act on an architecture, or cannot: everything else does. AlexNet needs larger pictures than these.
-const REFUSED_ON: [(&str, &str); 117] = [
+const REFUSED_ON: [(&str, &str); 137] = [
     ("l1", "alexnet"),
     ("l0", "soft_autoencoder"),
     ("l0", "bcos_resnet"),
@@ -218,6 +223,26 @@ const REFUSED_ON: [(&str, &str); 117] = [
     ("balanced", "imagenet_resnet"),
     ("balanced", "alexnet"),
     ("balanced", "squeezenet"),
+    ("part_filters", "soft_autoencoder"),
+    ("part_filters", "additive"),
+    ("part_filters", "bcos_resnet"),
+    ("part_filters", "vae"),
+    ("part_filters", "imagenet_resnet"),
+    ("part_filters", "alexnet"),
+    ("part_filters", "squeezenet"),
+    ("class_filters", "soft_autoencoder"),
+    ("class_filters", "additive"),
+    ("class_filters", "bcos_resnet"),
+    ("class_filters", "mixture"),
+    ("class_filters", "vae"),
+    ("class_filters", "imagenet_vgg"),
+    ("class_filters", "alexnet"),
+    ("class_filters", "squeezenet"),
+    ("factor_alignment", "resnet"),
+    ("factor_alignment", "bcos_resnet"),
+    ("factor_alignment", "mixture"),
+    ("factor_alignment", "alexnet"),
+    ("factor_alignment", "squeezenet"),
     ("beta", "vgg"),
     ("beta", "resnet"),
     ("beta", "bagnet"),
@@ -253,14 +278,20 @@ const REFUSED_ON: [(&str, &str); 117] = [
     ("moments", "squeezenet"),
 ];
 
-/// What no architecture has layers for both of: nothing that is kept above zero may lie before a threshold, which is symmetric.
-const APART: [(&str, &str); 22] = [
+/// Whether one prior is on codes that are drawn, and the other is refused on what has some: these have no architecture in common.
+fn is_of_codes(one: &str, other: &str) -> bool {
+    ["beta", "total_correlation", "moments"].contains(&one) && REFUSED_ON.contains(&(other, "vae"))
+}
+
+/// What else no architecture has layers for both of: nothing that is kept above zero may lie before a threshold, which is symmetric.
+const APART: [(&str, &str); 32] = [
     ("non_negative", "one_threshold"),
     ("orthogonal", "monotone"),
     ("one_threshold", "non_negative"),
     ("one_threshold", "bounded_field"),
     ("one_threshold", "monotone"),
     ("one_threshold", "balanced"),
+    ("one_threshold", "part_filters"),
     ("bounded_field", "one_threshold"),
     ("bounded_field", "monotone"),
     ("bounded_field", "balanced"),
@@ -273,10 +304,19 @@ const APART: [(&str, &str); 22] = [
     ("monotone", "bank"),
     ("monotone", "attention"),
     ("monotone", "balanced"),
+    ("monotone", "part_filters"),
+    ("monotone", "class_filters"),
     ("balanced", "one_threshold"),
     ("balanced", "bounded_field"),
     ("balanced", "attention"),
     ("balanced", "monotone"),
+    ("balanced", "class_filters"),
+    ("balanced", "factor_alignment"),
+    ("part_filters", "one_threshold"),
+    ("part_filters", "monotone"),
+    ("class_filters", "monotone"),
+    ("class_filters", "balanced"),
+    ("factor_alignment", "balanced"),
 ];
 
 /// What cannot steer the same layer: what a bank sets nothing else does.
@@ -302,7 +342,9 @@ const REFUSED_WITH: [(&str, &str); 17] = [
 
 fn assert_all_hold(measured: &[(Quantity, Measured)], what: &str) {
     for (quantity, claim) in measured {
-        let fine = if APPROACHED.contains(quantity) { claim.value.is_finite() } else { claim.holds };
+        // A prior may leave no two channels that change: of their correlation nothing is said then, and no claim holds.
+        let unsaid = *quantity == Quantity::ChannelCorrelation && claim.value.is_nan() && !claim.holds;
+        let fine = if APPROACHED.contains(quantity) { claim.value.is_finite() || unsaid } else { claim.holds };
         assert!(fine, "{what}: {}, but it is {}", claim.statement, claim.shown);
     }
 }
@@ -335,6 +377,9 @@ fn every_pair_of_priors_keeps_its_claims_or_is_refused() {
             let both = [("first", first.example), ("second", second.example)];
             let mut models = catalog.models.iter().map(|model| fitting(model.example, &[first.name, second.name]));
             let Some(model) = models.find(|model| both.iter().all(|&prior| alone(model, prior))) else {
+                if is_of_codes(first.name, second.name) || is_of_codes(second.name, first.name) {
+                    continue;
+                }
                 apart.push((first.name, second.name));
                 continue;
             };

@@ -80,6 +80,11 @@ fn shipped_recipes_fit_mnist_and_cifar10_or_say_why_not() {
         ("mnist", "attention_prior", "where objects are"),
         ("cifar10", "attention_prior", "where objects are"),
         ("mnist", "concept_bottleneck", "there is no factor `shape`"),
+        ("cifar10", "infogan", "which cifar10 does not know"),
+        ("mnist", "additive_concepts", "there is no factor `shape`"),
+        ("cifar10", "additive_concepts", "nothing is known of what its pictures show"),
+        ("mnist", "concept_whitening", "there is no factor `shape`"),
+        ("cifar10", "concept_whitening", "nothing is known of what its pictures show"),
         ("cifar10", "concept_bottleneck", "nothing is known of what its pictures show"),
     ];
     let page = fs::read_to_string(root().join("recipes/README.md")).unwrap();

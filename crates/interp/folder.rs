@@ -23,6 +23,9 @@ pub enum Stage {
     Twin,
 }
 
+/// A state with its tensors by name.
+pub type Saved<S> = (State<S>, BTreeMap<String, Tensor>);
+
 /// The part of `state.safetensors` that is not tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,11 +215,7 @@ impl Folder {
     ///
     /// # Errors
     /// If it was damaged or removed, or is of another recipe or of other data.
-    pub fn load<S: DeserializeOwned>(
-        &self,
-        recipe: &str,
-        data: &str,
-    ) -> Result<Option<(State<S>, BTreeMap<String, Tensor>)>> {
+    pub fn load<S: DeserializeOwned>(&self, recipe: &str, data: &str) -> Result<Option<Saved<S>>> {
         let wrong = |problem: String| Error::Folder { path: self.state(), problem };
         let Some((state, tensors)) = self.last()? else {
             return match self.left().into_iter().find(|path| path.exists() && *path != self.log()) {
@@ -241,7 +240,7 @@ impl Folder {
     ///
     /// # Errors
     /// If it was damaged, or is of another version.
-    pub fn last<S: DeserializeOwned>(&self) -> Result<Option<(State<S>, BTreeMap<String, Tensor>)>> {
+    pub fn last<S: DeserializeOwned>(&self) -> Result<Option<Saved<S>>> {
         let path = self.state();
         if !path.exists() {
             return Ok(None);

@@ -1,13 +1,12 @@
 //! The `[[insert]]` sections of a recipe, put into a network.
 
-use std::sync::Arc;
-
-use interp_data::{Annotations, Divided, Split};
+use interp_data::Divided;
 use interp_learn::insert::{Companion, Insertion, Site};
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Steering};
 use interp_net::{Graph, Network};
 
+use crate::plan::annotations;
 use crate::recipe::InsertPart;
 use crate::{Origin, Result};
 
@@ -32,7 +31,7 @@ impl Inserted {
         let (layers, companions) = (vec![], vec![]);
         let mut inserted = Self { graph: graph.clone(), plain: graph.clone(), teaches: false, layers, companions };
         let mut places: Vec<String> = vec![];
-        let (learning, classes) = (data.learning(), graph.outputs());
+        let classes = graph.outputs();
         for (i, InsertPart { name, after, part }) in parts.into_iter().enumerate() {
             let key = format!("insert.{i}");
             let insertion = part.object;
@@ -44,9 +43,7 @@ impl Inserted {
             }
             places.push(after.clone());
             let after = inserted.graph.id(&after).map_err(|e| place(e.to_string()))?;
-            let wanted = insertion.concepts();
-            let known = (!wanted.is_empty()).then(|| Annotations::of(&learning, Split::Train, wanted)).transpose();
-            let known = known.map_err(|e| origin.at_key(&format!("{key}.concepts"), e.to_string()))?.map(Arc::new);
+            let known = annotations(insertion.concepts(), data, origin, &key)?;
             let site = Site { graph: &inserted.graph, after, name: &name, classes, annotations: known.as_ref() };
             let graph = insertion.graph(&site).map_err(|e| origin.blame(&key, e))?;
             if let Some((gone, _)) = inserted.layers.iter().find(|(name, _)| !has(&graph, name)) {

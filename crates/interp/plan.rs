@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use interp_data::{Augment, DataError, Dataset, Divided, Info, Learning, Split, class_weights, renormalized};
+use interp_data::{
+    Annotations, Augment, DataError, Dataset, Divided, Info, Learning, Split, class_weights, renormalized,
+};
 use interp_finding::{Claim, Quantity, Relation, nearest};
 use interp_learn::distill::Teacher;
 use interp_learn::gan::Guide;
@@ -158,7 +160,8 @@ impl Plan {
         for (i, prior) in recipe.priors.into_iter().enumerate() {
             let key = format!("prior.{i}");
             let scope = Scope::of_prior(&network, &prior.nodes, prior.part.object.as_ref());
-            let scope = scope.map_err(|e| origin.blame(&format!("{key}.nodes"), e))?;
+            let mut scope = scope.map_err(|e| origin.blame(&format!("{key}.nodes"), e))?;
+            scope.known = annotations(prior.part.object.concepts(), &data, &origin, &key)?;
             let fits = prior.part.object.check(&network, &scope);
             fits.map_err(|e| origin.blame(&key, LearnError::from(e)))?;
             if prior.part.object.needs_masks() && !knows_objects(&data).map_err(|e| origin.blame("data", e))? {
@@ -170,6 +173,10 @@ impl Plan {
         let teaches = (!recipe.teachers.is_empty() || inserted.teaches) && objective == Objective::Classify;
         check_label_weights(&recipe.common.train, teaches, &origin)?;
         for steering in inserted.steering(&network).map_err(|e| origin.blame("insert", e))? {
+            if steering.prior.needs_masks() && !knows_objects(&data).map_err(|e| origin.blame("data", e))? {
+                let message = format!("`{}` needs to know where objects are; {} does not", steering.name, info.name);
+                return Err(origin.at_key("insert", message));
+            }
             if priors.iter().any(|p: &Steering| p.name == steering.name) {
                 let message =
                     format!("a prior and an inserted layer are called `{}`: give one another `name`", steering.name);
@@ -580,6 +587,17 @@ fn check_patterns(
         }
     }
     Ok(())
+}
+
+/// What the pictures to train with show of the concepts that the section `key` asks for, if it does.
+pub(crate) fn annotations(
+    wanted: &[String],
+    data: &Divided,
+    origin: &Origin,
+    key: &str,
+) -> Result<Option<Arc<Annotations>>> {
+    let known = (!wanted.is_empty()).then(|| Annotations::of(&data.learning(), Split::Train, wanted)).transpose();
+    Ok(known.map_err(|e| origin.at_key(&format!("{key}.concepts"), e.to_string()))?.map(Arc::new))
 }
 
 /// Whether the data has masks of its objects.

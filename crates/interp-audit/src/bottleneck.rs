@@ -10,6 +10,7 @@ use interp_net::{Keep, Mode, Network, NodeId, Op, SURE};
 use crate::contributions::largest;
 use crate::pass::{Observer, Pass, Sample, finite_rows, rows};
 use crate::pictures::{Gauge, Pictures};
+use crate::shapes::{Shapes, shapes};
 use crate::{AuditError, Result};
 
 /// Above what number a channel that stands for a concept says that it is there.
@@ -121,6 +122,8 @@ pub struct Bottleneck {
     pub by_concepts: Vec<Option<bool>>,
     /// The share of the most frequent class.
     pub most_frequent: f64,
+    /// What each concept adds to each logit.
+    pub shapes: Shapes,
 }
 
 /// The share of pictures for which it is so.
@@ -160,9 +163,11 @@ impl Bottleneck {
     }
 }
 
-/// The node whose channels stand for concepts, if there is one.
+/// The node whose numbers, one for each picture, stand for concepts, if there is one.
 pub fn layer_of(net: &Network) -> Option<NodeId> {
-    net.graph.nodes().iter().position(|node| !node.units.is_empty())
+    let is_cell = |id: NodeId| net.graph.shape(id).iter().skip(1).all(|&side| side == 1);
+    let is_layer = |id: &NodeId| !net.graph.nodes()[*id].units.is_empty() && is_cell(*id);
+    (0..net.graph.nodes().len()).find(is_layer)
 }
 
 /// What the network makes of the pictures, and would make of them if it knew some of the concepts (Koh et al. 2020, arXiv 2007.04612, section 4.3). What
@@ -213,6 +218,7 @@ pub fn bottleneck(net: &Network, pictures: &Pictures, others: &Pictures) -> Resu
         hardened: asked.right(&asked.hardened(&said))?,
         by_concepts: by_counting(&truth, &labels, &Counted::of(others, &names)?),
         most_frequent: most_frequent(&labels),
+        shapes: shapes(net, node, &said)?,
         names,
         groups,
         told,
@@ -221,6 +227,14 @@ pub fn bottleneck(net: &Network, pictures: &Pictures, others: &Pictures) -> Resu
         order,
         mistaken,
     })
+}
+
+/// What the network makes of a layer that says this of each picture.
+pub(crate) fn logits_of(net: &Network, node: NodeId, said: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+    let dtype = net.params.list().first().map_or(candle_core::DType::F32, |param| param.value.dtype());
+    let shape: Vec<usize> = [said.len()].iter().chain(net.graph.shape(node)).copied().collect();
+    let layer = Tensor::from_vec(said.concat(), shape, &Device::Cpu)?.to_dtype(dtype)?;
+    rows(net.run_from(node, &layer, Mode::Eval, &Keep::Output)?.output(&net.graph)?)
 }
 
 /// What is asked of the part of a network behind a layer of concepts.
@@ -260,11 +274,7 @@ impl Asked<'_> {
 
     /// Picture by picture, whether the class is right.
     fn right(&self, said: &[Vec<f64>]) -> Result<Vec<bool>> {
-        let dtype = self.net.params.list().first().map_or(candle_core::DType::F32, |param| param.value.dtype());
-        let width = said.first().map_or(0, Vec::len);
-        let layer = Tensor::from_vec(said.concat(), (said.len(), width), &Device::Cpu)?.to_dtype(dtype)?;
-        let tape = self.net.run_from(self.node, &layer, Mode::Eval, &Keep::Output)?;
-        let logits = rows(tape.output(&self.net.graph)?)?;
+        let logits = logits_of(self.net, self.node, said)?;
         Ok(logits.iter().zip(self.labels).map(|(row, &label)| largest(row) == label).collect())
     }
 }
@@ -422,6 +432,7 @@ mod tests {
                 right,
                 by_concepts,
                 most_frequent,
+                shapes: Shapes::default(),
             }
         };
         let knows = of((0..400).map(|at| at % 10 != 0).collect());

@@ -68,6 +68,7 @@ pub fn quantity(net: &Network, quantity: Quantity, nodes: &[NodeId]) -> Result<O
         | Quantity::ChannelCorrelation
         | Quantity::LeastChosen
         | Quantity::ConceptAccuracy
+        | Quantity::ConceptArea
         | Quantity::Unexplained
         | Quantity::NearPeak
         | Quantity::ClassEvidence

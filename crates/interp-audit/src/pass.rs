@@ -131,7 +131,7 @@ pub(crate) fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
 }
 
-/// The rows of a matrix, in f64.
+/// Of each sample all numbers, in f64.
 pub(crate) fn rows(tensor: &Tensor) -> Result<Vec<Vec<f64>>> {
-    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec2()?)
+    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2()?)
 }

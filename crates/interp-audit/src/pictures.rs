@@ -11,6 +11,7 @@ use crate::bottleneck::ConceptHits;
 use crate::channels::{ActiveChannels, Correlation};
 use crate::chosen::Chosen;
 use crate::class_evidence::ClassEvidence;
+use crate::concept_area::ConceptArea;
 use crate::contributions::Gap;
 use crate::evidence::Evidence;
 use crate::near_peak::NearPeak;
@@ -56,6 +57,7 @@ fn gauge(net: &Network, pictures: &Pictures, quantity: Quantity, nodes: &[NodeId
             _ => None,
         },
         Quantity::ConceptAccuracy => Some(Box::new(ConceptHits::of(net, pictures, nodes)?)),
+        Quantity::ConceptArea => Some(Box::new(ConceptArea::of(net, pictures, nodes)?)),
         Quantity::ZeroActivations => Some(Box::new(Zeros::of(net, nodes))),
         Quantity::EvidenceInside => Some(Box::new(Evidence::of(net, nodes))),
         Quantity::ActiveChannels => Some(Box::new(ActiveChannels::of(nodes))),

@@ -66,6 +66,9 @@ pub enum Quantity {
     /// Share of pictures of which a concept is told rightly by the channel that stands for it, in [0, 1]: of each concept the mean of the share of those that
     /// show it and of those that do not, and of these the mean over the concepts of all nodes.
     ConceptAccuracy,
+    /// How far the largest value of the channel that stands for a concept tells the pictures that show it from those that do not: the area under the ROC
+    /// curve, 0.5 by chance; mean over the concepts of all nodes.
+    ConceptArea,
     /// Share of the variance of the first node, over positions of pictures and channels together, that the second node does not reproduce.
     Unexplained,
     /// Share of a filter's activation that lies near its peak in each picture, nearer than a quarter of the map's size (rows in heights plus
@@ -109,6 +112,7 @@ impl Quantity {
                 format!("share of pictures that {nodes} chooses an expert for first, of the expert chosen least")
             }
             Self::ConceptAccuracy => format!("balanced accuracy of the concepts that {nodes} tells"),
+            Self::ConceptArea => format!("area under the ROC curve of the concepts that channels of {nodes} stand for"),
             Self::Unexplained => format!("share of the variance of {nodes} that is not explained"),
             Self::NearPeak => format!("share of the activation of a filter of {nodes} that lies near its peak"),
             Self::ClassEvidence => {
@@ -129,6 +133,7 @@ impl Quantity {
             | Self::SumDeviation
             | Self::ContributionGap
             | Self::ConceptAccuracy
+            | Self::ConceptArea
             | Self::Unexplained
             | Self::LeastChosen
             | Self::NearPeak
@@ -162,6 +167,7 @@ impl Quantity {
             | Self::SumDeviation
             | Self::ContributionGap
             | Self::ConceptAccuracy
+            | Self::ConceptArea
             | Self::Unexplained
             | Self::LeastChosen
             | Self::NearPeak
@@ -191,6 +197,7 @@ impl Quantity {
             | Self::AlongBank(_)
             | Self::EvidenceInside
             | Self::ConceptAccuracy
+            | Self::ConceptArea
             | Self::LeastChosen
             | Self::NearPeak
             | Self::ClassEvidence => percent(value),

@@ -115,6 +115,17 @@ impl Graph {
         self.push(Node { name: name.into(), op, inputs, units })
     }
 
+    /// Says what each channel of a node stands for: as many names as channels.
+    ///
+    /// # Errors
+    /// If there are more or fewer names, or one is given twice.
+    pub fn name_units(&mut self, node: NodeId, units: Vec<String>) -> Result<()> {
+        let wrong = |problem| NetError::Graph { node: self.nodes[node].name.clone(), problem };
+        check_units(&units, self.shapes[node][0]).map_err(wrong)?;
+        self.nodes[node].units = units;
+        Ok(())
+    }
+
     /// Adds a node of another graph, with this operation and these inputs.
     pub(crate) fn copy(&mut self, node: &Node, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
         self.push(Node { op, inputs: inputs.to_vec(), ..node.clone() })

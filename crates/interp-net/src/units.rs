@@ -60,7 +60,7 @@ impl Network {
         let linear = if matches!(op, Op::Sigmoid | Op::Step) { self.graph.nodes()[node].inputs[0] } else { node };
         let positions = [Role::Weight, Role::Bias].map(|role| self.params.position(linear, role));
         let (true, [Some(weight), Some(bias)]) =
-            (matches!(self.graph.nodes()[linear].op, Op::Linear { .. }), positions)
+            (matches!(self.graph.nodes()[linear].op, Op::Linear { .. } | Op::Conv2d { groups: 1, .. }), positions)
         else {
             return Err(wrong("it is made of no linear map with a bias, and cannot be held".into()));
         };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code)] // Other tests use the rest of it.
 mod networks;
 
 use candle_core::{DType, Device, Tensor};

@@ -21,7 +21,7 @@ use crate::{Catalog, Result};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  interp-audit concepts checkpoints/concept_bottleneck --out concepts\n\n\
     The network must have a layer of concepts, and the data must know them (docs/insert.md).\n\
-    Writes DIR/data.safetensors (right, hardened, by_concepts, counted, mistaken (N), given (groups + 1, N), u8), DIR/summary.json and DIR/report.html")]
+    Writes DIR/data.safetensors (right, hardened, by_concepts, counted, mistaken (N), given (groups + 1, N), u8; shapes.values (V), shapes.adds (K, classes, V), shapes.deviations (K, classes), f64), DIR/summary.json and DIR/report.html")]
 pub(super) struct Concepts {
     #[command(flatten)]
     on: OnPictures,
@@ -60,7 +60,7 @@ impl Concepts {
             "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": self.on.split, "node": found.node,
             "pictures": found.right.len(), "accuracy": share(&found.right), "hardened": share(&found.hardened), "by_concepts": found.told_by_concepts(), "counted": counted(found), "most_frequent": found.most_frequent,
             "completeness": found.completeness(), "leak": leak, "leak_interval": interval, "leaks": interval[0] > 0.0, "softness": softness, "softness_interval": of_softness,
-            "mistaken": share(&found.mistaken), "concepts": found.told.iter().enumerate().map(concept).collect::<Vec<_>>(), "given": groups,
+            "mistaken": share(&found.mistaken), "additive": { "adds_up": found.shapes.add_up(), "gap": found.shapes.gap, "largest_logit": found.shapes.largest }, "concepts": found.told.iter().enumerate().map(concept).collect::<Vec<_>>(), "given": groups,
         })
     }
 }
@@ -78,6 +78,11 @@ fn factor(found: &Bottleneck, group: usize) -> String {
 }
 
 fn tensors(found: &Bottleneck) -> Result<BTreeMap<String, Tensor>> {
+    let shapes = &found.shapes;
+    let (concepts, classes) = (shapes.adds.len(), shapes.adds.first().map_or(0, Vec::len));
+    let adds: Vec<f64> = shapes.adds.iter().flatten().flatten().copied().collect();
+    let of_values = (concepts, classes, shapes.values.len());
+    let deviations = shapes.deviations.concat();
     let flags = |of: &[bool]| of.iter().map(|&is| u8::from(is)).collect::<Vec<u8>>();
     let one = |of: &[bool]| Tensor::from_vec(flags(of), of.len(), &Device::Cpu);
     let given: Vec<u8> = found.given.iter().flat_map(|of| flags(of)).collect();
@@ -87,6 +92,9 @@ fn tensors(found: &Bottleneck) -> Result<BTreeMap<String, Tensor>> {
         ("by_concepts".to_owned(), one(&found.by_concepts.iter().map(|by| by.unwrap_or(false)).collect::<Vec<_>>())?),
         ("counted".to_owned(), one(&found.by_concepts.iter().map(Option::is_some).collect::<Vec<_>>())?),
         ("mistaken".to_owned(), one(&found.mistaken)?),
+        ("shapes.values".to_owned(), Tensor::from_vec(shapes.values.clone(), shapes.values.len(), &Device::Cpu)?),
+        ("shapes.adds".to_owned(), Tensor::from_vec(adds, of_values, &Device::Cpu)?),
+        ("shapes.deviations".to_owned(), Tensor::from_vec(deviations, (concepts, classes), &Device::Cpu)?),
         ("given".to_owned(), Tensor::from_vec(given, (found.given.len(), found.right.len()), &Device::Cpu)?),
     ]))
 }

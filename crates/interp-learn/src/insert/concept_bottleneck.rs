@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Companion, Insertion, Site, strength};
 use crate::Result;
-use crate::prior::{Prior, Scope, State, Step, Term};
+use crate::prior::{Prior, Scope, State, Step, Term, change};
 
 /// Everything behind the node is replaced: concepts that the data know of pictures are told from it, and classes from these alone (Koh et al.
 /// 2020, arXiv 2007.04612). Maps are averaged first.
@@ -20,6 +20,11 @@ use crate::prior::{Prior, Scope, State, Step, Term};
 /// Nodes: `NAME.logits` (K), a linear map; `NAME` (K), what `units` makes of it, unless that is the logits; `NAME.classes`, a linear map. To the loss comes
 /// `strength` times the mean over concepts and pictures of their binary cross-entropy; a picture whose factor is not known does not count.
 /// With `balanced`, the pictures that show a concept count together as much as those that do not.
+///
+/// With an additive `head`, `logit_k = b_k + sum over concepts j of f_jk(unit_j)`: each concept has a shape function for each class, in place of a weight (a
+/// neural additive model, Agarwal et al. 2021, arXiv 2004.13912, eq. 1, with one hidden layer). All nodes are then maps of one cell, and between `NAME` and `NAME.classes` are
+/// `NAME.hidden`, a grouped convolution by which each concept has `hidden` units of its own, and `NAME.relu`. The units' kinks begin at even
+/// distances. `interp-audit concepts` draws the functions.
 ///
 /// Training is joint as it stands. It is sequential with a phase of `label_weight = 0`, and one in which all but `NAME.classes` is frozen;
 /// independent with `classes_from = "truth"` and `label_weight = 0`.
@@ -31,6 +36,12 @@ pub struct ConceptBottleneck {
     /// What classes are told from.
     #[serde(default)]
     pub units: Units,
+    /// How classes are told from them.
+    #[serde(default)]
+    pub head: Head,
+    /// Of an additive head: hidden units of each concept.
+    #[serde(default = "hidden")]
+    pub hidden: usize,
     /// Weight of the concepts' loss.
     #[serde(default = "one")]
     pub strength: f64,
@@ -48,6 +59,21 @@ pub struct ConceptBottleneck {
 
 fn one() -> f64 {
     1.0
+}
+
+fn hidden() -> usize {
+    8
+}
+
+/// How classes are told from concepts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// A weight for each concept and class.
+    #[default]
+    Linear,
+    /// A function of each concept for each class.
+    Additive,
 }
 
 /// What classes are told from.
@@ -91,18 +117,31 @@ impl Insertion for ConceptBottleneck {
         Unfit::unless(!self.concepts.is_empty(), "concepts", "needs at least one, such as \"hue\"")?;
         let target = self.target.unwrap_or(0.5);
         Unfit::unless(target > 0.0 && target <= 1.0, "target", format!("must be above 0 and up to 1, not {target}"))?;
+        let additive = self.head == Head::Additive;
+        let hidden = (1..=256).contains(&self.hidden);
+        Unfit::unless(hidden, "hidden", format!("must be between 1 and 256, not {}", self.hidden))?;
+        let by_truth = additive && self.classes_from == Taught::Truth;
+        Unfit::unless(!by_truth, "classes_from", "must be \"predictions\" where the head is additive")?;
         strength("strength", self.strength)
     }
 
     fn graph(&self, site: &Site<'_>) -> Result<Graph> {
         let &Site { graph, after, name, classes, annotations } = site;
         let names = annotations.map(|known| known.names().to_vec()).unwrap_or_default();
-        let is_map = graph.shape(after).len() == 3;
+        let (is_map, additive, concepts) = (graph.shape(after).len() == 3, self.head == Head::Additive, names.len());
+        if additive && !is_map {
+            let problem = format!("`{}` gives no maps, which an additive head needs", graph.nodes()[after].name);
+            return Err(Unfit::new("after", problem).into());
+        }
         Ok(graph.ended(after, |graph, after| {
             if is_map {
-                graph.add(format!("{name}.mean"), Op::GlobalAvgPool, &[after])?;
+                let mean = if additive { Op::AdaptiveAvgPool { size: [1; 2] } } else { Op::GlobalAvgPool };
+                graph.add(format!("{name}.mean"), mean, &[after])?;
             }
-            let logits = Op::Linear { out_features: names.len(), bias: true };
+            let logits = match self.head {
+                Head::Linear => Op::Linear { out_features: concepts, bias: true },
+                Head::Additive => Op::conv(concepts, 1, 1, 0, true),
+            };
             match self.units {
                 Units::Soft | Units::Hard => {
                     graph.then(format!("{name}.logits"), logits)?;
@@ -113,8 +152,41 @@ impl Insertion for ConceptBottleneck {
                     graph.then_named(format!("{name}.logits"), logits, names)?;
                 }
             }
+            if additive {
+                graph.then(format!("{name}.hidden"), own_units(concepts, self.hidden))?;
+                graph.then(format!("{name}.relu"), Op::Relu)?;
+            }
             graph.then(format!("{name}.classes"), Op::Linear { out_features: classes, bias: true }).map(|_| ())
         })?)
+    }
+
+    /// Of an additive head, units of a concept rise from a kink on or fall to it, in turns, with kinks at even distances over what the concept's unit can say.
+    fn start(&self, net: &mut Network, name: &str, _seed: u64) -> Result<()> {
+        if self.head == Head::Linear {
+            return Ok(());
+        }
+        let [low, high] = if self.units == Units::Logits { [-4.0, 4.0] } else { [0.0, 1.0] };
+        let id = net.graph.id(&format!("{name}.hidden"))?;
+        let kink = |unit: usize| low + (high - low) * (unit / 2) as f32 / self.hidden.div_ceil(2) as f32;
+        let value = |role: Role, unit: usize| match (role, unit.is_multiple_of(2)) {
+            (Role::Weight, rises) => {
+                if rises {
+                    1.0
+                } else {
+                    -1.0
+                }
+            }
+            (_, true) => -kink(unit),
+            (_, false) => low + high - kink(unit),
+        };
+        for role in [Role::Weight, Role::Bias] {
+            if let Some(position) = net.params.position(id, role) {
+                change(&mut net.params, position, |w| {
+                    w.iter_mut().enumerate().for_each(|(at, w)| *w = value(role, at % self.hidden));
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn companion(&self, site: &Site<'_>) -> Option<Companion> {
@@ -124,6 +196,19 @@ impl Insertion for ConceptBottleneck {
         let taught = (self.classes_from == Taught::Truth).then_some("classes");
         let nodes = ["logits"].into_iter().chain(taught).map(|part| format!("{}.{part}", site.name)).collect();
         Some(Companion { prior: Box::new(prior), nodes })
+    }
+}
+
+/// A convolution of a cell by which each channel has units of its own.
+fn own_units(channels: usize, units: usize) -> Op {
+    Op::Conv2d {
+        out_channels: channels * units,
+        kernel: [1; 2],
+        stride: [1; 2],
+        padding: [0; 2],
+        dilation: [1; 2],
+        groups: channels,
+        bias: true,
     }
 }
 
@@ -235,7 +320,8 @@ impl Prior for ConceptLoss {
         let rows: Vec<&[f32]> = step.batch.indices.iter().map(|&index| self.known.row(index)).collect();
         let id = step.net.graph.id(&self.logits())?;
         let at = step.tape.at(&step.net.graph, id)?;
-        let logits = at.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
+        let logits =
+            at.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.flatten_from(1)?.to_vec2::<f64>()?;
         let (loss, gradient) = self.loss(&logits, &rows);
         let scaled: Vec<f64> = gradient.into_iter().map(|g| self.settings.strength * g).collect();
         let seed = Tensor::from_vec(scaled, at.dims(), &Device::Cpu)?.to_dtype(at.dtype())?;
@@ -421,12 +507,33 @@ mod tests {
         assert_eq!(term(&net).params.len(), 2);
     }
 
+    /// Four units: kinks at 0 and 1/2 of those that rise, at 1 and 1/2 of those that fall.
+    #[test]
+    fn kinks_of_an_additive_head_are_spread() {
+        let settings = settings("head = \"additive\"\nhidden = 4");
+        let graph = Vgg { depth: 8, width: 0.125, ..Vgg::default() }.graph([3, 32, 32], 4).unwrap();
+        let after = graph.id("features.19").unwrap();
+        let known = known();
+        let site = Site { graph: &graph, after, name: "concepts", classes: 4, annotations: Some(&known) };
+        let mut net = Network::new(settings.graph(&site).unwrap(), 0).unwrap();
+        settings.start(&mut net, "concepts", 0).unwrap();
+        let hidden = net.graph.id("concepts.hidden").unwrap();
+        let numbers = |role: Role| -> Vec<f32> {
+            net.params.find(hidden, role).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+        };
+        assert_eq!(numbers(Role::Weight), [1.0, -1.0, 1.0, -1.0].repeat(3));
+        assert_eq!(numbers(Role::Bias), [0.0, 1.0, -0.5, 0.5].repeat(3));
+        assert_eq!(net.graph.shape(net.graph.id("concepts").unwrap()), [3, 1, 1]);
+    }
+
     #[test]
     fn what_is_out_of_range_is_named() {
         assert!(settings("target = 0.9").check().is_ok());
-        for (text, key) in [("strength = -1", "strength"), ("target = 1.5", "target")] {
+        for (text, key) in [("strength = -1", "strength"), ("target = 1.5", "target"), ("hidden = 0", "hidden")] {
             assert_eq!(settings(text).check().unwrap_err().key, key);
         }
+        let by_truth = settings("head = \"additive\"\nclasses_from = \"truth\"");
+        assert_eq!(by_truth.check().unwrap_err().key, "classes_from");
         let none = ConceptBottleneck { concepts: vec![], ..settings("") };
         assert_eq!(none.check().unwrap_err().key, "concepts");
     }

@@ -5,6 +5,7 @@
 
 mod attention;
 mod concept_bottleneck;
+mod concept_whitening;
 mod sparse_code;
 
 use std::sync::Arc;
@@ -17,11 +18,13 @@ use crate::Result;
 use crate::prior::Prior;
 
 pub use attention::{Attended, Attention};
-pub use concept_bottleneck::{ConceptBottleneck, Taught, Units};
+pub use concept_bottleneck::{ConceptBottleneck, Head, Taught, Units};
+pub use concept_whitening::ConceptWhitening;
 pub use sparse_code::{Kind, SparseCode};
 
 /// All inserted layers.
-pub const ENTRIES: &[&Entry<dyn Insertion>] = &[&attention::ENTRY, &concept_bottleneck::ENTRY, &sparse_code::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Insertion>] =
+    &[&attention::ENTRY, &concept_bottleneck::ENTRY, &concept_whitening::ENTRY, &sparse_code::ENTRY];
 
 /// Where a layer is put in, and what is known there.
 #[derive(Clone, Copy, Debug)]

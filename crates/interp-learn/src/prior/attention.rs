@@ -140,7 +140,7 @@ impl Prior for Attention {
 }
 
 /// Which pixels belong to the cells of maps: those nearest to the center of what the cell sees.
-struct Blocks {
+pub(crate) struct Blocks {
     rows: Vec<Range<usize>>,
     columns: Vec<Range<usize>>,
     /// Height and width of a picture.
@@ -148,7 +148,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn of(net: &Network, maps: NodeId) -> Result<Self> {
+    pub(crate) fn of(net: &Network, maps: NodeId) -> Result<Self> {
         let (field, picture, shape) = (net.receptive_field(maps)?, net.graph.shape(0), net.graph.shape(maps));
         let all = |axis: usize| (0..shape[axis + 1]).map(|cell| block(&field, axis, cell, picture[axis + 1])).collect();
         Ok(Self { rows: all(0), columns: all(1), picture: [picture[1], picture[2]] })
@@ -164,7 +164,7 @@ impl Blocks {
     }
 
     /// The same for the masks (N, H, W) of all pictures.
-    fn inside_all(&self, masks: &[f32]) -> Vec<f32> {
+    pub(crate) fn inside_all(&self, masks: &[f32]) -> Vec<f32> {
         masks.chunks_exact(self.picture[0] * self.picture[1]).flat_map(|mask| self.inside(mask)).collect()
     }
 }

@@ -12,6 +12,7 @@ mod bounded_field;
 mod class_filters;
 mod decorrelated;
 mod dependency;
+mod factor_alignment;
 mod follow;
 mod group_lasso;
 mod hoyer;
@@ -30,9 +31,10 @@ mod templates;
 mod total_correlation;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use interp_data::Batch;
+use interp_data::{Annotations, Batch};
 use interp_net::finding::{Claim, Entry, Unfit};
 use interp_net::{Network, Node, NodeId, Op, Params, Role, Tape};
 
@@ -40,12 +42,14 @@ use crate::Result;
 
 pub use activity::Activity;
 pub use attention::Attention;
+pub(crate) use attention::Blocks;
 pub use balanced::Balanced;
 pub use bank::FilterBank;
 pub use beta::Beta;
 pub use bounded_field::BoundedField;
 pub use class_filters::ClassFilters;
 pub use decorrelated::Decorrelated;
+pub use factor_alignment::FactorAlignment;
 pub use group_lasso::{GroupLasso, Grouping};
 pub use hoyer::Hoyer;
 pub use l0::L0;
@@ -80,6 +84,7 @@ pub const ENTRIES: &[&Entry<dyn Prior>] = &[
     &balanced::ENTRY,
     &part_filters::ENTRY,
     &class_filters::ENTRY,
+    &factor_alignment::ENTRY,
     &beta::ENTRY,
     &total_correlation::ENTRY,
     &moments::ENTRY,
@@ -98,6 +103,8 @@ pub struct Scope {
     pub positions: Vec<usize>,
     /// For each node the batch norm that alone reads it, if there is one.
     pub norms: Vec<Option<NodeId>>,
+    /// Which concepts the pictures to train with show, where the prior [asks](Prior::concepts) for some.
+    pub known: Option<Arc<Annotations>>,
 }
 
 impl Scope {
@@ -130,13 +137,13 @@ impl Scope {
             nodes.iter().flat_map(|&id| roles.iter().filter_map(move |&role| net.params.position(id, role))).collect();
         let names = nodes.iter().map(|&id| net.graph.nodes()[id].name.clone()).collect();
         let norms = nodes.iter().map(|&id| net.graph.norm_after(id)).collect();
-        Self { label, nodes, names, positions, norms }
+        Self { label, nodes, names, positions, norms, known: None }
     }
 
     /// The same nodes, by name, in a network that has changed.
     pub(crate) fn within(&self, net: &Network, roles: &[Role]) -> Result<Self> {
         let nodes = self.names.iter().map(|name| net.graph.id(name)).collect::<Result<_, _>>()?;
-        Ok(Self::of(net, self.label.clone(), nodes, roles))
+        Ok(Self { known: self.known.clone(), ..Self::of(net, self.label.clone(), nodes, roles) })
     }
 }
 
@@ -191,6 +198,11 @@ pub trait Prior: Send + Sync {
     /// The parameters it acts on; none for a prior on activations.
     fn roles(&self) -> &'static [Role] {
         &[Role::Weight]
+    }
+
+    /// The concepts that it needs to know of in every picture, as [`Annotations::of`] takes them.
+    fn concepts(&self) -> &[String] {
+        &[]
     }
 
     /// Whether it can act on a node that has such a parameter.

@@ -269,7 +269,7 @@ impl Prior for PartFilters {
         let (weight, mut term) = (trained(state, step.now), Term::default());
         for (index, &id) in scope.nodes.iter().enumerate() {
             let at = step.tape.at(&step.net.graph, id)?;
-            let turn: Vec<u32> = (0..at.dim(1)? as u32).filter(|f| (f + steps as u32) % EVERY == 0).collect();
+            let turn: Vec<u32> = (0..at.dim(1)? as u32).filter(|f| (f + steps as u32).is_multiple_of(EVERY)).collect();
             let found = self.of_layer(step, id, &turn, state, index)?;
             let scale = self.follow().strength(state, &strength_of(index)) / found.len().max(1) as f64;
             term.value += scale * found.iter().map(|filter| filter.loss).sum::<f64>();

@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn scope() -> Scope {
-        Scope { label: String::new(), nodes: vec![], names: vec![], positions: vec![0], norms: vec![] }
+        Scope { label: String::new(), nodes: vec![], names: vec![], positions: vec![0], norms: vec![], known: None }
     }
 
     // Half-way up the ramp the share should be 0.8 (1 - 0.5^3) = 0.7; a quarter of the things are zero, so

@@ -55,8 +55,7 @@ pub(super) fn of(asked: &Codes, latent: &Latent, own: &Measured, twin: Option<&M
                    entropy that it tells (mutual information by the entropy, quantities in 10 bins of as many pictures, codes in 20). Chance: the largest share of \
                    any factor that the code tells of other codes' pictures.";
     let table = Figure::Table { title: "Codes".into(), caption: caption.into(), columns, rows };
-    let mut figures = vec![table, heat(latent, "What codes tell of factors", own)];
-    figures.extend(twin.map(|twin| heat(latent, "The same of the twin", twin)));
+    let figures = vec![table, heat(latent, own, twin)];
     let count = Number::new(clear(latent, own) as f64, "", Better::Higher);
     let mut findings = vec![Finding {
         name: "codes".into(),
@@ -88,14 +87,19 @@ pub(super) fn of(asked: &Codes, latent: &Latent, own: &Measured, twin: Option<&M
     })
 }
 
-fn heat(latent: &Latent, title: &str, measured: &Measured) -> Figure {
-    let shares = |code: usize| measured.shares(&measured.found, code).into_iter().map(Some).collect();
+/// In one figure, so that the same is as dark in both.
+fn heat(latent: &Latent, own: &Measured, twin: Option<&Measured>) -> Figure {
+    let of = |measured: &Measured| -> Vec<Vec<Option<f64>>> {
+        let shares = |code: usize| measured.shares(&measured.found, code).into_iter().map(Some).collect();
+        (0..latent.names().len()).map(shares).collect()
+    };
+    let named = |_: &Measured| latent.names().into_iter().map(|name| format!("twin: {name}"));
     Figure::Heat {
-        title: title.into(),
+        title: "What codes tell of factors".into(),
         caption: "The share of each factor's entropy that a code tells.".into(),
-        rows: latent.names(),
-        columns: measured.factors.iter().map(|factor| factor.name.clone()).collect(),
-        values: (0..latent.names().len()).map(shares).collect(),
+        rows: latent.names().into_iter().chain(twin.into_iter().flat_map(named)).collect(),
+        columns: own.factors.iter().map(|factor| factor.name.clone()).collect(),
+        values: of(own).into_iter().chain(twin.into_iter().flat_map(of)).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The page of `interp-audit concepts`.
 
 use interp_audit::bottleneck::{Bottleneck, Told, difference, share};
-use interp_finding::{Better, Figure, Finding, Number, share_interval};
+use interp_finding::{Better, Figure, Finding, Number, Series, share_interval};
 use interp_report::Page;
 
 use super::super::on_pictures::Opened;
@@ -71,7 +71,7 @@ pub(super) fn of(opened: &Opened, found: &Bottleneck) -> Page {
             ("more than concepts can say".into(), leak),
             ("completeness of the concepts".into(), complete),
         ],
-        figures: vec![given(found), told(found)],
+        figures: [given(found), told(found)].into_iter().chain(shapes(found, &opened.info.classes)).collect(),
     };
     Page {
         title: "Concepts".into(),
@@ -130,5 +130,49 @@ fn told(found: &Bottleneck) -> Figure {
         ),
         columns,
         rows,
+    }
+}
+
+/// Concepts whose functions are drawn.
+const DRAWN: usize = 6;
+
+/// Classes whose functions of a concept are drawn.
+const LINES: usize = 3;
+
+/// What concepts add to logits, where these are sums over concepts.
+fn shapes(found: &Bottleneck, classes: &[String]) -> Vec<Figure> {
+    let shapes = &found.shapes;
+    if !shapes.add_up() {
+        return vec![];
+    }
+    let order = shapes.order();
+    let heat = Figure::Heat {
+        title: "How much each concept moves each class".into(),
+        caption: "Logits are sums over concepts. The deviation, over pictures, of what a concept adds to the logit of a class; concepts that move most come first.".into(),
+        rows: order.iter().map(|&concept| found.names[concept].clone()).collect(),
+        columns: classes.to_vec(),
+        values: order.iter().map(|&concept| shapes.deviations[concept].iter().copied().map(Some).collect()).collect(),
+    };
+    [heat].into_iter().chain(order.iter().take(DRAWN).map(|&concept| shape(found, classes, concept))).collect()
+}
+
+/// The function of one concept, for the classes that it moves most.
+fn shape(found: &Bottleneck, classes: &[String], concept: usize) -> Figure {
+    let (shapes, name) = (&found.shapes, &found.names[concept]);
+    let of_classes = &shapes.deviations[concept];
+    let mut most: Vec<usize> = (0..of_classes.len()).collect();
+    most.sort_by(|&a, &b| of_classes[b].total_cmp(&of_classes[a]).then(a.cmp(&b)));
+    let line = |&class: &usize| Series {
+        name: classes.get(class).cloned().unwrap_or_else(|| class.to_string()),
+        points: shapes.values.iter().zip(&shapes.adds[concept][class]).map(|(&x, &y)| [x, y]).collect(),
+    };
+    Figure::Curves {
+        title: format!("What {name} adds"),
+        caption: format!(
+            "Of the {LINES} classes whose logits it moves most: what it adds, less the mean over pictures, whatever other concepts are."
+        ),
+        x: format!("{name}, as the layer says it"),
+        y: "added to the logit".into(),
+        series: most.iter().take(LINES).map(line).collect(),
     }
 }
