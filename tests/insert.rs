@@ -106,7 +106,7 @@ fn an_additive_head_says_what_each_concept_adds() {
     assert!(status != 2 && stdout.contains("red held at 1"), "{stdout} {stderr}");
 }
 
-const WHITE: &str = "[[insert]]\nkind = \"concept_whitening\"\nname = \"axes\"\nafter = \"features.9\"\nconcepts = [\"hue\", \"texture\"]\ntarget = 0.1\n";
+const WHITE: &str = "[[insert]]\nkind = \"concept_whitening\"\nname = \"axes\"\nafter = \"features.9\"\nconcepts = [\"hue\", \"texture\"]\ntarget = 0.55\n";
 
 /// What whitens is an ordinary convolution with named channels; claims are measured, channels are dissected, and no other analysis takes it for a bottleneck.
 #[test]

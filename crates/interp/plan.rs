@@ -379,14 +379,18 @@ fn generator(
     info: &Info,
     origin: &Origin,
 ) -> Result<Option<Generator>> {
+    let found = model.generator([info.channels, info.height, info.width]);
     if !matches!(objective, Objective::Generate(_)) {
-        return Ok(None);
+        // What tells codes may have as many outputs as there are classes.
+        let problem = "`model` tells codes of pictures, and is trained with [objective.generate] alone";
+        let makes_none = !matches!(found, Ok(Some(_)));
+        return makes_none.then_some(None).ok_or_else(|| origin.at_key("model", problem.into()));
     }
     if let Some((key, _)) = unused.into_iter().find(|(_, is_unused)| !is_unused) {
         return Err(origin.at_key(key, format!("`{key}` is not for [objective.generate]")));
     }
     let problem = "`model` makes no pictures of codes: [objective.generate] needs one that does, `infogan`";
-    let found = model.generator([info.channels, info.height, info.width]).map_err(|e| origin.blame("model", e))?;
+    let found = found.map_err(|e| origin.blame("model", e))?;
     found.map(Some).ok_or_else(|| origin.at_key("model", problem.into()))
 }
 

@@ -166,7 +166,10 @@ impl Bottleneck {
 /// The node whose numbers, one for each picture, stand for concepts, if there is one.
 pub fn layer_of(net: &Network) -> Option<NodeId> {
     let is_cell = |id: NodeId| net.graph.shape(id).iter().skip(1).all(|&side| side == 1);
-    let is_layer = |id: &NodeId| !net.graph.nodes()[*id].units.is_empty() && is_cell(*id);
+    let names = |id: NodeId| net.graph.nodes()[id].units.as_slice();
+    // Where some channels stand for nothing, no class is decided by concepts alone.
+    let is_layer =
+        |id: &NodeId| is_cell(*id) && !names(*id).is_empty() && names(*id).iter().all(|name| name.contains('/'));
     (0..net.graph.nodes().len()).find(is_layer)
 }
 

@@ -19,6 +19,8 @@ mod schedule;
 mod settings;
 mod snapshot;
 mod trainer;
+#[cfg(test)]
+mod turns;
 
 pub use evaluate::{Evaluation, evaluate, to_tensor};
 pub use fit::{Event, Fitted, Flow, Steering, Task, fit};

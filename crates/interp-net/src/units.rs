@@ -64,6 +64,9 @@ impl Network {
         else {
             return Err(wrong("it is made of no linear map with a bias, and cannot be held".into()));
         };
+        if self.graph.shape(node).iter().skip(1).any(|&side| side != 1) {
+            return Err(wrong("it says something at each position, and not one thing of a picture".into()));
+        }
         for (position, value) in [(weight, 0.0), (bias, logit)] {
             let tensor = &self.params.list()[position].value;
             let (dims, rows) = (tensor.dims().to_vec(), tensor.dims()[0]);

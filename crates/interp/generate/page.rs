@@ -1,6 +1,7 @@
 //! The page of a run of `[objective.generate]`.
 
 use interp_finding::{Better, Figure, Finding, Number, Series};
+use interp_learn::Objective;
 use interp_net::Checkpoint;
 use interp_net::zoo::Generator;
 use interp_report::Page;
@@ -20,7 +21,7 @@ pub(super) fn page(
     summary: &Summary,
     events: &[Value],
 ) -> Result<Page> {
-    let mut findings = vec![information(generator, summary)];
+    let mut findings = vec![information(generator, deviation(plan), summary)];
     findings.extend(traversals(plan, generator, folder)?);
     findings.push(curves(summary, events));
     let fact = |key: &str, value: String| (key.to_owned(), value);
@@ -43,11 +44,19 @@ pub(super) fn page(
     })
 }
 
+/// The deviation by which numbers are told.
+fn deviation(plan: &Plan) -> f64 {
+    let Objective::Generate(generate) = plan.common.objective else { return f64::NAN };
+    generate.deviation
+}
+
 /// What the recognizers know of codes at the end.
-fn information(generator: &Generator, summary: &Summary) -> Finding {
+fn information(generator: &Generator, deviation: f64, summary: &Summary) -> Finding {
+    // A number in [-1, 1] that is read exactly: its entropy, ln 2, and the log-density of a normal distribution at its mean.
+    let read = 2f64.ln() - deviation.ln() - std::f64::consts::TAU.ln() / 2.0;
     let most = |code: usize| {
         let categories = generator.latent.categorical.get(code);
-        categories.map_or("–".to_owned(), |&count| show((count as f64).ln()))
+        show(categories.map_or(read, |&count| (count as f64).ln()))
     };
     let told =
         |made: &Made, code: usize| made.losses.information.get(code).map_or("–".to_owned(), |&nats| show(nats));
@@ -58,8 +67,8 @@ fn information(generator: &Generator, summary: &Summary) -> Finding {
     let columns = ["code", "at most", "this network"].into_iter().chain(summary.twin.as_ref().map(|_| "twin"));
     let table = Figure::Table {
         title: "What recognizers know of codes, nats".into(),
-        caption: "A bound on the mutual information of code and picture, a mean over the last epoch; below 0 nothing is known. At most: the entropy of a \
-                  categorical code. The twin is trained alike, but for the information that neither of its networks gains by: its recognizer never learns \
+        caption: "A lower bound of the mutual information of code and picture, a mean over the last epoch: there may be more, also where it is below 0. At most: the bound of a code that is read \
+                  exactly; of a category it is its entropy. The twin is trained alike, but for the information that neither of its networks gains by: its recognizer never learns \
                   of codes."
             .into(),
         columns: columns.map(str::to_owned).collect(),
@@ -69,7 +78,7 @@ fn information(generator: &Generator, summary: &Summary) -> Finding {
     Finding {
         name: "information".into(),
         title: "What is known of codes".into(),
-        statement: format!("The recognizer knows {} nats of the codes of a picture.", show(sum)),
+        statement: format!("The recognizer knows at least {} nats of the codes of a picture.", show(sum)),
         numbers: vec![("information of all codes".into(), Number::new(sum, "nats", Better::Higher))],
         figures: vec![table],
     }

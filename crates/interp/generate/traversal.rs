@@ -1,6 +1,7 @@
 //! Pictures of one code after another: what changes where one code does.
 
 use candle_core::{DType, Device};
+use interp_audit::AuditError;
 use interp_finding::Figure;
 use interp_finding::random::stream;
 use interp_learn::gan::{Code, pictures, vectors};
@@ -31,7 +32,10 @@ pub(crate) fn made(generator: &Network, latent: &Latent, codes: &[Code]) -> Resu
         let made = pictures(tape.output(&generator.graph)?, &as_they_are)?.to_device(&Device::Cpu)?;
         all.extend(made.permute((0, 2, 3, 1))?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?);
     }
-    Ok(all)
+    match all.iter().all(|value| value.is_finite()) {
+        true => Ok(all),
+        false => Err(AuditError::NotANumber(generator.graph.nodes()[generator.graph.output()].name.clone()).into()),
+    }
 }
 
 /// One code at each of its values, the first row at the first, all else as it is in its column.

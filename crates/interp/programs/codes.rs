@@ -104,10 +104,12 @@ impl Codes {
         }
         let (latent, network) = read(&path, catalog)?;
         let reader = self.reader.as_ref().map(|reader| Reader::open(reader, &network)).transpose()?;
-        let own = self.measured(network, &latent, reader.as_ref())?;
+        let problem = "nothing is known of the pictures that it makes: of colored ones --reader tells the class; all may be black, or alike";
+        let unknown = || Error::Folder { path: self.run.clone(), problem: problem.into() };
+        let own = self.measured(network, &latent, reader.as_ref())?.ok_or_else(unknown)?;
         let beside = folder.generator(Stage::Twin);
         let twin = match beside.is_file() {
-            true => Some(self.measured(read(&beside, catalog)?.1, &latent, reader.as_ref())?),
+            true => self.measured(read(&beside, catalog)?.1, &latent, reader.as_ref())?,
             false => None,
         };
         let told = page::table(&latent, &own, twin.as_ref());
@@ -116,8 +118,8 @@ impl Codes {
         Outcome { tensors, summary, told, page }.write_and_tell(&self.out, self.json)
     }
 
-    /// Makes pictures of codes and measures their factors.
-    fn measured(&self, network: Network, latent: &Latent, reader: Option<&Reader>) -> Result<Measured> {
+    /// Makes pictures of codes and measures their factors; `None` where nothing is known of what is made.
+    fn measured(&self, network: Network, latent: &Latent, reader: Option<&Reader>) -> Result<Option<Measured>> {
         let draw = |at: u32| Code::draw(latent, &mut stream(self.seed.into(), "codes to measure", 0, at.into()));
         let codes: Vec<Code> = (0..self.count).map(draw).collect();
         let pixels = made(&network, latent, &codes)?;
@@ -134,13 +136,12 @@ impl Codes {
         }
         let factors = known(&truths);
         if factors.is_empty() {
-            let problem = "nothing is known of the pictures that it makes: of colored ones --reader tells the class; all may be black, or alike".into();
-            return Err(Error::Folder { path: self.run.clone(), problem });
+            return Ok(None);
         }
         let values = by_code(latent, &codes);
         let found = Decomposition::of(&values, &factors);
         let chance = Decomposition::by_chance(&values, &factors, self.seed.into());
-        Ok(Measured { network, factors, found, chance, sure })
+        Ok(Some(Measured { network, factors, found, chance, sure }))
     }
 
     fn summary(&self, path: &Path, latent: &Latent, own: &Measured, twin: Option<&Measured>) -> Result<Value> {

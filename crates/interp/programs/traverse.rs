@@ -26,7 +26,7 @@ use crate::{Catalog, Result};
 #[command(after_help = "Example:\n  interp-audit traverse checkpoints/tc_vae --out traverse\n\n\
     Of networks that draw codes, as `vae` does (docs/traverse.md).\n\
     Writes DIR/data.safetensors (values (codes, values), divergence and variance (codes), f64; pictures and made (pictures, H, W, C), moved (pictures, codes, values, H, W, C), \
-    f32, in [0, 1]; information (codes, factors), f64, where factors are known), DIR/summary.json and DIR/report.html")]
+    f32, pixel values; what a normal distribution is told of may leave [0, 1]; information (codes, factors), f64, where factors are known), DIR/summary.json and DIR/report.html")]
 pub(super) struct Traverse {
     #[command(flatten)]
     on: OnPictures,

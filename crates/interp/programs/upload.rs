@@ -95,6 +95,9 @@ impl Upload {
             let problem = "there is no summary.json and model.safetensors in it: is it a finished run?";
             return Err(wrong(folder.root(), problem));
         }
+        if folder.generator(Stage::Main).is_file() {
+            return Err(wrong(folder.root(), "it is a run of [objective.generate], of which no card is made"));
+        }
         let summary = Summary::read(&folder.summary())?;
         let meta = Checkpoint::read(&path)?.meta.ok_or_else(|| wrong(&path, "it is not the network of a run"))?;
         if !meta.edits.is_empty() {

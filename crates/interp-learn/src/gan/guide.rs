@@ -27,6 +27,8 @@ impl Guide {
             return Ok(Self::default());
         }
         let shown = shown(data.len(Split::Train), share, seed);
+        let none = || format!("{share} of {} pictures are none", data.len(Split::Train));
+        Unfit::unless(!shown.is_empty(), "objective.generate.guided", none())?;
         let truth = |&index: &usize| Ok(data.truth(Split::Train, index)?.map_or(vec![], |truth| truth.factors));
         let truths = shown.iter().map(truth).collect::<Result<Vec<_>>>()?;
         let mut codes = vec![Code { categories: vec![], numbers: vec![], noise: vec![] }; shown.len()];

@@ -49,6 +49,13 @@ pub struct Losses {
     /// The same of pictures of the data whose codes are known; nothing where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guided: Vec<f64>,
+    /// Batches that had such pictures, in a sum; not told in a mean.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub known: usize,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Losses {
@@ -56,6 +63,7 @@ impl Losses {
         self.real += more.real;
         self.made += more.made;
         self.generator += more.generator;
+        self.known += usize::from(!more.guided.is_empty());
         for (sum, more) in [(&mut self.information, &more.information), (&mut self.guided, &more.guided)] {
             sum.resize(more.len().max(sum.len()), 0.0);
             sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
@@ -65,19 +73,22 @@ impl Losses {
     /// What a sum over so many batches is for each.
     pub fn mean(&self, batches: usize) -> Self {
         let share = 1.0 / batches.max(1) as f64;
-        let of = |sums: &[f64]| sums.iter().map(|sum| sum * share).collect();
-        let (information, guided) = (of(&self.information), of(&self.guided));
+        let of = |sums: &[f64], share: f64| sums.iter().map(|sum| sum * share).collect();
+        let guided = of(&self.guided, 1.0 / self.known.max(1) as f64);
+        let information = of(&self.information, share);
         Self {
             real: self.real * share,
             made: self.made * share,
             generator: self.generator * share,
             information,
             guided,
+            known: 0,
         }
     }
 
     fn is_finite(&self) -> bool {
-        [self.real, self.made, self.generator].iter().chain(&self.information).all(|value| value.is_finite())
+        let codes = self.information.iter().chain(&self.guided);
+        [self.real, self.made, self.generator].iter().chain(codes).all(|value| value.is_finite())
     }
 }
 

@@ -179,7 +179,11 @@ fn remember(by_class: &mut [f64], means: &[f64], labels: &[u32], channels: usize
             count += 1;
         });
         if count > 0 {
-            let new = |(mean, sum): (&mut f64, f64)| *mean = MEMORY * *mean + (1.0 - MEMORY) * sum / f64::from(count);
+            // What was never seen begins with what is.
+            let new = |(mean, sum): (&mut f64, f64)| {
+                let kept = if *mean == 0.0 { 0.0 } else { MEMORY };
+                *mean = kept * *mean + (1.0 - kept) * sum / f64::from(count);
+            };
             own.iter_mut().zip(sums).for_each(new);
         }
     }
@@ -197,8 +201,7 @@ impl Prior for ClassFilters {
     }
 
     fn check(&self, net: &Network, _scope: &Scope) -> Result<(), Unfit> {
-        let usable = self.strength > 0.0 && self.strength.is_finite();
-        Unfit::unless(usable, "strength", format!("must be above 0, not {}", self.strength))?;
+        self.follow().check()?;
         share("target", self.target)?;
         let classes = net.graph.shape(net.graph.output())[0];
         let problem =
@@ -374,7 +377,9 @@ mod tests {
         assert!((share - (1.0 + 4.0 / 6.0 + 1.0) / 3.0).abs() < 1e-12, "{share}");
         let mut means = vec![0.0; 4];
         remember(&mut means, &[1.0, 2.0, 3.0, 6.0], &[1, 1], 2);
-        assert!(means.iter().zip([0.0, 0.0, 0.2, 0.4]).all(|(a, b)| (a - b).abs() < 1e-12), "{means:?}");
+        assert_eq!(means, [0.0, 0.0, 2.0, 4.0], "what was never seen begins with what is");
+        remember(&mut means, &[3.0, 4.0], &[1], 2);
+        assert!(means.iter().zip([0.0, 0.0, 2.1, 4.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{means:?}");
     }
 
     /// Maps of 2x2 cells, and either head: the means read by a linear map, or votes of cells, averaged.

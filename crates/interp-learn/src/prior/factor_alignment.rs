@@ -127,7 +127,8 @@ impl Prior for FactorAlignment {
         let usable = self.strength > 0.0 && self.strength.is_finite();
         Unfit::unless(usable, "strength", format!("must be above 0, not {}", self.strength))?;
         let target = self.target;
-        Unfit::unless(target > 0.0 && target <= 1.0, "target", format!("must be above 0 and up to 1, not {target}"))?;
+        let problem = format!("must be above 0.5, which is chance, and up to 1, not {target}");
+        Unfit::unless(target > 0.5 && target <= 1.0, "target", problem)?;
         let count = scope.known.as_ref().map_or(0, |known| known.names().len());
         let few = scope.nodes.iter().zip(&scope.names).find(|(id, _)| net.graph.shape(**id)[0] < count);
         few.map_or(Ok(()), |(&id, name)| {
@@ -140,6 +141,9 @@ impl Prior for FactorAlignment {
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
         let names = scope.known.as_ref().map(|known| known.names().to_vec()).unwrap_or_default();
         for &id in &scope.nodes {
+            let node = &net.graph.nodes()[id];
+            let problem = || format!("must not match `{}`, whose channels stand for something already", node.name);
+            Unfit::unless(node.units.is_empty(), "nodes", problem())?;
             let rest = (names.len()..net.graph.shape(id)[0]).map(|channel| format!("channel {channel}"));
             net.graph.name_units(id, names.iter().cloned().chain(rest).collect())?;
         }
@@ -212,6 +216,30 @@ mod tests {
                 assert!((gradient[at] - slope).abs() < 1e-7, "{own} {at}: {} not {slope}", gradient[at]);
             }
         }
+    }
+
+    /// Of maps of three channels and 2x2 cells, two of which stand for concepts.
+    #[test]
+    fn gradients_by_maps_are_central_differences() {
+        let known = crate::turns::known();
+        let rows: Vec<&[f32]> = (0..7).map(|index| known.row(index)).collect();
+        let prior = FactorAlignment { concepts: vec!["a/yes".into(), "b/yes".into()], strength: 0.7, target: 0.9 };
+        let values: Vec<f64> = (0..84).map(|at| (at as f64 * 2.3).sin()).collect();
+        let of = |values: &[f64]| {
+            let maps = Tensor::from_slice(values, (7, 3, 2, 2), &Device::Cpu).unwrap();
+            prior.of_node(&maps, &known, &rows).unwrap()
+        };
+        let gradient: Vec<f64> = of(&values).1.flatten_all().unwrap().to_vec1().unwrap();
+        for at in 0..84 {
+            let moved = |by: f64| {
+                let mut values = values.clone();
+                values[at] += by;
+                of(&values).0
+            };
+            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            assert!((gradient[at] - slope).abs() < 1e-6, "{at}: {}, not {slope}", gradient[at]);
+        }
+        assert!(gradient.iter().filter(|slope| **slope != 0.0).count() == 14, "the largest cell of two channels");
     }
 
     // A picture of which a concept is not known, and one that all pictures show: neither counts.

@@ -1,5 +1,7 @@
 //! A strength that follows a share, in place of one to tune.
 
+use interp_net::finding::Unfit;
+
 use super::{Now, State};
 
 /// The strength of a penalty, whose logarithm follows what a share found in the batch lacks of an aim.
@@ -17,6 +19,12 @@ pub(super) struct Follow {
 const LEAST: f64 = 1e-3;
 
 impl Follow {
+    /// Refuses a first strength outside of what it may become.
+    pub(super) fn check(&self) -> Result<(), Unfit> {
+        let problem = format!("must be between {LEAST} and {}, not {}", self.most, self.first);
+        Unfit::unless((LEAST..=self.most).contains(&self.first), "strength", problem)
+    }
+
     /// The present strength, by its name in the state.
     pub(super) fn strength(&self, state: &State, key: &str) -> f64 {
         state.numbers.get(key).copied().unwrap_or(self.first)

@@ -340,6 +340,13 @@ fn taps_of_codes(net: &Network, scope: &Scope) -> Vec<NodeId> {
     scope.nodes.iter().flat_map(|&id| [net.graph.nodes()[id].inputs[0], id]).collect()
 }
 
+/// Refuses a node that draws one code, which nothing can go with.
+fn two_codes(net: &Network, scope: &Scope) -> Result<(), Unfit> {
+    let single = |id: &&NodeId| net.graph.shape(**id).iter().product::<usize>() < 2;
+    let problem = |id: &NodeId| format!("must draw two codes or more: `{}` draws one", net.graph.nodes()[*id].name);
+    scope.nodes.iter().find(single).map_or(Ok(()), |id| Err(Unfit::new("nodes", problem(id))))
+}
+
 /// A weight in place of 1: above it, or an error that names the key.
 fn above_one(key: &str, value: f64) -> Result<(), Unfit> {
     Unfit::unless(value > 1.0 && value.is_finite(), key, format!("must be above 1, not {value}"))

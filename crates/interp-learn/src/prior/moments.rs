@@ -5,7 +5,7 @@ use interp_net::{Network, NodeId, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Prior, Scope, State, Step, Term, draws, share, taps_of_codes};
+use super::{Prior, Scope, State, Step, Term, draws, share, taps_of_codes, two_codes};
 use crate::Result;
 use crate::code::{Code, Slopes};
 
@@ -53,7 +53,8 @@ impl Prior for Moments {
         draws(net, id)
     }
 
-    fn check(&self, _net: &Network, _scope: &Scope) -> Result<(), Unfit> {
+    fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
+        two_codes(net, scope)?;
         let usable = self.strength > 0.0 && self.strength.is_finite();
         Unfit::unless(usable, "strength", format!("must be above 0, not {}", self.strength))?;
         share("target", self.target)

@@ -172,6 +172,10 @@ impl PartFilters {
         let all = maps.par_chunks_exact((labels.len() * size[0] * size[1]).max(1)).zip(classes);
         let of_filter = |(maps, &class): (&[f64], &usize)| {
             let own: Vec<bool> = labels.iter().map(|&label| !self.by_class || label as usize == class).collect();
+            // Without a picture of its class there is none to be active in.
+            if !own.contains(&true) {
+                return OfFilter { loss: 0.0, gradient: vec![0.0; maps.len()], near: near_peak(maps, size) };
+            }
             let [weights, negative] = measures(&own);
             let found = templates.information(maps, &weights, &negative);
             OfFilter { loss: found.loss, gradient: found.gradient, near: near_peak(maps, size) }
@@ -180,12 +184,12 @@ impl PartFilters {
     }
 }
 
-/// Weights of pictures, those of a filter's own class half of all, and the shares of the others in the negative template: of pictures of
-/// one kind alone all weigh alike, and none is negative.
+/// Weights of pictures, those of a filter's own class, of which there are some, half of all, and the shares of the others in the negative template: where
+/// there are no others all weigh alike, and none is negative.
 fn measures(own: &[bool]) -> [Vec<f64>; 2] {
     let ours = own.iter().filter(|own| **own).count();
     let others = own.len() - ours;
-    if ours == 0 || others == 0 {
+    if others == 0 {
         return [vec![1.0 / own.len().max(1) as f64; own.len()], vec![0.0; own.len()]];
     }
     let weight = |&own: &bool| 0.5 / if own { ours as f64 } else { others as f64 };
@@ -202,7 +206,9 @@ fn remember(means: &mut [f64], maps: &[f64], labels: &[u32]) {
         counts[label as usize] += 1.0;
     }
     for ((mean, sum), count) in means.iter_mut().zip(sums).zip(counts).filter(|(_, count)| *count > 0.0) {
-        *mean = MEMORY * *mean + (1.0 - MEMORY) * sum / count;
+        // What was never seen begins with what is.
+        let kept = if *mean == 0.0 { 0.0 } else { MEMORY };
+        *mean = kept * *mean + (1.0 - kept) * sum / count;
     }
 }
 
@@ -233,8 +239,7 @@ impl Prior for PartFilters {
     }
 
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
-        let usable = self.strength > 0.0 && self.strength.is_finite();
-        Unfit::unless(usable, "strength", format!("must be above 0, not {}", self.strength))?;
+        self.follow().check()?;
         share("target", self.target)?;
         share("reached_at", self.reached_at)?;
         for (&id, name) in scope.nodes.iter().zip(&scope.names) {
@@ -312,7 +317,8 @@ mod tests {
             (vec![0.5 / 3.0, 0.5, 0.5 / 3.0, 0.5 / 3.0], vec![1.0 / 3.0, 0.0, 1.0 / 3.0, 1.0 / 3.0])
         );
         assert_eq!(measures(&[true; 4]), [vec![0.25; 4], vec![0.0; 4]]);
-        assert_eq!(measures(&[false; 4]), [vec![0.25; 4], vec![0.0; 4]]);
+        let others = PRIOR.of_filters(&[1.0, 2.0, 0.0, 3.0], [1, 2], &[1, 1], &[0]);
+        assert_eq!((others[0].loss, others[0].gradient.as_slice()), (0.0, &[0.0; 4][..]), "none of its class");
     }
 
     // Two pictures of class 2 and one of class 0, maps of two cells: sums 3 and 1 of class 2, 4 of class 0.

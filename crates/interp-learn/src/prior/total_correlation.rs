@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Prior, Scope, State, Step, Term, above_one, draws, taps_of_codes};
+use super::{Prior, Scope, State, Step, Term, above_one, draws, taps_of_codes, two_codes};
 use crate::Result;
 use crate::code::{Code, Slopes, numbers, shaped};
 
@@ -49,9 +49,7 @@ impl Prior for TotalCorrelation {
 
     fn check(&self, net: &Network, scope: &Scope) -> Result<(), Unfit> {
         above_one("beta", self.beta)?;
-        let single = |id: &&NodeId| net.graph.shape(**id).iter().product::<usize>() < 2;
-        let problem = |id: &NodeId| format!("must draw two codes or more: `{}` draws one", net.graph.nodes()[*id].name);
-        scope.nodes.iter().find(single).map_or(Ok(()), |id| Err(Unfit::new("nodes", problem(id))))
+        two_codes(net, scope)
     }
 
     fn taps(&self, net: &Network, scope: &Scope) -> Vec<NodeId> {

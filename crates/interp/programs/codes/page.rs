@@ -89,8 +89,13 @@ pub(super) fn of(asked: &Codes, latent: &Latent, own: &Measured, twin: Option<&M
 
 /// In one figure, so that the same is as dark in both.
 fn heat(latent: &Latent, own: &Measured, twin: Option<&Measured>) -> Figure {
+    // What the twin makes may know of other factors, in another order.
     let of = |measured: &Measured| -> Vec<Vec<Option<f64>>> {
-        let shares = |code: usize| measured.shares(&measured.found, code).into_iter().map(Some).collect();
+        let place = |name: &str| measured.factors.iter().position(|factor| factor.name == name);
+        let shares = |code: usize| {
+            let shares = measured.shares(&measured.found, code);
+            own.factors.iter().map(|factor| shares.get(place(&factor.name)?).copied()).collect()
+        };
         (0..latent.names().len()).map(shares).collect()
     };
     let named = |_: &Measured| latent.names().into_iter().map(|name| format!("twin: {name}"));
