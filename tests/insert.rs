@@ -358,3 +358,104 @@ freeze = ["features.*", "classifier"]
     fails(root, "interp-audit", &["sparse-code", "run"], &["no sparse code"]);
     fails(root, "interp-audit", &["concepts", "run"], &["no layer whose channels stand for concepts"]);
 }
+
+const PROTOTYPES: &str = r#"
+[[train.phase]]
+epochs = 2
+learning_rate = 0.05
+freeze = ["prototypes.classes"]
+push = true
+
+[[train.phase]]
+epochs = 1
+learning_rate = 0.01
+freeze = ["features.*", "prototypes.embed.*", "prototypes.map"]
+
+[[insert]]
+kind = "prototypes"
+name = "prototypes"
+after = "features.14"
+per_class = 2
+channels = 16
+"#;
+
+/// The tests' recipe without phases and average, and with these sections.
+fn phased(sections: &str) -> String {
+    format!("{}\n{sections}", TINY.split("[[train.phase]]").next().unwrap().replace("ema = 0.9", ""))
+}
+
+/// From a recipe to the audit: prototypes are places of training pictures of their class in the file, and the explanation adds up.
+#[test]
+fn prototypes_are_pushed_and_told() {
+    let folder = trained(&phased(PROTOTYPES));
+    let root = folder.path();
+    let own = names(&root.join("run/model.safetensors"));
+    let layers = ["embed.0", "embed.1", "embed.2", "embed.3", "map"].map(|part| format!("prototypes.{part}"));
+    let last = ["prototypes".to_owned(), "prototypes.classes".to_owned()];
+    assert!(own.ends_with(&[&layers[..], &last].concat()), "{own:?}");
+    assert!(names(&root.join("run/twin/model.safetensors")).ends_with(&["classifier".to_owned()]));
+    let found = audit(root, &["prototypes", "run", "--nearest", "3", "--picture", "5", "--out", "told"]);
+    let prototypes = found["prototypes"].as_array().unwrap();
+    assert_eq!((prototypes.len(), found["node"].as_str()), (20, Some("prototypes")));
+    assert_eq!(
+        (&prototypes[3]["name"], &prototypes[3]["class"]),
+        (&"warm pointed prototype 2".into(), &"warm pointed".into())
+    );
+    for (at, prototype) in prototypes.iter().enumerate() {
+        let source = &prototype["source"];
+        assert!((source["value"].as_f64().unwrap() - 1e4f64.ln()).abs() < 1e-4, "a distance of 0: {source}");
+        assert_eq!(source["label"].as_u64().unwrap(), at as u64 / 2);
+        assert_eq!(prototype["nearest"].as_array().unwrap().len(), 3);
+        assert!(prototype["purity"]["share"].as_f64().unwrap() > 0.0 && prototype["hits"][1] == 3);
+    }
+    let summary: Value = serde_json::from_slice(&fs::read(root.join("run/summary.json")).unwrap()).unwrap();
+    assert_eq!(found["accuracy"].as_f64(), summary["test"]["accuracy"].as_f64());
+    let explained = &found["explained"];
+    let [logit, sum] = ["logit", "sum"].map(|key| explained[key].as_f64().unwrap());
+    assert!((logit - sum).abs() < 1e-4 && explained["parts"].as_array().unwrap().len() == 20, "{explained}");
+    let page = fs::read_to_string(root.join("told/report.html")).unwrap();
+    assert!(page.contains("Classes by likeness") && page.contains("warm pointed prototype 2"));
+    // Prototypes have names, and are no concepts.
+    fails(root, "interp-audit", &["concepts", "run"], &["no layer whose channels stand for concepts"]);
+    fails(root, "interp-audit", &["prototypes", "run", "--picture", "40"], &["there are 40 pictures"]);
+    fails(
+        root,
+        "interp-audit",
+        &["prototypes", "run/twin/model.safetensors", "--data", "concepts"],
+        &["no sums over prototypes"],
+    );
+}
+
+#[test]
+fn what_cannot_be_pushed_is_refused() {
+    let refused = |text: &str, parts: &[&str]| {
+        let folder = folder(text);
+        fails(folder.path(), "interp-train", &["recipe.toml", "--dry-run"], parts);
+    };
+    let phase = "[[train.phase]]\nepochs = 1\nlearning_rate = 0.05\npush = true\n";
+    refused(&phased(phase), &["nothing to push", "kind = \"prototypes\""]);
+    let averaged = phased(PROTOTYPES).replace("batch = 32", "batch = 32\nema = 0.5");
+    refused(&averaged, &["train.phase.0.push", "leave out one of the two"]);
+    refused(&phased(PROTOTYPES).replace("features.14", "avgpool"), &["gives no maps"]);
+}
+
+/// PIP-Net: classes are sums with no weight below 0 of what is there, which is claimed, told and added up.
+#[test]
+fn parts_are_learned_from_two_views() {
+    let text = phased(
+        "label_weight = 0\n[[train.phase]]\nepochs = 2\nlearning_rate = 0.05\n\n[[insert]]\nkind = \"pipnet\"\nname = \"parts\"\nafter = \"features.14\"\nprototypes = 12\n",
+    );
+    let folder = trained(&text);
+    let root = folder.path();
+    let own = weights(root, "run");
+    assert!(own["parts.classes.weight"].iter().all(|w| *w >= 0.0) && own["parts.theta"] == [0.1]);
+    let found = audit(root, &["prototypes", "run", "--nearest", "2"]);
+    assert_eq!(
+        (found["count"].as_u64(), found["map"].as_str(), &found["cosine"]),
+        (Some(12), Some("parts.map"), &Value::Null)
+    );
+    let [logit, sum] = ["logit", "sum"].map(|key| found["explained"][key].as_f64().unwrap());
+    assert!((logit - sum).abs() < 1e-4);
+    let summary: Value = serde_json::from_slice(&fs::read(root.join("run/summary.json")).unwrap()).unwrap();
+    assert!(summary["claims"].to_string().contains("negative weights in parts.classes"), "{}", summary["claims"]);
+}

@@ -1,6 +1,6 @@
 //! The `[[insert]]` sections of a recipe, put into a network.
 
-use interp_data::Divided;
+use interp_data::{Dataset, Divided};
 use interp_learn::insert::{Companion, Insertion, Site};
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Steering};
@@ -31,7 +31,7 @@ impl Inserted {
         let (layers, companions) = (vec![], vec![]);
         let mut inserted = Self { graph: graph.clone(), plain: graph.clone(), teaches: false, layers, companions };
         let mut places: Vec<String> = vec![];
-        let classes = graph.outputs();
+        let (learning, classes) = (data.learning(), graph.outputs());
         for (i, InsertPart { name, after, part }) in parts.into_iter().enumerate() {
             let key = format!("insert.{i}");
             let insertion = part.object;
@@ -44,7 +44,14 @@ impl Inserted {
             places.push(after.clone());
             let after = inserted.graph.id(&after).map_err(|e| place(e.to_string()))?;
             let known = annotations(insertion.concepts(), data, origin, &key)?;
-            let site = Site { graph: &inserted.graph, after, name: &name, classes, annotations: known.as_ref() };
+            let site = Site {
+                graph: &inserted.graph,
+                after,
+                name: &name,
+                classes,
+                class_names: &learning.info().classes,
+                annotations: known.as_ref(),
+            };
             let graph = insertion.graph(&site).map_err(|e| origin.blame(&key, e))?;
             if let Some((gone, _)) = inserted.layers.iter().find(|(name, _)| !has(&graph, name)) {
                 return Err(place(format!("`{key}.after`: nothing would be left of `{gone}`, which comes later")));

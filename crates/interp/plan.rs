@@ -565,6 +565,11 @@ fn check_patterns(
         let (key, is_norm) = (format!("train.phase.{i}.freeze_statistics"), |node: &Node| {
             matches!(node.op, Op::BatchNorm { .. } | Op::UncenteredNorm { .. })
         });
+        if phase.push && !priors.iter().any(|p| p.prior.pushes()) {
+            let key = format!("train.phase.{i}.push");
+            let problem = "there is nothing to push: [[insert]] with kind = \"prototypes\" puts in what takes its values from pictures";
+            return Err(origin.at_key(&key, format!("`{key}`: {problem}")));
+        }
         select(&phase.freeze_statistics, &key)?;
         let norms = graph.select(&phase.freeze_statistics, "norm with statistics", is_norm);
         norms.map_err(|e| origin.blame(&key, e))?;

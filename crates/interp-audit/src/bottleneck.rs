@@ -167,9 +167,10 @@ impl Bottleneck {
 pub fn layer_of(net: &Network) -> Option<NodeId> {
     let is_cell = |id: NodeId| net.graph.shape(id).iter().skip(1).all(|&side| side == 1);
     let names = |id: NodeId| net.graph.nodes()[id].units.as_slice();
-    // Where some channels stand for nothing, no class is decided by concepts alone.
-    let is_layer =
-        |id: &NodeId| is_cell(*id) && !names(*id).is_empty() && names(*id).iter().all(|name| name.contains('/'));
+    // Where some channels stand for nothing, no class is decided by concepts alone; prototypes have names too, and are none.
+    let prototypes = crate::prototypes::Layer::of(&net.graph).map(|layer| layer.values);
+    let are_concepts = |names: &[String]| !names.is_empty() && names.iter().all(|name| name.contains('/'));
+    let is_layer = |id: &NodeId| is_cell(*id) && are_concepts(names(*id)) && Some(*id) != prototypes;
     (0..net.graph.nodes().len()).find(is_layer)
 }
 

@@ -27,6 +27,7 @@ pub mod neurons;
 mod pass;
 mod pictures;
 mod plain;
+pub mod prototypes;
 pub mod quality;
 pub mod saliency;
 pub mod shapes;
@@ -131,6 +132,11 @@ pub enum AuditError {
         "the network has no sparse code in the place of a layer: [[insert]] with kind = \"sparse_code\" puts one in"
     )]
     NoCode,
+    /// A network without prototypes.
+    #[error(
+        "the classes of the network are no sums over prototypes: [[insert]] with kind = \"prototypes\" or \"pipnet\" puts some in"
+    )]
+    NoPrototypes,
     /// A setting that cannot be used.
     #[error(transparent)]
     Setting(#[from] interp_net::finding::Unfit),

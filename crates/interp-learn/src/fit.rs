@@ -144,6 +144,11 @@ pub fn fit(
             }
         }
         task.keep_lessons()?;
+        if settings.pushes(phase, within) {
+            let _span = trace_span!("push").entered();
+            let plain = Loader::new(task.data.clone(), Split::Train, 256, task.workers, Augment::default(), task.seed)?;
+            trainer.push(task, || plain.in_order(None))?;
+        }
         let mut candidate = trainer.candidate(task)?;
         if settings.ema > 0.0 {
             recalibrate(task, &mut candidate, &train, trainer.clock.epoch, &info, &frame)?;

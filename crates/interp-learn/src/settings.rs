@@ -57,9 +57,20 @@ impl Default for Train {
 }
 
 impl Train {
-    /// Leaves the names of priors out: the settings of a network that no prior steers.
+    /// Leaves the names of priors out, and pushes: the settings of a network that no prior steers.
     pub fn without_priors(&mut self) {
-        self.phase.iter_mut().for_each(|phase| phase.priors = None);
+        self.phase.iter_mut().for_each(|phase| (phase.priors, phase.push) = (None, false));
+    }
+
+    /// Whether a push is still to come in the `within`-th epoch of the phase number `phase`, or after it; the one at the end of the epoch does not count.
+    pub(crate) fn will_push(&self, phase: usize, within: usize) -> bool {
+        let later = self.phase.iter().enumerate().skip(phase).filter(|(_, other)| other.push);
+        later.into_iter().any(|(index, other)| index > phase || within + 1 < other.epochs)
+    }
+
+    /// Whether the `within`-th epoch of the phase number `phase` ends with a push.
+    pub(crate) fn pushes(&self, phase: usize, within: usize) -> bool {
+        self.phase.get(phase).is_some_and(|phase| phase.push && within + 1 == phase.epochs)
     }
 
     /// Makes the labels count fully, in all phases: the settings of a network that nothing else teaches.
@@ -150,6 +161,10 @@ pub struct Phase {
     /// What the loss of the labels is multiplied with in this phase, in place of `train.label_weight`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_weight: Option<f64>,
+    /// Whether the phase ends with a push: what inserted layers compare with, such as prototypes, becomes what the network makes of training
+    /// pictures. No network is chosen before the last push.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub push: bool,
     /// Names of the priors that steer in this phase, those of inserted layers among them; without this key, all do. What others have already
     /// made hold (zeros, signs) goes on to hold.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,6 +182,7 @@ impl Default for Phase {
             thaw: vec![],
             freeze_statistics: vec![],
             label_weight: None,
+            push: false,
             priors: None,
         }
     }
@@ -226,6 +242,9 @@ impl Train {
         Unfit::unless(share(self.ema), "ema", format!("must be in [0, 1), not {}", self.ema))?;
         Unfit::unless(!self.phase.is_empty(), "phase", "needs at least one phase")?;
         for (i, phase) in self.phase.iter().enumerate() {
+            let averaged = phase.push && self.ema > 0.0;
+            let problem = "takes values from the network as it is trained, and `ema` makes another of it: leave out one of the two";
+            Unfit::unless(!averaged, &format!("phase.{i}.push"), problem)?;
             phase.check().map_err(|unfit| unfit.within(&format!("phase.{i}")))?;
         }
         self.optimizer.check().map_err(|unfit| unfit.within("optimizer"))?;
@@ -318,6 +337,10 @@ mod tests {
             ("ema", Train { ema: 1.0, ..Train::default() }),
             ("clip", Train { clip: f64::NAN, ..Train::default() }),
             ("phase", Train { phase: vec![], ..Train::default() }),
+            (
+                "phase.0.push",
+                Train { ema: 0.9, phase: vec![Phase { push: true, ..Phase::default() }], ..Train::default() },
+            ),
             ("phase.1.warmup", Train { phase: vec![Phase::default(), long], ..Train::default() }),
             ("phase.0.schedule.step.at", Train { phase: vec![step], ..Train::default() }),
             ("optimizer.adamw.eps", Train { optimizer: adam, ..Train::default() }),

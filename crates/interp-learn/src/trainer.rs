@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
-use interp_data::{Batch, Info};
+use interp_data::{Batch, Batches, Info};
 use interp_net::ops::{self, Update};
 use interp_net::{Draw, Grads, Graph, Keep, Mode, Network, NodeId, Op, Param, Params, Role, Want};
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub(crate) struct Frame {
     stays: Vec<f64>,
     /// For each prior.
     steered: Vec<Steered>,
-    /// Whether all priors that claim nothing steer in no later epoch. What the others do is measured.
+    /// Whether all priors that claim nothing steer in no later epoch, and no push is to come. What the others do is measured.
     pub(crate) settled: bool,
 }
 
@@ -279,6 +279,18 @@ impl Trainer {
         self.average(if restarts > 0 { 0.0 } else { task.settings.ema })
     }
 
+    /// Takes parameters from training pictures, where priors do so. There is no average of parameters then.
+    pub(crate) fn push(&mut self, task: &Task<'_>, pictures: impl Fn() -> Batches) -> Result<()> {
+        let mut network = self.network.clone();
+        self.realize(task, &mut network.params, |_| false)?;
+        for (p, scope) in task.priors.iter().zip(&self.scopes).filter(|(p, _)| p.prior.pushes()) {
+            for (position, value) in p.prior.push(&network, pictures(), scope)? {
+                self.network.params.set(position, value)?;
+            }
+        }
+        task.enforce(&mut self.network.params, &self.scopes, &self.states)
+    }
+
     /// Shows the gradients to the priors, and gives those with respect to what is stepped.
     fn chained(
         &mut self,
@@ -425,7 +437,7 @@ impl Frame {
         for (frozen, still) in frozen.iter_mut().zip(flags(&net.graph, &settings_of_phase.freeze_statistics)?) {
             *frozen |= still;
         }
-        let (mut steered, mut settled) = (vec![], true);
+        let (mut steered, mut settled) = (vec![], !settings.will_push(phase, within));
         for (p, scope) in task.priors.iter().zip(&trainer.scopes) {
             let epochs = Steered::at(settings, &settings.steers(&p.name, scope, &net.graph)?, phase, within);
             settled &= epochs.ends() || !p.prior.claims(scope).is_empty();
@@ -512,7 +524,14 @@ fn layer_factors(graph: &Graph, decay: f64) -> Vec<f64> {
 }
 
 fn has_weights(op: &Op) -> bool {
-    matches!(op, Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::BCosConv2d { .. } | Op::Linear { .. })
+    matches!(
+        op,
+        Op::Conv2d { .. }
+            | Op::ConvTranspose2d { .. }
+            | Op::BCosConv2d { .. }
+            | Op::Linear { .. }
+            | Op::Prototypes { .. }
+    )
 }
 
 /// For each node, whether it matches one of the patterns.

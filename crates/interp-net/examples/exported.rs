@@ -65,6 +65,7 @@ fn all() -> Vec<(&'static str, Network)> {
         ("linear_for_each_picture", networks::linear_for_each_picture()),
         ("mixed", networks::mixed()),
         ("attentive", networks::attentive()),
+        ("prototypical", networks::prototypical()),
         ("coded", networks::coded()),
     ]
 }

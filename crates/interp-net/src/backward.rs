@@ -213,6 +213,7 @@ impl Sweep<'_> {
             Op::BCosConv2d { stride, padding, exponent, .. } => {
                 self.bcos(id, &grad, &Op::bcos_geometry(stride, padding, exponent))
             }
+            Op::Prototypes { by, .. } => self.prototypes(id, by, &grad),
             Op::UncenteredNorm { .. } => self.uncentered_norm(id, &grad),
             Op::BatchNorm { .. } => self.batch_norm(id, &grad, Then::Nothing),
             Op::Add => node.inputs.iter().try_for_each(|&input| self.flow(input, grad.clone())),
@@ -388,6 +389,17 @@ impl Sweep<'_> {
         let wanted = ops::Wanted { input: self.needed[input], weight: is_wanted, bias: false };
         let found = network.named(id, ops::bcos_conv2d_backward(x, weight, y, grad, bcos, wanted))?;
         self.store(position, found.weight);
+        found.input.map_or(Ok(()), |below| self.flow(input, below))
+    }
+
+    /// To the positions that are held against prototypes, and to these.
+    fn prototypes(&mut self, id: NodeId, by: ops::Likeness, grad: &Tensor) -> Result<()> {
+        let network = self.network;
+        let input = network.graph.nodes()[id].inputs[0];
+        let (x, weight) = (self.tape.at(&network.graph, input)?, network.params.get(id, Role::Weight)?);
+        let wanted = ops::Wanted { input: self.needed[input], weight: self.wants(id, &[Role::Weight]), bias: false };
+        let found = network.named(id, ops::prototypes_backward(x, weight, grad, by, wanted))?;
+        self.store(network.params.position(id, Role::Weight), found.weight);
         found.input.map_or(Ok(()), |below| self.flow(input, below))
     }
 

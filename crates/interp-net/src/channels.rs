@@ -47,6 +47,7 @@ impl Graph {
                 | Op::BCosConv2d { .. }
                 | Op::OnOff
                 | Op::Complement
+                | Op::Prototypes { .. }
                 | Op::Saliency
                 | Op::Route { .. }
                 | Op::Softmax { .. }

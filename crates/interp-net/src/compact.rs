@@ -167,6 +167,7 @@ fn constants(net: &Network) -> Result<Vec<Vec<Option<f64>>>> {
             | Op::Softmax { .. }
             | Op::Route { .. }
             | Op::Sample
+            | Op::Prototypes { .. }
             | Op::Saliency => vec![None; channels],
         };
         constants.push(found);

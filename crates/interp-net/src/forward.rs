@@ -294,6 +294,7 @@ impl Network {
                 }
                 Ok(sum)
             }
+            Op::Prototypes { by, .. } => ops::prototypes(x, param(Role::Weight)?, by),
             Op::Saliency => ops::saliency(x),
             Op::Route { top } => ops::route(x, top),
             Op::Gated { channel } => ops::gated(x, inputs[1], channel),

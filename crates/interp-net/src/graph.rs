@@ -283,7 +283,7 @@ impl Graph {
     }
 
     /// Which activations a backward sweep reads: the inputs of convolutions, linear maps, norms, descriptions, saliency, routing,
-    /// samples and gates, the outputs of B-cos convolutions, thresholds (of hard ones the inputs), k winners, sigmoids and softmaxes, and those of ReLUs that follow no
+    /// prototypes, samples and gates, the outputs of B-cos convolutions, thresholds (of hard ones the inputs), k winners, sigmoids and softmaxes, and those of ReLUs that follow no
     /// batch norm alone.
     pub(crate) fn read_backward(&self) -> Vec<bool> {
         let mut read = vec![false; self.nodes.len()];
@@ -303,6 +303,7 @@ impl Graph {
             | Op::UncenteredNorm { .. }
             | Op::Route { .. }
             | Op::Sample
+            | Op::Prototypes { .. }
             | Op::Saliency => read[node.inputs[0]] = true,
             Op::Gated { .. } | Op::Multiply => node.inputs.iter().for_each(|&input| read[input] = true),
             Op::BCosConv2d { .. } => (read[node.inputs[0]], read[id]) = (true, true),
@@ -325,7 +326,7 @@ impl Graph {
         read
     }
 
-    /// Multiply-adds of a node for one image: convolutions, plain, transposed and B-cos, and linear maps; 0 for the rest, as is
+    /// Multiply-adds of a node for one image: convolutions, plain, transposed and B-cos, linear maps and prototypes; 0 for the rest, as is
     /// usual.
     pub fn multiply_adds(&self, id: NodeId) -> usize {
         let node = &self.nodes[id];
@@ -334,6 +335,7 @@ impl Graph {
             Op::Conv2d { kernel: [h, w], groups, .. } => {
                 self.shapes[id].iter().product::<usize>() * (coming_in() / groups) * h * w
             }
+            Op::Prototypes { .. } => self.shapes[id].iter().product::<usize>() * coming_in(),
             Op::BCosConv2d { kernel: [h, w], .. } => self.shapes[id].iter().product::<usize>() * coming_in() * h * w,
             Op::ConvTranspose2d { out_channels, kernel: [h, w], groups, .. } => {
                 self.shapes[node.inputs[0]].iter().product::<usize>() * (out_channels / groups) * h * w
@@ -510,6 +512,8 @@ fn output_shape(op: &Op, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>,
                 false => Err(format!("weights of {:?} are none for {:?}", inputs[1], inputs[0])),
             }
         }
+        Op::Prototypes { count: 0, .. } => Err("needs at least one prototype".into()),
+        &Op::Prototypes { count, .. } => image().map(|(_, [h, w])| vec![count, h, w]),
         Op::Saliency => image().map(|(_, [h, w])| vec![1, h, w]),
         Op::GlobalAvgPool => image().map(|(channels, _)| vec![channels]),
         &Op::Linear { out_features, .. } if out_features > 0 => Ok(vec![out_features]),

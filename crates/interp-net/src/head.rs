@@ -32,7 +32,11 @@ impl Graph {
                 continue;
             }
             match node.op {
-                Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::BCosConv2d { .. } | Op::Linear { .. } => {
+                Op::Conv2d { .. }
+                | Op::ConvTranspose2d { .. }
+                | Op::BCosConv2d { .. }
+                | Op::Linear { .. }
+                | Op::Prototypes { .. } => {
                     head.push(id);
                     continue;
                 }

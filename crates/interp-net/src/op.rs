@@ -1,6 +1,6 @@
 //! The operations that a node can be.
 
-use interp_ops::{BCosConv2d, Conv2d, ConvTranspose2d, Curve, Descriptor, Over, Pool2d};
+use interp_ops::{BCosConv2d, Conv2d, ConvTranspose2d, Curve, Descriptor, Likeness, Over, Pool2d};
 use serde::{Deserialize, Serialize};
 
 /// What a node computes. Channels going in follow from the inputs' shapes; parameters lie beside the
@@ -175,6 +175,13 @@ pub enum Op {
         /// Whether a bias is added.
         bias: bool,
     },
+    /// How much every position of a map is like each of some stored vectors, the prototypes: `(D, H, W)` to `(count, H, W)`, weight `(count, D)`.
+    Prototypes {
+        /// How many there are.
+        count: usize,
+        /// What being alike is.
+        by: Likeness,
+    },
     /// How far the colors around each pixel lie from the picture's mean color: `(C, H, W)` to `(1, H, W)`.
     Saliency,
     /// Softmax of a vector, of which the largest probabilities stay as they are and the others become 0; of equal ones the first
@@ -334,6 +341,7 @@ impl Op {
             | Self::KWinners { .. }
             | Self::MaxPool { .. }
             | Self::Describe { .. }
+            | Self::Prototypes { .. }
             | Self::Saliency
             | Self::Route { .. }
             | Self::Gated { .. }
@@ -387,6 +395,8 @@ impl Op {
             Self::Describe { by: Descriptor::Patterns } => "local binary patterns".into(),
             Self::Describe { by: Descriptor::Bands { count } } => format!("{count} bands of frequencies"),
             Self::Linear { .. } => "linear".into(),
+            Self::Prototypes { count, by: Likeness::L2 } => format!("{count} prototypes by distance"),
+            Self::Prototypes { count, by: Likeness::Cosine } => format!("{count} prototypes by angle"),
             Self::Saliency => "saliency".into(),
             Self::Route { top } => format!("softmax, {top} largest"),
             Self::Gated { channel } => format!("times channel {channel}"),
@@ -454,7 +464,7 @@ impl Op {
             }
             Self::Linear { out_features, .. } => vec![out_features],
             Self::Mirror { border } => vec![border],
-            Self::KWinners { count } => vec![count],
+            Self::KWinners { count } | Self::Prototypes { count, .. } => vec![count],
             Self::Route { top } => vec![top],
             Self::Gated { channel } => vec![channel],
             Self::Describe { by: Descriptor::Hues { bins } | Descriptor::Orientations { bins } } => vec![bins],

@@ -9,7 +9,7 @@ use crate::{Graph, NetError, Node, NodeId, Op, Result};
 /// What a tensor is to its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Of a convolution or linear map: `(out, in / groups, ...)`; of a transposed convolution `(in, out / groups, ...)`; of a linear
+    /// Of a convolution, linear map or prototypes: `(out, in / groups, ...)`; of a transposed convolution `(in, out / groups, ...)`; of a linear
     /// map of a map `(out, in * height * width)`.
     Weight,
     /// Added to a convolution's or linear map's output.
@@ -196,6 +196,7 @@ fn shapes(op: &Op, input: &[usize]) -> Vec<(Role, Vec<usize>)> {
             .to_vec(),
         Op::Threshold { shared, .. } => vec![(Role::Threshold, vec![if shared { 1 } else { input[0] }])],
         Op::BCosConv2d { out_channels, kernel: [h, w], .. } => vec![(Role::Weight, vec![out_channels, input[0], h, w])],
+        Op::Prototypes { count, .. } => vec![(Role::Weight, vec![count, input[0]])],
         Op::UncenteredNorm { .. } => [Role::Gain, Role::RunningVariance].map(|role| (role, vec![input[0]])).to_vec(),
         Op::Input { .. }
         | Op::Describe { .. }

@@ -146,6 +146,7 @@ fn reads(op: &Op, axis: usize, [inputs, outputs]: [usize; 2], cell: usize) -> Ve
         | Op::OnOff
         | Op::Complement
         | Op::Route { .. }
+        | Op::Prototypes { .. }
         | Op::Sample
         | Op::Add
         | Op::Concat => {
@@ -199,6 +200,7 @@ fn window(graph: &Graph, id: NodeId, axis: usize) -> Option<Window> {
         | Op::Route { .. }
         | Op::Gated { .. }
         | Op::Multiply
+        | Op::Prototypes { .. }
         | Op::Sample
         | Op::Add
         | Op::Concat => (1, 0, 1),

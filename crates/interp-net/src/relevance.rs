@@ -126,7 +126,12 @@ impl Hand<'_> {
                 self.give(input, below)
             }
             Op::OnOff | Op::Complement => self.both_signs(id, &relevance),
-            Op::Describe { .. } | Op::Saliency | Op::Route { .. } | Op::Step | Op::Softmax { .. } => {
+            Op::Describe { .. }
+            | Op::Prototypes { .. }
+            | Op::Saliency
+            | Op::Route { .. }
+            | Op::Step
+            | Op::Softmax { .. } => {
                 let method = "layer-wise relevance propagation";
                 Err(NetError::NoRule { method, node: node.name.clone(), op: node.op.label() })
             }

@@ -43,6 +43,11 @@ impl Tape {
         self.at(graph, graph.id(name)?)
     }
 
+    /// How the pass was run.
+    pub fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
     /// The last activation: `(N, classes)` of a classifier.
     ///
     /// # Errors

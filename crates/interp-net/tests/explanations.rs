@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use interp_net::ops::Over;
 use interp_net::{Graph, Keep, Mode, NetError, Network, Op, Propagation, RelevanceRule, Role, Tape, Want};
 
-use networks::{attentive, branched, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
+use networks::{attentive, branched, decoder, dot, flattened, linear_for_each_picture, mixed, prototypical, waves};
 
 fn tensor(values: &[f64], shape: &[usize]) -> Tensor {
     Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
@@ -244,9 +244,13 @@ fn multipliers_by_hand() {
 
 #[test]
 fn what_has_no_line_is_refused() {
-    for (net, node) in
-        [(decoder(), "winners"), (linear_for_each_picture(), "head"), (mixed(), "vector"), (attentive(), "weighed")]
-    {
+    for (net, node) in [
+        (decoder(), "winners"),
+        (linear_for_each_picture(), "head"),
+        (mixed(), "vector"),
+        (attentive(), "weighed"),
+        (prototypical(), "along"),
+    ] {
         let tape = pass(&net, &waves(&[1, 2, 9, 8], 0.7));
         let seed = tape.output(&net.graph).unwrap().ones_like().unwrap();
         let refused = net.multipliers(&tape, &tape, &[(net.graph.output(), seed)], 0);

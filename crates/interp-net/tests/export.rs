@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code)]
+mod networks;
 mod onnx;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +13,7 @@ use candle_core::{DType, Tensor};
 use interp_net::names::Naming;
 use interp_net::zoo::{self, Architecture, Module};
 use interp_net::{Checkpoint, Graph, NetError, Network, Normalization, Op, export};
+use networks::prototypical;
 
 /// A residual sum, a list of layers, and helpers.
 fn tiny() -> Network {
@@ -184,12 +187,34 @@ fn models_of_onnx_have_the_nodes_and_weights_of_the_network() {
     assert_eq!(model.notes, [("mean".to_owned(), "0.5".to_owned()), ("std".to_owned(), "0.25".to_owned())]);
 }
 
+/// Prototypes are filters of one position in ONNX, and a module of their own in PyTorch.
+#[test]
+fn prototypes_are_exported() {
+    let network = prototypical().to_dtype(DType::F32).unwrap();
+    let model = onnx::read(&export::onnx(&network, None).unwrap());
+    let of_node = |name: &str| -> Vec<&str> {
+        let steps = model.nodes.iter().filter(|node| node.outputs[0].split('/').next() == Some(name));
+        steps.map(|node| node.operator.as_str()).collect()
+    };
+    assert_eq!(of_node("near"), ["Mul", "ReduceSum", "Conv", "Add", "Add", "Relu", "Add", "Add", "Div", "Log"]);
+    assert_eq!(of_node("along"), ["Mul", "ReduceSum", "Sqrt", "Max", "Conv", "Div", "Relu", "Div"]);
+    let module = export::pytorch(&network.graph, None).unwrap();
+    for part in ["class Prototypes(nn.Module)", "Prototypes(3, 4)", "Prototypes(2, 4, cosine=True)"] {
+        assert!(module.contains(part), "{module}");
+    }
+}
+
 #[test]
 fn every_value_of_onnx_is_there_before_it_is_read() {
     let winners = zoo::Vgg { depth: 8, activation: zoo::Activation::KWinners, ..zoo::Vgg::default() };
-    for network in
-        [of(&winners), of(&zoo::BCosResNet::default()), of(&zoo::Mixture::default()), of(&zoo::Vae::default()), tiny()]
-    {
+    for network in [
+        of(&winners),
+        of(&zoo::BCosResNet::default()),
+        of(&zoo::Mixture::default()),
+        of(&zoo::Vae::default()),
+        prototypical(),
+        tiny(),
+    ] {
         let model = onnx::read(&export::onnx(&network, None).unwrap());
         let mut known: BTreeSet<&str> = model.constants.keys().map(String::as_str).collect();
         known.extend(model.integers.iter().map(String::as_str));

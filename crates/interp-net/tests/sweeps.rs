@@ -7,7 +7,9 @@ mod networks;
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Draw, Graph, Keep, Mode, NetError, Network, Op, Want};
 
-use networks::{attentive, branched, coded, decoder, dot, flattened, linear_for_each_picture, mixed, waves};
+use networks::{
+    attentive, branched, coded, decoder, dot, flattened, linear_for_each_picture, mixed, prototypical, waves,
+};
 
 /// The tensor with the value at `index` moved by `by`.
 fn moved(x: &Tensor, index: usize, by: f64) -> Tensor {
@@ -30,6 +32,7 @@ fn gradients_agree_with_central_differences_in_every_mode() {
     central_differences(&linear_for_each_picture());
     central_differences(&mixed());
     central_differences(&attentive());
+    central_differences(&prototypical());
     central_differences(&flattened());
     central_differences(&coded());
 }
@@ -108,8 +111,17 @@ fn what_backward_reads_is_enough_and_gives_the_same_bits() {
 #[test]
 fn what_gradients_of_activations_read_is_enough_for_these() {
     let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-    for net in [branched(), decoder(), pooled(), linear_for_each_picture(), mixed(), attentive(), flattened(), coded()]
-    {
+    for net in [
+        branched(),
+        decoder(),
+        pooled(),
+        linear_for_each_picture(),
+        mixed(),
+        attentive(),
+        prototypical(),
+        flattened(),
+        coded(),
+    ] {
         let x = waves(&[&[3], net.graph.shape(0)].concat(), 0.71);
         let seeds = [(net.graph.output(), waves(&[&[3], net.graph.shape(net.graph.output())].concat(), 1.9))];
         let middle = net.graph.nodes().len() / 2;
@@ -363,6 +375,7 @@ fn bcos_networks_keep_what_backward_reads() {
 fn mixtures_keep_what_backward_reads() {
     backward_reads_what_is_kept(&mixed(), "choice", Some("map0"));
     backward_reads_what_is_kept(&attentive(), "where", Some("places"));
+    backward_reads_what_is_kept(&prototypical(), "latent", Some("both"));
 }
 
 /// Also `kept`, and not `dropped`.

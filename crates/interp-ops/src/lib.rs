@@ -6,7 +6,7 @@
 //!   other ranks lie row by row. Any layout and offset is accepted and converted; [`channels_last`] does it once, at the
 //!   door of a network.
 //! - Descriptors, thresholds, sigmoids, softmaxes, k winners, routing, gates, products and samples, interpolation, adaptive pooling, transposed and B-cos convolutions and
-//!   uncentered norms run on the CPU alone.
+//!   uncentered norms run on the CPU alone. Prototypes are computed there too, wherever their tensors lie.
 //! - Types of numbers are `f32` and `f64`, all tensors of one call of the same type, in one place: on the CPU, or, with the
 //!   feature `cuda` and as `f32` alone, on a CUDA device ([`device`]). Anything else is [`OpError::Unsupported`]. An operation
 //!   runs where its tensors lie, and its results lie there too.
@@ -44,6 +44,7 @@ mod on_off;
 mod pad_shortcut;
 mod pool;
 mod product;
+mod prototypes;
 mod real;
 mod resample;
 mod route;
@@ -83,6 +84,7 @@ pub use pool::{
     MaxPooled, Pool2d, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, adaptive_window, avg_pool2d,
     avg_pool2d_backward, global_avg_pool, global_avg_pool_backward, max_pool2d, max_pool2d_backward,
 };
+pub use prototypes::{Likeness, PrototypeGrads, prototypes, prototypes_backward};
 pub use route::{route, route_backward};
 pub use saliency::{saliency, saliency_backward};
 pub use sample::{sample, sample_backward};

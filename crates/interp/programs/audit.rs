@@ -22,6 +22,7 @@ use super::invert::Invert;
 use super::metrics::Metrics;
 use super::neurons::Neurons;
 use super::planted::Planted;
+use super::prototypes::PrototypesOf;
 use super::saliency::Saliency;
 use super::shares::SharesOf;
 use super::shrinkage::Shrinkage;
@@ -72,6 +73,7 @@ enum Analysis {
     Codes(Codes),
     SoftLabels(SoftLabelsOf),
     SparseCode(SparseCodeOf),
+    Prototypes(PrototypesOf),
     Weights(Weights),
     Fields(Fields),
     Saliency(Saliency),
@@ -110,6 +112,7 @@ pub fn audit(catalog: &Catalog) -> ExitCode {
         Analysis::Codes(codes) => exit(codes.run(catalog)),
         Analysis::SoftLabels(soft_labels) => exit(soft_labels.run(catalog)),
         Analysis::SparseCode(sparse_code) => exit(sparse_code.run(catalog)),
+        Analysis::Prototypes(prototypes) => exit(prototypes.run(catalog)),
         Analysis::Saliency(saliency) => exit(saliency.run(catalog)),
         Analysis::Metrics(metrics) => exit(metrics.run(catalog)),
         Analysis::Visualize(visualize) => exit(visualize.run(catalog)),

@@ -31,6 +31,7 @@ mod on_pictures;
 mod outcome;
 mod planted;
 mod predict;
+mod prototypes;
 mod saliency;
 mod shares;
 mod show;

@@ -124,7 +124,14 @@ mod tests {
 
     fn inserted(over: Attended, after: &str) -> Result<Graph> {
         let graph = graph();
-        let site = Site { graph: &graph, after: graph.id(after)?, name: "look", classes: 4, annotations: None };
+        let site = Site {
+            graph: &graph,
+            after: graph.id(after)?,
+            name: "look",
+            classes: 4,
+            class_names: &[],
+            annotations: None,
+        };
         Attention { over, reduction: 4 }.graph(&site)
     }
 

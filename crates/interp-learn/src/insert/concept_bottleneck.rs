@@ -126,7 +126,7 @@ impl Insertion for ConceptBottleneck {
     }
 
     fn graph(&self, site: &Site<'_>) -> Result<Graph> {
-        let &Site { graph, after, name, classes, annotations } = site;
+        let &Site { graph, after, name, classes, annotations, .. } = site;
         let names = annotations.map(|known| known.names().to_vec()).unwrap_or_default();
         let (is_map, additive, concepts) = (graph.shape(after).len() == 3, self.head == Head::Additive, names.len());
         if additive && !is_map {
@@ -452,7 +452,8 @@ mod tests {
         let graph = Vgg { depth: 8, width: 0.125, ..Vgg::default() }.graph([3, 32, 32], 3).unwrap();
         let (settings, known) = (settings(text), known());
         let after = graph.id("features.18").unwrap();
-        let site = Site { graph: &graph, after, name: "concepts", classes: 3, annotations: Some(&known) };
+        let site =
+            Site { graph: &graph, after, name: "concepts", classes: 3, class_names: &[], annotations: Some(&known) };
         (Network::new(settings.graph(&site).unwrap(), 1).unwrap(), settings, known)
     }
 
@@ -514,7 +515,8 @@ mod tests {
         let graph = Vgg { depth: 8, width: 0.125, ..Vgg::default() }.graph([3, 32, 32], 4).unwrap();
         let after = graph.id("features.19").unwrap();
         let known = known();
-        let site = Site { graph: &graph, after, name: "concepts", classes: 4, annotations: Some(&known) };
+        let site =
+            Site { graph: &graph, after, name: "concepts", classes: 4, class_names: &[], annotations: Some(&known) };
         let mut net = Network::new(settings.graph(&site).unwrap(), 0).unwrap();
         settings.start(&mut net, "concepts", 0).unwrap();
         let hidden = net.graph.id("concepts.hidden").unwrap();

@@ -6,6 +6,8 @@
 mod attention;
 mod concept_bottleneck;
 mod concept_whitening;
+mod pipnet;
+mod prototypes;
 mod sparse_code;
 
 use std::sync::Arc;
@@ -20,11 +22,19 @@ use crate::prior::Prior;
 pub use attention::{Attended, Attention};
 pub use concept_bottleneck::{ConceptBottleneck, Head, Taught, Units};
 pub use concept_whitening::ConceptWhitening;
+pub use pipnet::PipNet;
+pub use prototypes::{Prototypes, Similarity};
 pub use sparse_code::{Kind, SparseCode};
 
 /// All inserted layers.
-pub const ENTRIES: &[&Entry<dyn Insertion>] =
-    &[&attention::ENTRY, &concept_bottleneck::ENTRY, &concept_whitening::ENTRY, &sparse_code::ENTRY];
+pub const ENTRIES: &[&Entry<dyn Insertion>] = &[
+    &attention::ENTRY,
+    &concept_bottleneck::ENTRY,
+    &concept_whitening::ENTRY,
+    &pipnet::ENTRY,
+    &prototypes::ENTRY,
+    &sparse_code::ENTRY,
+];
 
 /// Where a layer is put in, and what is known there.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +47,8 @@ pub struct Site<'a> {
     pub name: &'a str,
     /// Classes of the data.
     pub classes: usize,
+    /// Their names, where these are known.
+    pub class_names: &'a [String],
     /// Which concepts the pictures to train with show, where it [asks](Insertion::concepts) for some.
     pub annotations: Option<&'a Arc<Annotations>>,
 }

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use interp_data::{Annotations, Batch};
+use interp_data::{Annotations, Batch, Batches};
 use interp_net::finding::{Claim, Entry, Unfit};
 use interp_net::{Network, Node, NodeId, Op, Params, Role, Tape};
 
@@ -307,6 +307,20 @@ pub trait Prior: Send + Sync {
     /// If parameters cannot be changed.
     fn enforce(&self, _params: &mut Params, _scope: &Scope, _state: &State) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether it can [push](Prior::push).
+    fn pushes(&self) -> bool {
+        false
+    }
+
+    /// Replaces parameters by what the network makes of training pictures, at the end of a phase with `push`: gives new values by position. `net` is as a pass
+    /// without noise is run with; `pictures` are all of train, in order and without augmentation.
+    ///
+    /// # Errors
+    /// If pictures cannot be had, or there are none to take values from.
+    fn push(&self, _net: &Network, _pictures: Batches, _scope: &Scope) -> Result<Vec<(usize, Tensor)>> {
+        Ok(vec![])
     }
 
     /// What will be true of the trained network. Where nothing is claimed, no network is chosen before the last

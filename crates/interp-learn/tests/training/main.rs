@@ -8,6 +8,7 @@ mod constraints;
 mod filters;
 mod losses;
 mod phases;
+mod pushes;
 mod resuming;
 mod sparsity;
 mod steps;

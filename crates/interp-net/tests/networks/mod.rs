@@ -1,7 +1,7 @@
 //! Networks of all operations, for tests of what goes through them.
 
 use candle_core::{DType, Device, Tensor};
-use interp_net::ops::Over;
+use interp_net::ops::{Likeness, Over};
 use interp_net::{Graph, Network, Op};
 
 /// The operations of classifiers, with two branches that join twice.
@@ -111,6 +111,19 @@ pub(crate) fn attentive() -> Network {
     let one = graph.then("one", Op::Softmax { over: Over::Positions }).unwrap();
     graph.add("weighed", Op::Multiply, &[soft, one]).unwrap();
     graph.then("head", classes).unwrap();
+    Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
+}
+
+/// The operations of layers of prototypes, by distance and by angle.
+pub(crate) fn prototypical() -> Network {
+    let mut graph = Graph::new(2, 9, 8).unwrap();
+    graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
+    let latent = graph.then("latent", Op::Sigmoid).unwrap();
+    let near = graph.then("near", Op::Prototypes { count: 3, by: Likeness::L2 }).unwrap();
+    let along = graph.add("along", Op::Prototypes { count: 2, by: Likeness::Cosine }, &[latent]).unwrap();
+    graph.add("both", Op::Concat, &[near, along]).unwrap();
+    graph.then("most", Op::MaxPool { kernel: [9, 8], stride: [9, 8], padding: [0; 2], ceil_mode: false }).unwrap();
+    graph.then("head", Op::Linear { out_features: 3, bias: false }).unwrap();
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 

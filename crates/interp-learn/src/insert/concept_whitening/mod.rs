@@ -461,7 +461,14 @@ mod tests {
         let known = known();
         let put = |settings: &ConceptWhitening, after: &str| {
             let after = graph.id(after).unwrap();
-            settings.graph(&Site { graph: &graph, after, name: "axes", classes: 4, annotations: Some(&known) })
+            settings.graph(&Site {
+                graph: &graph,
+                after,
+                name: "axes",
+                classes: 4,
+                class_names: &[],
+                annotations: Some(&known),
+            })
         };
         let settings = axes(false).settings;
         let inserted = put(&settings, "features.1").unwrap();

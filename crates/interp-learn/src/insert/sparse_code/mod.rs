@@ -402,7 +402,14 @@ mod tests {
 
     fn site_of(settings: &SparseCode, after: &str) -> Result<Network> {
         let graph = Vgg { depth: 8, width: 0.125, ..Vgg::default() }.graph([3, 32, 32], 4).unwrap();
-        let site = Site { graph: &graph, after: graph.id(after)?, name: "sae", classes: 4, annotations: None };
+        let site = Site {
+            graph: &graph,
+            after: graph.id(after)?,
+            name: "sae",
+            classes: 4,
+            class_names: &[],
+            annotations: None,
+        };
         let mut net = Network::new(settings.graph(&site)?, 1)?;
         settings.start(&mut net, "sae", 2)?;
         Ok(net)
@@ -481,7 +488,7 @@ mod tests {
         let mut graph = Graph::new(16, 32, 16).unwrap();
         graph.then("mean", Op::GlobalAvgPool).unwrap();
         let settings = SparseCode { by, expansion: 4, active: 2.0, dead_after: 20_000.0, unexplained: None };
-        let site = Site { graph: &graph, after: 0, name: "sae", classes: 16, annotations: None };
+        let site = Site { graph: &graph, after: 0, name: "sae", classes: 16, class_names: &[], annotations: None };
         let mut net = Network::new(settings.graph(&site).unwrap(), 1).unwrap();
         settings.start(&mut net, "sae", 2).unwrap();
         let prior = CodeLoss { name: "sae".into(), after: "input".into(), latents: 64, settings };

@@ -1,7 +1,7 @@
 //! What each operation is in ONNX.
 
 use candle_core::{DType, Device, Tensor};
-use interp_ops::{Curve, Descriptor, Over};
+use interp_ops::{Curve, Descriptor, Likeness, Over};
 
 use super::draft::{Attribute, Draft};
 use super::tables;
@@ -101,6 +101,7 @@ impl Form<'_> {
                 self.end("Conv", &[x, &parts], &[])
             }
             Op::Describe { .. } => Err(self.no_form(op)),
+            Op::Prototypes { by, .. } => self.prototypes(by),
             Op::Saliency => self.saliency(),
             Op::Gated { channel } => self.gated(channel),
             Op::Multiply => self.multiply(),
@@ -235,6 +236,39 @@ impl Form<'_> {
         let far = self.step("Add", &[&theta, &theta], "far", &[])?;
         let is_far = self.step("Greater", &[&size, &far], "is_far", &[])?;
         self.end("Where", &[&is_far, x, &twice], &[])
+    }
+
+    /// Distances as `|z|^2 - 2 z p + |p|^2`, or cosines, by a 1x1 convolution with the prototypes as filters.
+    fn prototypes(&mut self, by: Likeness) -> Result<()> {
+        let (x, axis) = (self.inputs[0], self.integers("axis", &[1])?);
+        let weight = self.network.params.get(self.id, Role::Weight)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+        let filters = |weight: &Tensor| -> Result<Tensor> { Ok(weight.unsqueeze(2)?.unsqueeze(3)?) }; // (P, D, 1, 1)
+        let lengths = weight.sqr()?.sum_keepdim(1)?.sqrt()?;
+        let squares = self.step("Mul", &[x, x], "squares", &[])?;
+        let squared = self.step("ReduceSum", &[&squares, &axis], "squared", &[])?;
+        let one = windows([1; 2], [1; 2], [0; 2]);
+        if by == Likeness::Cosine {
+            let unit = weight.broadcast_div(&lengths.clamp(1e-8, f64::MAX)?)?;
+            let (unit, scale) = (self.constant("unit", &filters(&unit)?)?, self.number("scale", 1.01)?);
+            let least = self.number("least", 1e-8)?;
+            let length = self.step("Sqrt", &[&squared], "length", &[])?;
+            let length = self.step("Max", &[&length, &least], "no less", &[])?;
+            let product = self.step("Conv", &[x, &unit], "product", &one)?;
+            let cosine = self.step("Div", &[&product, &length], "cosine", &[])?;
+            let above = self.step("Relu", &[&cosine], "above", &[])?;
+            return self.end("Div", &[above, scale], &[]);
+        }
+        let turned = self.constant("turned", &filters(&(&weight * -2.0)?)?)?;
+        let lengths = self.constant("lengths", &per_channel(&lengths.sqr()?, 3)?)?;
+        let (one_more, near) = (self.number("one", 1.0)?, self.number("near", 1e-4)?);
+        let product = self.step("Conv", &[x, &turned], "product", &one)?;
+        let sum = self.step("Add", &[&product, &squared], "sum", &[])?;
+        let all = self.step("Add", &[&sum, &lengths], "all", &[])?;
+        let distance = self.step("Relu", &[&all], "distance", &[])?;
+        let far = self.step("Add", &[&distance, &one_more], "far", &[])?;
+        let close = self.step("Add", &[&distance, &near], "close", &[])?;
+        let ratio = self.step("Div", &[&far, &close], "ratio", &[])?;
+        self.end("Log", &[ratio], &[])
     }
 
     /// The `count` largest channels of a value, and 0 for the others.

@@ -1,6 +1,6 @@
 //! Operations that are modules, by the call that makes each.
 
-use interp_ops::Curve;
+use interp_ops::{Curve, Likeness};
 
 use crate::Op;
 
@@ -55,6 +55,11 @@ pub(super) fn made_by(op: &Op, input: &[usize]) -> Option<String> {
             let in_features = input.iter().product::<usize>();
             Call::new("nn.Linear").with(in_features).with(out_features).named("bias", truth(bias), "True").end()
         }
+        Op::Prototypes { count, by } => Call::new("Prototypes")
+            .with(count)
+            .with(channels)
+            .named("cosine", truth(by == Likeness::Cosine), "False")
+            .end(),
         Op::Input { .. }
         | Op::Sigmoid
         | Op::Step

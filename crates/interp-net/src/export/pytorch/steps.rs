@@ -118,6 +118,7 @@ fn expression(graph: &Graph, id: NodeId, inputs: &[&str]) -> Option<String> {
         | Op::AdaptiveAvgPool { .. }
         | Op::UpsampleNearest { .. }
         | Op::UpsampleBilinear { .. }
+        | Op::Prototypes { .. }
         | Op::Linear { .. } => return None,
     })
 }
@@ -142,6 +143,7 @@ pub(super) fn helpers(op: &Op) -> &'static [&'static str] {
         Op::Threshold { curve: Curve::Firm, .. } => &[include_str!("python/firm_threshold.py")],
         Op::KWinners { .. } | Op::Route { .. } => &[include_str!("python/largest.py")],
         Op::Mirror { .. } => &[include_str!("python/mirror.py")],
+        Op::Prototypes { .. } => &[include_str!("python/prototypes.py")],
         Op::Saliency => &[include_str!("python/saliency.py")],
         Op::Describe { by: Descriptor::Luminance } => &[include_str!("python/luminance.py")],
         Op::Describe { by: Descriptor::Hues { .. } } => {
