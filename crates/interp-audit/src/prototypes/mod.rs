@@ -46,7 +46,8 @@ impl Layer {
             Op::Softmax { over: Over::Channels } => None,
             _ => return None,
         };
-        whole.then_some(Self { map, values, head, by })
+        let is_one = graph.shape(pool).get(1..) == Some(&[1, 1]);
+        (whole && is_one).then_some(Self { map, values, head, by })
     }
 
     /// What each prototype is called.

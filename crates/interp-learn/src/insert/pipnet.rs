@@ -51,7 +51,7 @@ pub struct PipNet {
     /// What every weight of `NAME.classes` loses at each step after the first share, so that few are left.
     #[serde(default = "shrink")]
     pub shrink: f64,
-    /// How much the second view differs: the largest change of brightness, of the logarithm of contrast and of each color, and of the noise's deviation, in deviations of pixel values.
+    /// How much the second view differs: the largest change of brightness and of the logarithm of contrast, half of it for each color besides and for the noise, in deviations of pixel values.
     #[serde(default = "change_of_view")]
     pub change: f64,
 }
@@ -263,7 +263,7 @@ impl Prior for ViewsLoss {
         let keep = Keep::Backward(self.taps(net, scope));
         let other = net.forward(&view.to_dtype(dtype)?, step.tape.mode().clone(), &keep)?;
         let (value, [own, others]) = self.of_views(step, &other)?;
-        let is_trained = |position: &usize| step.now.rates.get(*position).is_none_or(|rate| *rate > 0.0);
+        let is_trained = |position: &usize| net.params.list()[*position].role.is_trained();
         let params: Vec<usize> = (0..net.params.list().len()).filter(is_trained).collect();
         let grads = net.backward(&other, &others, &Want { nodes: vec![], params: params.clone() })?;
         let params = params.into_iter().filter_map(|position| Some((position, grads.param(position)?.clone())));

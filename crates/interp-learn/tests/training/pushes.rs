@@ -99,7 +99,10 @@ fn pushes_and_views_do_not_depend_on_stops() {
 #[test]
 fn what_comes_before_the_push_is_not_chosen() {
     let (net, priors) = inserted(&prototypes());
-    let settings = two_phases();
+    let mut settings = two_phases();
+    // Priors have done their work after the first phase; the push is after the second.
+    settings.phase[0].push = false;
+    settings.phase[1] = Phase { push: true, priors: Some(vec![]), ..phase(2, 0.02) };
     let meets = |_: &Network| Ok(true);
     let task = task(&settings, &priors, &meets);
     let mut trainer = Trainer::new(net, &task).unwrap();
@@ -110,6 +113,6 @@ fn what_comes_before_the_push_is_not_chosen() {
         }
         Ok(Flow::Continue)
     });
-    assert!(matches!(fitted.unwrap(), Fitted::Done { epoch: 2, .. }));
-    assert_eq!(chosen, [None, Some(2)]);
+    assert!(matches!(fitted.unwrap(), Fitted::Done { epoch: 3, .. }));
+    assert_eq!(chosen, [None, None, Some(3)]);
 }

@@ -238,16 +238,16 @@ impl Form<'_> {
         self.end("Where", &[&is_far, x, &twice], &[])
     }
 
-    /// Distances as `|z|^2 - 2 z p + |p|^2`, or cosines, by a 1x1 convolution with the prototypes as filters.
+    /// Distances by differences, as `|z|^2 - 2 z p + |p|^2` leaves little in f32 of what is near; cosines by a 1x1 convolution with the prototypes as filters.
     fn prototypes(&mut self, by: Likeness) -> Result<()> {
         let (x, axis) = (self.inputs[0], self.integers("axis", &[1])?);
         let weight = self.network.params.get(self.id, Role::Weight)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
         let filters = |weight: &Tensor| -> Result<Tensor> { Ok(weight.unsqueeze(2)?.unsqueeze(3)?) }; // (P, D, 1, 1)
-        let lengths = weight.sqr()?.sum_keepdim(1)?.sqrt()?;
-        let squares = self.step("Mul", &[x, x], "squares", &[])?;
-        let squared = self.step("ReduceSum", &[&squares, &axis], "squared", &[])?;
-        let one = windows([1; 2], [1; 2], [0; 2]);
         if by == Likeness::Cosine {
+            let lengths = weight.sqr()?.sum_keepdim(1)?.sqrt()?;
+            let one = windows([1; 2], [1; 2], [0; 2]);
+            let squares = self.step("Mul", &[x, x], "squares", &[])?;
+            let squared = self.step("ReduceSum", &[&squares, &axis], "squared", &[])?;
             let unit = weight.broadcast_div(&lengths.clamp(1e-8, f64::MAX)?)?;
             let (unit, scale) = (self.constant("unit", &filters(&unit)?)?, self.number("scale", 1.01)?);
             let least = self.number("least", 1e-8)?;
@@ -258,13 +258,14 @@ impl Form<'_> {
             let above = self.step("Relu", &[&cosine], "above", &[])?;
             return self.end("Div", &[above, scale], &[]);
         }
-        let turned = self.constant("turned", &filters(&(&weight * -2.0)?)?)?;
-        let lengths = self.constant("lengths", &per_channel(&lengths.sqr()?, 3)?)?;
+        let values = weight.unsqueeze(0)?.unsqueeze(3)?.unsqueeze(4)?; // (1, P, D, 1, 1)
+        let (values, channels) = (self.constant("values", &values)?, self.integers("channels", &[2])?);
         let (one_more, near) = (self.number("one", 1.0)?, self.number("near", 1e-4)?);
-        let product = self.step("Conv", &[x, &turned], "product", &one)?;
-        let sum = self.step("Add", &[&product, &squared], "sum", &[])?;
-        let all = self.step("Add", &[&sum, &lengths], "all", &[])?;
-        let distance = self.step("Relu", &[&all], "distance", &[])?;
+        let each = self.step("Unsqueeze", &[x, &axis], "each", &[])?;
+        let apart = self.step("Sub", &[&each, &values], "apart", &[])?;
+        let squares = self.step("Mul", &[&apart, &apart], "squares", &[])?;
+        let sums = self.step("ReduceSum", &[&squares, &channels], "sums", &[])?;
+        let distance = self.step("Squeeze", &[&sums, &channels], "distance", &[])?;
         let far = self.step("Add", &[&distance, &one_more], "far", &[])?;
         let close = self.step("Add", &[&distance, &near], "close", &[])?;
         let ratio = self.step("Div", &[&far, &close], "ratio", &[])?;
