@@ -150,7 +150,7 @@ fn what_makes_no_codes_is_told() {
     refused(&["objective.generate.deviation=0"], "`objective.generate.deviation` must be above 0, not 0");
     refused(&["train.clip=1.0"], "`train.clip` means nothing for [objective.generate]");
     refused(&["train.phase.0.freeze=[\"codes\"]"], "`train.phase.0` means nothing for [objective.generate] but its");
-    refused(&["objective=\"classify\""], "one that tells codes [objective.generate]");
+    refused(&["objective=\"classify\""], "is trained with [objective.generate] alone");
     refused(&["model={kind=\"vgg\",depth=8}", "data.pad=2"], "`model` makes no pictures of codes");
     refused(&["prior=[{kind=\"l1\",nodes=[\"*\"]}]"], "`prior` is not for [objective.generate]");
     refused(&["objective.generate.guided=1.5"], "`objective.generate.guided` must be in [0, 1], not 1.5");

@@ -319,8 +319,8 @@ const APART: [(&str, &str); 32] = [
     ("factor_alignment", "balanced"),
 ];
 
-/// What cannot steer the same layer: what a bank sets nothing else does.
-const REFUSED_WITH: [(&str, &str); 17] = [
+/// What cannot steer the same layer: what a bank sets nothing else does, and a channel stands for one concept.
+const REFUSED_WITH: [(&str, &str); 18] = [
     ("l1", "bank"),
     ("l0", "bank"),
     ("group_lasso", "bank"),
@@ -338,6 +338,7 @@ const REFUSED_WITH: [(&str, &str); 17] = [
     ("bank", "orthogonal"),
     ("bank", "decorrelated"),
     ("bank", "bank"),
+    ("factor_alignment", "factor_alignment"),
 ];
 
 fn assert_all_hold(measured: &[(Quantity, Measured)], what: &str) {

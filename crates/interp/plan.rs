@@ -465,7 +465,7 @@ fn thresholds_claim(graph: &Graph) -> Option<Claim> {
     (!nodes.is_empty()).then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound: 0.0 })
 }
 
-/// Refuses a prior that would steer parameters which another one sets.
+/// Refuses a prior that would steer parameters which another one sets, or give channels names that have some.
 fn check_overlaps(priors: &[Steering], origin: &Origin) -> Result<()> {
     for one in priors.iter().filter(|p| p.prior.decides_weights()) {
         let is_shared = |other: &Steering| other.scope.positions.iter().any(|p| one.scope.positions.contains(p));
@@ -475,6 +475,14 @@ fn check_overlaps(priors: &[Steering], origin: &Origin) -> Result<()> {
                 "prior `{}` cannot steer the weights of {}, which prior `{}` sets: let its `nodes` leave them out",
                 priors[i].name, one.scope.label, one.name
             );
+            return Err(origin.at_key(&format!("prior.{i}.nodes"), message));
+        }
+    }
+    let names = |steering: &&Steering| !steering.prior.concepts().is_empty();
+    for (i, one) in priors.iter().enumerate().filter(|(_, one)| names(one)) {
+        let earlier = priors[..i].iter().filter(names);
+        if let Some(name) = earlier.flat_map(|p| &p.scope.names).find(|name| one.scope.names.contains(name)) {
+            let message = format!("channels of `{name}` stand for the concepts of another prior already");
             return Err(origin.at_key(&format!("prior.{i}.nodes"), message));
         }
     }
