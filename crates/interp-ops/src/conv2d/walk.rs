@@ -80,7 +80,7 @@ impl Walk {
     /// see taps of their own.
     pub(super) fn input_gradient(geometry: &Geometry) -> Vec<Self> {
         // Residues beyond the input own no result.
-        let starts = |axis: usize| geometry.conv.stride[axis].min(geometry.input[axis]);
+        let starts = |axis: usize| gradient_stride(geometry, axis).min(geometry.input[axis]);
         let axes = |axis: usize| (0..starts(axis)).map(move |start| gradient_axis(geometry, axis, start));
         let [rows, columns] = [0, 1].map(|axis| axes(axis).collect::<Vec<_>>());
         rows.iter().flat_map(|row| columns.iter().map(|column| Self { axes: [row.clone(), column.clone()] })).collect()
@@ -104,9 +104,18 @@ pub(super) fn tiles(images: usize, [height, width]: [usize; 2], size: usize, mul
     starts(images, together).flat_map(|n| starts(height, band).map(move |y| tile(n, y))).collect()
 }
 
+/// Steps between outputs along an axis. Where there is a single output any stride says the same; with one as long as the input each input has a
+/// walk of its own with the one tap that it meets, in place of windows that are zeros but for one position.
+fn gradient_stride(geometry: &Geometry, axis: usize) -> usize {
+    match geometry.output[axis] {
+        1 => geometry.input[axis].max(1),
+        _ => geometry.conv.stride[axis],
+    }
+}
+
 /// The inputs `start`, `start + stride`, ...: tap t leads from input i to output (i + padding - t dilation) / stride.
 fn gradient_axis(geometry: &Geometry, axis: usize, start: usize) -> Axis {
-    let stride = geometry.conv.stride[axis];
+    let stride = gradient_stride(geometry, axis);
     let steps = |tap: usize| start as isize - geometry.offset(axis, tap);
     let meets = |tap: &usize| steps(*tap).rem_euclid(stride as isize) == 0;
     let mut taps: Vec<_> = (0..geometry.kernel[axis]).filter(meets).map(|t| (t, steps(t) / stride as isize)).collect();
