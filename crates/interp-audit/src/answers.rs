@@ -1,6 +1,7 @@
 //! What a network tells of pictures with labels.
 
 use candle_core::{Device, Tensor};
+use interp_net::ops::scalars::log_softmax;
 use interp_net::{Keep, Network};
 
 use crate::contributions::largest;
@@ -80,12 +81,4 @@ impl Answers {
     pub(crate) fn probabilities(&self, temperature: f64) -> impl Iterator<Item = (usize, Vec<f64>)> {
         self.logarithms(temperature).map(|(label, logs)| (label, logs.into_iter().map(f64::exp).collect()))
     }
-}
-
-/// The logarithms of `exp(z / T)` as shares of their sum.
-pub(crate) fn log_softmax(logits: impl Iterator<Item = f64> + Clone, temperature: f64) -> Vec<f64> {
-    let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
-    let scaled = logits.map(|z| (z - largest) / temperature);
-    let sum: f64 = scaled.clone().map(f64::exp).sum();
-    scaled.map(|z| z - sum.ln()).collect()
 }

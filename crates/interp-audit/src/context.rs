@@ -1,10 +1,10 @@
 //! Whether a network decides by the object of a picture, or by what is around it.
 
 use interp_data::Batch;
+use interp_net::ops::scalars::log_softmax;
 use interp_net::{Keep, Mode, Network};
 use rayon::prelude::*;
 
-use crate::answers::log_softmax;
 use crate::contributions::largest;
 use crate::pass::{Pass, finite_rows, images};
 use crate::{Pictures, Result};

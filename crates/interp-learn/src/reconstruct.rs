@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use interp_data::{Batch, Info};
 use interp_net::finding::Unfit;
+use interp_net::ops::scalars::{logistic, softplus};
 use interp_net::{Graph, NodeId, Op};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -136,8 +137,8 @@ impl Reconstruct {
     fn value(&self, given: f64, seen: f64, at: usize, info: &Info) -> Made {
         match self.pixels {
             Pixels::Bernoulli => {
-                let value = 1.0 / (1.0 + (-given).exp());
-                let cost = given.max(0.0) - given * seen + (-given.abs()).exp().ln_1p();
+                let value = logistic(given);
+                let cost = softplus(given) - given * seen;
                 Made { value, cost, slope: value - seen }
             }
             Pixels::Normal { deviation } => {

@@ -3,6 +3,7 @@
 use crate::cross_entropy::CrossEntropy;
 use crate::memory::{Dense, numbers, rounded, wrong_shape};
 use crate::real::{Real, by_dtype};
+use crate::scalars::{logistic, softplus};
 use crate::{OpError, Result};
 use candle_core::{Device, Tensor};
 
@@ -47,15 +48,6 @@ fn of_type<T: Real>(logits: &Tensor, classes: &[u32]) -> Result<CrossEntropy> {
         }
     }
     Ok(CrossEntropy { loss: loss / n as f64, grad: rounded::<T>(&grad, &[n, k])? })
-}
-
-/// `ln(1 + e^z)`, which is `-ln(1 - s(z))`.
-fn softplus(z: f64) -> f64 {
-    z.max(0.0) + (-z.abs()).exp().ln_1p()
-}
-
-fn logistic(z: f64) -> f64 {
-    1.0 / (1.0 + (-z).exp())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::channels::per_channel;
 use crate::device::on_cuda;
 use crate::memory::{Dense, expect_shape, numbers, tensor, wrong_shape};
 use crate::real::{Real, by_dtype, simd};
+use crate::scalars::logistic;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -104,7 +105,7 @@ fn relu_backward_of<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
 }
 
 fn sigmoid_of<T: Real>(x: &Tensor) -> Result<Tensor> {
-    map("sigmoid", x, |v: T| T::from_f64(1.0 / (1.0 + (-v.to_f64()).exp())))
+    map("sigmoid", x, |v: T| T::from_f64(logistic(v.to_f64())))
 }
 
 fn sigmoid_backward_of<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {

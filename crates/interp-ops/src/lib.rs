@@ -50,6 +50,7 @@ mod resample;
 mod route;
 mod saliency;
 mod sample;
+pub mod scalars;
 mod sizes;
 mod softmax;
 mod sums;

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use interp_net::finding::{Entry, build};
+use interp_net::ops::scalars::log_softmax;
 use interp_net::ops::{Interpolation, upsample2d};
 use interp_net::{Keep, Mode};
 use schemars::JsonSchema;
@@ -10,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::class_activation::{channels_last, weighed};
 use super::{Attribution, Channels, Method, Question};
 use crate::Result;
-use crate::answers::log_softmax;
 use crate::pass::numbers;
 
 /// A layer's maps, each weighed by the output for the picture that is left where the map is large, as softmax over maps (Wang et al. 2020,

@@ -2,6 +2,7 @@
 
 use interp_data::Info;
 use interp_net::finding::random::stream;
+use interp_net::ops::scalars::logistic;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::fourier::Fourier;
@@ -78,7 +79,7 @@ impl Canvas {
         let planes = spectrum.chunks_exact(self.fourier.numbers()).flat_map(|plane| self.fourier.picture(plane));
         let values = self.colored(&planes.collect::<Vec<_>>(), |color, axis| COLORS[color][axis]);
         let pixels = match self.range {
-            Range::Box => values.iter().map(|value| sigmoid(*value)).collect(),
+            Range::Box => values.iter().map(|value| logistic(*value)).collect(),
             Range::Contrast(contrast) => {
                 let factor = contrast * (values.len() as f64).sqrt() / length(&values);
                 values.iter().map(|value| 0.5 + factor * value).collect()
@@ -163,10 +164,6 @@ impl Canvas {
         let pixel = |(at, value): (usize, f64)| value * self.std[at / plane].powi(2) + self.mean[at / plane];
         scaled.into_iter().enumerate().map(pixel).collect()
     }
-}
-
-fn sigmoid(value: f64) -> f64 {
-    1.0 / (1.0 + (-value).exp())
 }
 
 /// The length of a vector, above 0.

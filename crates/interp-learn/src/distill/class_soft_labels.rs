@@ -3,10 +3,11 @@
 use candle_core::{DType, Device, Tensor};
 use interp_net::Graph;
 use interp_net::finding::{Entry, Unfit, build};
+use interp_net::ops::scalars::log_softmax;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::logits::{log_softmax, mean, rows};
+use super::logits::{mean, rows};
 use super::soft_labels::softened;
 use super::{Distillation, Lesson, positive};
 use crate::Result;

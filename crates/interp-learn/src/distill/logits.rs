@@ -30,14 +30,6 @@ pub(super) fn rows(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
     Ok(logits.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec2()?)
 }
 
-/// The logarithms of the softmax of `logits / temperature`.
-pub(super) fn log_softmax(logits: impl Iterator<Item = f64> + Clone, temperature: f64) -> Vec<f64> {
-    let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
-    let scaled = logits.map(|z| (z - largest) / temperature);
-    let sum: f64 = scaled.clone().map(f64::exp).sum();
-    scaled.map(|z| z - sum.ln()).collect()
-}
-
 /// `sum p ln(p / q)` over logarithms of p and q, in nats: what does not occur in p counts nothing.
 pub(super) fn divergence(log_p: &[f64], log_q: &[f64]) -> f64 {
     let terms = log_p.iter().zip(log_q).filter(|(p, _)| **p > f64::NEG_INFINITY);

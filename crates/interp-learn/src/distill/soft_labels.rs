@@ -2,10 +2,11 @@
 
 use interp_net::Graph;
 use interp_net::finding::{Entry, Unfit, build};
+use interp_net::ops::scalars::log_softmax;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::logits::{divergence, log_softmax, mean, perhaps_standardized};
+use super::logits::{divergence, mean, perhaps_standardized};
 use super::{Distillation, Lesson, positive};
 use crate::Result;
 use crate::prior::{State, Term};

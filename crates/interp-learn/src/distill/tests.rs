@@ -2,10 +2,11 @@
 
 use candle_core::{DType, Device, Tensor};
 use interp_net::finding::{Section, find};
+use interp_net::ops::scalars::log_softmax;
 use interp_net::{Keep, Mode, Network, Op, Want};
 
 use super::decoupled::Parts;
-use super::logits::{divergence, log_softmax};
+use super::logits::divergence;
 use super::*;
 
 /// A network whose logits are its input, so that a lesson can be given with any logits.

@@ -2,6 +2,7 @@
 
 use std::f64::consts::{LN_2, PI};
 
+use interp_net::ops::scalars::log_softmax;
 use interp_net::zoo::Latent;
 
 use super::Code;
@@ -25,7 +26,7 @@ pub fn information(latent: &Latent, deviation: f64, code: &Code, told: &[f64]) -
     for (&count, &category) in latent.categorical.iter().zip(&code.categories) {
         let (logits, after) = rest.split_at(count.min(rest.len()));
         rest = after;
-        let log_q = log_softmax(logits);
+        let log_q = log_softmax(logits.iter().copied(), 1.0);
         found.by_code.push(log_q.get(category).copied().unwrap_or(f64::NEG_INFINITY) + (count as f64).ln());
         let is_it = |at: usize| f64::from(u8::from(at == category));
         found.grad.extend(log_q.iter().enumerate().map(|(at, log_q)| is_it(at) - log_q.exp()));
@@ -37,10 +38,4 @@ pub fn information(latent: &Latent, deviation: f64, code: &Code, told: &[f64]) -
         found.grad.push(off / deviation);
     }
     found
-}
-
-fn log_softmax(logits: &[f64]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    logits.iter().map(|logit| logit - largest - sum.ln()).collect()
 }

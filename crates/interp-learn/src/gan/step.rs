@@ -5,7 +5,7 @@ use interp_net::zoo::Latent;
 use interp_net::{Draw, Keep, Mode, Network, NodeId, Normalization, Tape, Want};
 use serde::{Deserialize, Serialize};
 
-use super::logistic::logistic;
+use super::logistic::real_or_made;
 use super::player::taken;
 use super::{Code, Game, Player, SpectralNorm, information, vectors};
 use crate::{Generate, LearnError, Result};
@@ -221,13 +221,13 @@ pub(super) fn recognize(
 ) -> Result<Graded> {
     let want = Want { nodes: vec![], params: positions.to_vec() };
     let seen = see(recognizer, real.pictures)?;
-    let (loss, grad) = logistic(&seen.realness, 1.0);
+    let (loss, grad) = real_or_made(&seen.realness, 1.0);
     let (guided, of_codes) = seen.information(real.known, rules);
     let mut losses = Losses { real: loss, guided, ..Losses::default() };
     let seeds = [seen.seed(seen.heads.realness, recognizer, grad)?, seen.seed(seen.heads.codes, recognizer, of_codes)?];
     let mut grads = recognizer.backward(&seen.tape, &seeds, &want)?;
     let seen = see(recognizer, made)?;
-    let (loss, grad) = logistic(&seen.realness, -1.0);
+    let (loss, grad) = real_or_made(&seen.realness, -1.0);
     let (by_code, of_codes) = seen.information(&all(codes), rules);
     (losses.made, losses.information) = (loss, by_code);
     let seeds = [seen.seed(seen.heads.realness, recognizer, grad)?, seen.seed(seen.heads.codes, recognizer, of_codes)?];
@@ -247,7 +247,7 @@ pub(super) fn deceive(
     rules: Rules<'_>,
 ) -> Result<Graded> {
     let seen = see(recognizer, &made.pictures)?;
-    let (loss, grad) = logistic(&seen.realness, 1.0);
+    let (loss, grad) = real_or_made(&seen.realness, 1.0);
     let (information, of_codes) = seen.information(&all(codes), rules);
     let seeds = [seen.seed(seen.heads.realness, recognizer, grad)?, seen.seed(seen.heads.codes, recognizer, of_codes)?];
     let grads = recognizer.backward(&seen.tape, &seeds, &Want { nodes: vec![0], params: vec![] })?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use interp_data::Annotations;
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::ops::scalars::{logistic, softplus};
 use interp_net::ops::{self, Targets};
 use interp_net::{Graph, Network, NodeId, Op, Role, SURE};
 use schemars::JsonSchema;
@@ -255,8 +256,8 @@ impl ConceptLoss {
                 }
                 let truth = f64::from(value);
                 let weight = weights[usize::from(value == 0.0)] / known;
-                loss += weight * (z.max(0.0) - z * truth + (-z.abs()).exp().ln_1p());
-                gradient.push(weight * (1.0 / (1.0 + (-z).exp()) - truth));
+                loss += weight * (softplus(z) - z * truth);
+                gradient.push(weight * (logistic(z) - truth));
             }
         }
         (loss, gradient)
@@ -295,7 +296,7 @@ impl ConceptLoss {
     /// What the layer makes of a logit.
     fn unit(&self, z: f64) -> f32 {
         match self.settings.units {
-            Units::Soft => (1.0 / (1.0 + (-z).exp())) as f32,
+            Units::Soft => logistic(z) as f32,
             Units::Hard => f32::from(u8::from(z > 0.0)),
             Units::Logits => z as f32,
         }

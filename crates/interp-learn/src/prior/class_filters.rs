@@ -2,6 +2,7 @@
 
 use candle_core::{D, DType, Device, Tensor};
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::ops::scalars::log_softmax;
 use interp_net::{Network, NodeId, Params, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -130,10 +131,9 @@ impl Head {
 
 /// `-ln softmax(logits)` at the label and its slopes, as one of `count`.
 fn cross_entropy(logits: &[f64], label: usize, count: usize) -> (f64, Vec<f64>) {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum = logits.iter().map(|z| (z - most).exp()).sum::<f64>();
-    let slope = |(k, z): (usize, &f64)| ((z - most).exp() / sum - f64::from(u8::from(k == label))) / count as f64;
-    ((sum.ln() + most - logits[label]) / count as f64, logits.iter().enumerate().map(slope).collect())
+    let logs = log_softmax(logits.iter().copied(), 1.0);
+    let slope = |(k, log): (usize, &f64)| (log.exp() - f64::from(u8::from(k == label))) / count as f64;
+    (-logs[label] / count as f64, logs.iter().enumerate().map(slope).collect())
 }
 
 /// Gates (K, C) a step down their gradients, brought back to where they may be.

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use interp_net::finding::random::stream;
 use interp_net::finding::{Claim, Entry, Quantity, Unfit, build};
+use interp_net::ops::scalars::logistic;
 use interp_net::{Network, NodeId, Op, Params};
 use rand::Rng;
 use rand::distr::Open01;
@@ -69,13 +70,9 @@ const MEMORY: f64 = 0.99;
 /// The strength before it is controlled, in units of the gradients' root mean square.
 const STRENGTH: f64 = 1.0;
 
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
 /// The probability that a gate is not 0.
 fn open(log_alpha: f64) -> f64 {
-    sigmoid(log_alpha - BETA * (-ENDS[0] / ENDS[1]).ln())
+    logistic(log_alpha - BETA * (-ENDS[0] / ENDS[1]).ln())
 }
 
 /// `s` stretched and cut.
@@ -85,12 +82,12 @@ fn cut(s: f64) -> f64 {
 
 /// The gate without noise.
 fn settled(log_alpha: f64) -> f64 {
-    cut(sigmoid(log_alpha))
+    cut(logistic(log_alpha))
 }
 
 /// The gate drawn by `u`, and its derivative by log alpha.
 fn drawn(log_alpha: f64, u: f64) -> (f64, f64) {
-    let s = sigmoid((u.ln() - (1.0 - u).ln() + log_alpha) / BETA);
+    let s = logistic((u.ln() - (1.0 - u).ln() + log_alpha) / BETA);
     let gate = cut(s);
     let slope = if gate > 0.0 && gate < 1.0 { (ENDS[1] - ENDS[0]) * s * (1.0 - s) / BETA } else { 0.0 };
     (gate, slope)
