@@ -407,6 +407,8 @@ fn prototypes_are_pushed_and_told() {
         assert_eq!(source["label"].as_u64().unwrap(), at as u64 / 2);
         assert_eq!(prototype["nearest"].as_array().unwrap().len(), 3);
         assert!(prototype["purity"]["share"].as_f64().unwrap() > 0.0 && prototype["hits"][1] == 3);
+        let [share, chance] = ["share", "chance"].map(|key| prototype["patches"][key].as_f64().unwrap());
+        assert!((0.0..=1.0).contains(&share) && 0.0 < chance && chance < 1.0, "{prototype}");
     }
     let summary: Value = serde_json::from_slice(&fs::read(root.join("run/summary.json")).unwrap()).unwrap();
     assert_eq!(found["accuracy"].as_f64(), summary["test"]["accuracy"].as_f64());

@@ -78,7 +78,7 @@ impl PrototypesOf {
                 "name": p.name, "class": opened.info.classes.get(p.class), "weight": p.weight, "source": p.source.as_ref().map(peak),
                 "nearest": p.nearest.iter().map(peak).collect::<Vec<_>>(),
                 "purity": p.purity.as_ref().map(|purity| json!({ "share": purity.share, "value": purity.value, "chance": purity.chance })),
-                "own": p.own, "hits": p.hits, "part": p.part.as_ref().map(|(part, share)| json!({ "name": part, "share": share })),
+                "own": p.own, "hits": p.hits, "patches": p.patches.map(of_chance), "part": p.part.as_ref().map(|(part, share)| json!({ "name": part, "share": share })),
             })
         };
         let parts: Vec<Value> = explained.parts.iter().map(|part| {
@@ -89,12 +89,18 @@ impl PrototypesOf {
             "map": name(found.layer.map), "node": name(found.layer.values), "count": found.prototypes.len(), "pictures": found.right[1],
             "accuracy": found.right[0] as f64 / found.right[1].max(1) as f64, "distinct": found.distinct, "weights": found.weights, "terms": found.terms,
             "purity": found.purity().map(|[share, _]| share), "chance": found.purity().map(|[_, chance]| chance), "own": found.own(), "hits": found.hits(),
+            "patches": found.patches().map(of_chance),
             "consistency": found.consistency(), "consistent_from": CONSISTENT, "stability": found.stability,
             "cosine": found.cosines.map(|[all, _]| all), "cosine_within_classes": found.cosines.map(|[_, own]| own),
             "prototypes": found.prototypes.iter().map(one).collect::<Vec<_>>(),
             "explained": { "picture": explained.picture, "label": opened.info.classes.get(explained.label), "class": opened.info.classes.get(explained.class), "logit": explained.logit, "sum": explained.sum(), "parts": parts },
         })
     }
+}
+
+/// A share beside what is expected by chance.
+fn of_chance([share, chance]: [f64; 2]) -> Value {
+    json!({ "share": share, "chance": chance })
 }
 
 /// A peak as three numbers, -1 where there is none.

@@ -115,6 +115,9 @@ pub struct Prototype {
     pub purity: Option<Purity>,
     /// Of the nearest places those that lie in the object, and all; `None` where it is not known where objects are.
     pub hits: Option<[usize; 2]>,
+    /// Of patches of a third of the side around the nearest places the share that show some of the object, and that of patches around all places of the
+    /// same pictures; `None` where it is not known where objects are.
+    pub patches: Option<[f64; 2]>,
     /// The part that most of the nearest places lie in, and the share of them; `None` where no parts are known.
     pub part: Option<(String, f64)>,
 }
@@ -148,6 +151,12 @@ impl Found {
     pub fn hits(&self) -> Option<[usize; 2]> {
         let known: Vec<[usize; 2]> = self.prototypes.iter().filter_map(|p| p.hits).collect();
         (!known.is_empty()).then(|| known.iter().fold([0; 2], |sum, one| [sum[0] + one[0], sum[1] + one[1]]))
+    }
+
+    /// The mean over prototypes of the share of patches that show some of the object, and what is expected by chance.
+    pub fn patches(&self) -> Option<[f64; 2]> {
+        let known: Vec<[f64; 2]> = self.prototypes.iter().filter_map(|p| p.patches).collect();
+        (!known.is_empty()).then(|| [0, 1].map(|of| known.iter().map(|p| p[of]).sum::<f64>() / known.len() as f64))
     }
 
     /// Of all nearest places those of pictures of the prototype's class, and all.
@@ -184,6 +193,7 @@ pub fn prototypes(net: &Network, train: &Pictures, pictures: &Pictures, looked: 
     let sources = Searched::over(net, layer, train, 1, own)?.best;
     let Searched { best, right, terms, .. } = Searched::over(net, layer, pictures, looked.nearest, None)?;
     let mut truths = Truths::new(pictures);
+    let cells = Centers::of(net, layer.map)?.all(&net.graph.shape(layer.map)[1..]);
     let chance = chance(pictures, looked.nearest)?;
     let mut prototypes = vec![];
     for (at, (name, nearest)) in names.into_iter().zip(best).enumerate() {
@@ -200,6 +210,7 @@ pub fn prototypes(net: &Network, train: &Pictures, pictures: &Pictures, looked: 
             own: nearest.iter().filter(|peak| peak.label == classes[at]).count(),
             purity: purity.map(|(value, share)| Purity { share, value, chance }),
             hits: (!hits.is_empty()).then(|| [hits.iter().filter(|hit| **hit).count(), hits.len()]),
+            patches: patches(&known, &nearest, &cells),
             part: parts::most_common(pairs().map(|(known, peak)| known.parts(peak.pixel))),
             nearest,
         });
@@ -216,6 +227,17 @@ pub fn prototypes(net: &Network, train: &Pictures, pictures: &Pictures, looked: 
         right,
         prototypes,
     })
+}
+
+/// Shares of patches that show some of the object: of those around peaks, and of those around all `cells` of the same pictures.
+fn patches(known: &[Known], peaks: &[Peak], cells: &[[usize; 2]]) -> Option<[f64; 2]> {
+    let share = |known: &Known, pixels: &[[usize; 2]]| {
+        let shown = pixels.iter().map(|&pixel| known.near_object(pixel)).collect::<Option<Vec<bool>>>()?;
+        Some(shown.iter().filter(|shown| **shown).count() as f64 / shown.len().max(1) as f64)
+    };
+    let both = |(known, peak): (&Known, &Peak)| Some([share(known, &[peak.pixel])?, share(known, cells)?]);
+    let all: Vec<[f64; 2]> = known.iter().zip(peaks).filter_map(both).collect();
+    (!all.is_empty()).then(|| [0, 1].map(|of| all.iter().map(|p| p[of]).sum::<f64>() / all.len() as f64))
 }
 
 /// The class for which a prototype weighs most; of equal ones the first.
@@ -277,6 +299,12 @@ impl Centers {
     pub(crate) fn of(net: &Network, node: NodeId) -> Result<Self> {
         let (field, shape) = (net.receptive_field(node)?, net.graph.shape(0));
         Ok(Self { start: field.start, jump: field.jump.map(|jump| jump as f64), picture: [shape[1], shape[2]] })
+    }
+
+    /// Of all cells of a map of `size`, row by row.
+    fn all(&self, size: &[usize]) -> Vec<[usize; 2]> {
+        let row = |row: usize| (0..size[1]).map(move |column| self.pixel([row, column]));
+        (0..size[0]).flat_map(row).collect()
     }
 
     pub(crate) fn pixel(&self, cell: [usize; 2]) -> [usize; 2] {

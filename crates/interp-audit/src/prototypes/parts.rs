@@ -1,6 +1,7 @@
 //! What is known of places of pictures.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use interp_data::{Factor, Mask};
 
@@ -21,6 +22,13 @@ impl Known {
         self.object.as_ref().map(|mask| covers(mask, pixel))
     }
 
+    /// Whether a patch around a pixel shows some of the object, where that is known.
+    pub(super) fn near_object(&self, [row, column]: [usize; 2]) -> Option<bool> {
+        let mask = self.object.as_ref()?;
+        let (rows, columns) = (around(row, mask.height), around(column, mask.width));
+        Some(rows.into_iter().any(|row| columns.clone().any(|column| covers(mask, [row, column]))))
+    }
+
     pub(super) fn has_parts(&self) -> bool {
         !self.concepts.is_empty()
     }
@@ -30,6 +38,16 @@ impl Known {
         let shown = self.concepts.iter().filter(|(_, mask)| covers(mask, pixel)).map(|(name, _)| name.as_str());
         self.has_parts().then(|| shown.collect())
     }
+}
+
+/// The side of a patch as a share of the picture's: 72 of 224 pixels (Huang et al. 2023, arXiv 2212.05946, section 4.1).
+const PATCH: [usize; 2] = [72, 224];
+
+/// Rows or columns of a patch around a pixel, within a picture of `size`.
+fn around(pixel: usize, size: usize) -> Range<usize> {
+    let side = ((size * PATCH[0] + PATCH[1] / 2) / PATCH[1]).max(1);
+    let first = pixel.saturating_sub(side / 2);
+    first..(pixel + side - side / 2).min(size)
 }
 
 /// Whether most of a pixel belongs to a mask.
@@ -112,6 +130,18 @@ mod tests {
         assert_eq!(purest([&[][..]].into_iter()), None, "nothing is known");
     }
 
+    // A third of 14 pixels, 4.5, are 5: two before and two behind, within the picture.
+    #[test]
+    fn patches_are_a_third_of_the_side() {
+        assert_eq!([around(7, 14), around(1, 14), around(13, 14)], [5..10, 0..4, 11..14]);
+        assert_eq!((around(112, 224), around(3, 4)), (76..148, 3..4));
+        let mut mask = Mask { height: 14, width: 14, coverage: vec![0; 14 * 14] };
+        mask.coverage[3 * 14 + 9] = 200;
+        let known = Known { object: Some(mask), concepts: vec![], factors: vec![] };
+        let near = |row, column| known.near_object([row, column]).unwrap();
+        assert_eq!([near(5, 7), near(5, 6), near(6, 9), near(1, 11), near(0, 11)], [true, false, false, true, false]);
+    }
+
     #[test]
     fn masks_cover_pixels() {
         let mask = Mask { height: 2, width: 2, coverage: vec![0, 255, 127, 128] };
@@ -119,6 +149,12 @@ mod tests {
         let inside = |row: usize, column: usize| known.object([row, column]).unwrap();
         assert_eq!([inside(0, 0), inside(0, 1), inside(1, 0), inside(1, 1)], [false, true, false, true]);
         assert_eq!((known.parts([0, 1]), known.parts([0, 0])), (Some(vec!["hue/red"]), Some(vec![])));
+        assert_eq!(
+            (known.near_object([0, 1]), known.near_object([0, 0])),
+            (Some(true), Some(false)),
+            "patches of one pixel"
+        );
+        assert_eq!(Known::default().near_object([0, 0]), None);
         assert_eq!((Known::default().object([0, 0]), Known::default().parts([0, 0])), (None, None));
     }
 }

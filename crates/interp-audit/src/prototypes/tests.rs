@@ -73,6 +73,8 @@ fn prototypes_are_found_where_they_are() {
     assert_eq!(odd.nearest.iter().map(|peak| peak.picture).collect::<Vec<_>>(), [7, 6]);
     assert_eq!((odd.own, found.own()[1]), (1, 4));
     assert_eq!((odd.hits, odd.part.clone()), (Some([2, 2]), Some(("size/large".into(), 1.0))));
+    // Patches of 2x4 pixels are single pixels, and one of eight is the object.
+    assert_eq!(odd.patches, Some([1.0, 1.0 / 8.0]));
     let purity = odd.purity.as_ref().unwrap();
     assert_eq!((purity.share, purity.value.as_str()), (1.0, "size/large"));
     // Of two of eight pictures, four of each size, three times in seven both are of one size: 5/7.
@@ -88,6 +90,7 @@ fn what_is_not_known_is_not_measured() {
     let all = pictures(false);
     let found = prototypes(&network(Likeness::L2), &all, &all, Looked { nearest: 2, pictures: 8 }).unwrap();
     assert_eq!((found.hits(), found.purity(), found.consistency(), found.stability), (None, None, None, None));
+    assert_eq!(found.patches(), None);
     let mut graph = Graph::new(1, 2, 4).unwrap();
     graph.then("classes", Op::Linear { out_features: 2, bias: false }).unwrap();
     let none = prototypes(&Network::new(graph, 0).unwrap(), &all, &all, Looked::default());

@@ -42,6 +42,8 @@ pub(super) fn totals(found: &Found) -> (Vec<String>, Vec<Vec<String>>) {
         "terms of a decision",
         "of the class, %",
         "in the object, %",
+        "patches with it, %",
+        "anywhere, %",
         "purity, %",
         "by chance, %",
         "consistent, %",
@@ -49,13 +51,15 @@ pub(super) fn totals(found: &Found) -> (Vec<String>, Vec<Vec<String>>) {
         "mean cosine",
         "places",
     ];
-    let purity = found.purity();
+    let (patches, purity) = (found.patches(), found.purity());
     let row = vec![
         found.prototypes.len().to_string(),
         percent(share_of(found.right)),
         format!("{:.1}", found.terms),
         percent(share_of(found.own())),
         or_not(found.hits().map(share_of)),
+        or_not(patches.map(|[share, _]| share)),
+        or_not(patches.map(|[_, anywhere]| anywhere)),
         or_not(purity.map(|[share, _]| share)),
         or_not(purity.map(|[_, chance]| chance)),
         or_not(found.consistency()),
@@ -121,10 +125,12 @@ fn numbers(found: &Found) -> Vec<(String, Number)> {
     };
     let mut all = vec![("accuracy".to_owned(), share(found.right))];
     all.extend(found.hits().map(|hits| ("places in the object".to_owned(), share(hits))));
-    all.extend(found.purity().map(|[purity, chance]| {
-        let number = Number::new(100.0 * purity, "%", Better::Higher);
-        ("purity".to_owned(), Number { null: Some(100.0 * chance), ..number })
-    }));
+    let beside = |name: &str, [share, chance]: [f64; 2]| {
+        let number = Number::new(100.0 * share, "%", Better::Higher);
+        (name.to_owned(), Number { null: Some(100.0 * chance), ..number })
+    };
+    all.extend(found.patches().map(|shares| beside("patches with some of the object", shares)));
+    all.extend(found.purity().map(|shares| beside("purity", shares)));
     let more = [("consistency", found.consistency()), ("stability", found.stability)];
     let more = more.into_iter().filter_map(|(name, share)| Some((name, share?)));
     all.extend(more.map(|(name, share)| (name.to_owned(), Number::new(100.0 * share, "%", Better::Higher))));
@@ -133,7 +139,7 @@ fn numbers(found: &Found) -> Vec<(String, Number)> {
 }
 
 const TOGETHER: &str = "Terms of a decision: prototypes that the class which is told owes something to, a mean over pictures. Of the class: of the nearest places of each prototype, one for each picture, those of pictures of its class. In the object: \
-    those whose middle lies in the object. Purity: the share of these pictures that have the most frequent value of their best factor, beside that of pictures drawn at random; what all classes of a data set share is \
+    those whose middle lies in the object. Patches with it: squares of a third of the side around these middles that show some of the object, beside those around all places of the same pictures (anywhere). Purity: the share of these pictures that have the most frequent value of their best factor, beside that of pictures drawn at random; what all classes of a data set share is \
     no merit. Consistent: prototypes of which four in five of the nearest places lie in one part. Stable: places with most of a prototype of the picture's class that lie in the same parts with noise of a deviation of \
     0.2 on the picture. Mean cosine: of two prototypes; at 1 all are the same. Places: different places of training pictures that prototypes are found at.";
 
@@ -210,6 +216,7 @@ fn each(told: &Told<'_>) -> Figure {
         "purity, %",
         "of",
         "in the object",
+        "patches with it, %",
         "part",
         "share in it, %",
     ];
@@ -224,9 +231,11 @@ fn each(told: &Told<'_>) -> Figure {
         let (part, share) =
             p.part.as_ref().map_or(("-".into(), "-".into()), |(part, share)| (part.clone(), percent(*share)));
         let hits = p.hits.map_or("-".into(), |[some, all]| format!("{some} of {all}"));
+        let patches = p.patches.map_or("-".into(), |[share, _]| percent(share));
         let class = class_name(told, p.class).to_owned();
         let own = format!("{} of {}", p.own, p.nearest.len());
-        vec![p.name.clone(), class, format!("{:.2}", p.weight), picture, seen, own, purity, value, hits, part, share]
+        let weight = format!("{:.2}", p.weight);
+        vec![p.name.clone(), class, weight, picture, seen, own, purity, value, hits, patches, part, share]
     };
     Figure::Table {
         title: "Each prototype".into(),
