@@ -439,6 +439,9 @@ fn what_cannot_be_pushed_is_refused() {
     let averaged = phased(PROTOTYPES).replace("batch = 32", "batch = 32\nema = 0.5");
     refused(&averaged, &["train.phase.0.push", "leave out one of the two"]);
     refused(&phased(PROTOTYPES).replace("features.14", "avgpool"), &["gives no maps"]);
+    // Ten pictures are one of each class: without the first its class has none.
+    let one_less = format!("{}\n[split]\nwithout = [0]\n", phased(PROTOTYPES).replace("train = 160", "train = 10"));
+    refused(&one_less, &["train.phase.0.push", "there is no picture of class `"]);
 }
 
 /// PIP-Net: classes are sums with no weight below 0 of what is there, which is claimed, told and added up.

@@ -1,20 +1,27 @@
 //! Plans: a recipe held against its data and its network, before the first step.
 
+mod checks;
+mod claims;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use interp_data::{
     Annotations, Augment, DataError, Dataset, Divided, Info, Learning, Split, class_weights, renormalized,
 };
-use interp_finding::{Claim, Quantity, Relation, nearest};
+use interp_finding::Claim;
 use interp_learn::distill::Teacher;
 use interp_learn::gan::Guide;
 use interp_learn::prior::Scope;
 use interp_learn::{LearnError, Objective, Steering, Train};
 use interp_net::zoo::{Architecture, Generator};
-use interp_net::{Graph, Meta, Network, Node, Normalization, Op, describe, sealed};
+use interp_net::{Graph, Meta, Network, Normalization, describe, sealed};
 use serde_json::json;
 
+use self::checks::{
+    check_categories, check_classes, check_label_weights, check_output, check_overlaps, check_patterns, check_pixels,
+    check_push,
+};
 use crate::folder::Stage;
 use crate::init::Start;
 use crate::inserting::Inserted;
@@ -188,6 +195,7 @@ impl Plan {
         // Of what the twin goes without, its phases say nothing.
         let gone = |pattern: &str| lacks == Lacks::Everything && inserted.is_own(pattern);
         check_patterns(&recipe.common, [&graph, &twin], &gone, &priors, &origin)?;
+        check_push(&recipe.common.train, &priors, &data, &origin)?;
         let pupil = Pupil {
             graph: &network.graph,
             objective,
@@ -205,8 +213,7 @@ impl Plan {
             teachers.push(teacher);
         }
         let of_priors = priors.iter().flat_map(|p| p.prior.claims(&p.scope));
-        let of_graph = [thresholds_claim, winners_claim, routes_claim, sum_claim, contributions_claim];
-        let claims = of_graph.iter().filter_map(|claim| claim(&graph)).chain(of_priors).collect();
+        let claims = claims::of_structure(&graph).into_iter().chain(of_priors).collect();
         let balanced = || class_weights(&data.learning(), Split::Train).into_iter().map(f64::from).collect();
         let class_weights = recipe.common.train.balance_classes.then(balanced);
         let data_hash = data.digest().to_owned();
@@ -407,203 +414,6 @@ fn guide(generator: Option<&Generator>, common: &Common, data: &Learning, origin
         LearnError::Setting(unfit) => origin.at_key(&unfit.key, unfit.to_string()),
         other => other.into(),
     })
-}
-
-/// What is wrong with a code of more categories than there are pictures.
-fn check_categories(generator: Option<&Generator>, pictures: usize) -> std::result::Result<(), String> {
-    let most = generator.and_then(|generator| generator.latent.categorical.iter().copied().max()).unwrap_or(0);
-    match most <= pictures {
-        true => Ok(()),
-        false => {
-            Err(format!("`model.categorical`: {most} categories are more than the {pictures} pictures to learn from"))
-        }
-    }
-}
-
-/// What is wrong with a normalization that is given to a network which sees pixel values.
-fn check_pixels(common: &Common, sees_pixels: bool) -> std::result::Result<(), String> {
-    match &common.init {
-        Some(init) if sees_pixels && !init.of_plain && (init.mean.is_some() || init.std.is_some()) => {
-            Err("`init.mean` and `init.std` are not for this model: it sees pixel values from 0 to 1".into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What is wrong with the classes of data for an objective.
-fn check_classes(objective: Objective, classes: &[String]) -> std::result::Result<(), String> {
-    match (objective, classes) {
-        (Objective::Classify, [] | [_]) => Err(format!("there are two or more classes to tell, not {classes:?}")),
-        _ => Ok(()),
-    }
-}
-
-/// What is wrong with the shape of a network's outputs for an objective.
-fn check_output(graph: &Graph, objective: Objective, info: &Info) -> std::result::Result<(), String> {
-    let given = graph.shape(graph.output());
-    let Some(needed) = objective.output(info).filter(|needed| given != needed.as_slice()) else {
-        return objective.check_graph(graph).map_err(|unfit| unfit.to_string());
-    };
-    Err(match objective {
-        Objective::Classify | Objective::Generate(_) => format!(
-            "`model` gives outputs of shape {given:?} and no logits of {} classes: a network that makes pictures needs \
-             [objective.denoise], or where it draws codes [objective.reconstruct], and one that tells codes [objective.generate]",
-            info.classes.len()
-        ),
-        Objective::Denoise(_) | Objective::Reconstruct(_) => {
-            let key = objective.key();
-            format!("`model` gives outputs of shape {given:?}: for [{key}] they must be pictures, {needed:?}")
-        }
-    })
-}
-
-/// What training makes true of every network with thresholds.
-fn thresholds_claim(graph: &Graph) -> Option<Claim> {
-    let has = graph.nodes().iter().filter(|node| matches!(node.op, Op::Threshold { .. }));
-    let nodes: Vec<String> = has.map(|node| node.name.clone()).collect();
-    let (quantity, relation) = (Quantity::NegativeThresholds, Relation::AtMost);
-    (!nodes.is_empty()).then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound: 0.0 })
-}
-
-/// Refuses a prior that would steer parameters which another one sets, or give channels names that have some.
-fn check_overlaps(priors: &[Steering], origin: &Origin) -> Result<()> {
-    for one in priors.iter().filter(|p| p.prior.decides_weights()) {
-        let is_shared = |other: &Steering| other.scope.positions.iter().any(|p| one.scope.positions.contains(p));
-        let other = |other: &Steering| other.name != one.name && other.prior.steers() && is_shared(other);
-        if let Some(i) = priors.iter().position(other) {
-            let message = format!(
-                "prior `{}` cannot steer the weights of {}, which prior `{}` sets: let its `nodes` leave them out",
-                priors[i].name, one.scope.label, one.name
-            );
-            return Err(origin.at_key(&format!("prior.{i}.nodes"), message));
-        }
-    }
-    let names = |steering: &&Steering| !steering.prior.concepts().is_empty();
-    for (i, one) in priors.iter().enumerate().filter(|(_, one)| names(one)) {
-        let earlier = priors[..i].iter().filter(names);
-        if let Some(name) = earlier.flat_map(|p| &p.scope.names).find(|name| one.scope.names.contains(name)) {
-            let message = format!("channels of `{name}` stand for the concepts of another prior already");
-            return Err(origin.at_key(&format!("prior.{i}.nodes"), message));
-        }
-    }
-    Ok(())
-}
-
-/// What is true of every network with k winners.
-fn winners_claim(graph: &Graph) -> Option<Claim> {
-    let winners = |op: &Op| if let Op::KWinners { count } = op { Some(*count) } else { None };
-    most_active(graph, winners, |_| "the network".into())
-}
-
-/// What is true of every gate that chooses experts.
-fn routes_claim(graph: &Graph) -> Option<Claim> {
-    let chosen = |op: &Op| if let Op::Route { top } = op { Some(*top) } else { None };
-    most_active(graph, chosen, |nodes| nodes.join(", "))
-}
-
-/// That of the channels of some nodes no more are active at a position than the largest of `count`s.
-fn most_active(
-    graph: &Graph,
-    count: impl Fn(&Op) -> Option<usize>,
-    scope: impl Fn(&[String]) -> String,
-) -> Option<Claim> {
-    let counted = |node: &Node| Some((node.name.clone(), count(&node.op)?));
-    let (nodes, counts): (Vec<_>, Vec<_>) = graph.nodes().iter().filter_map(counted).unzip();
-    let (quantity, relation) = (Quantity::ActiveChannels, Relation::AtMost);
-    let bound = *counts.iter().max()? as f64;
-    Some(Claim { quantity, scope: scope(&nodes), nodes, relation, bound })
-}
-
-/// What is true of every network whose logits are a sum of modules.
-fn sum_claim(graph: &Graph) -> Option<Claim> {
-    let last = &graph.nodes()[graph.output()];
-    let nodes: Vec<String> = last.inputs.iter().map(|&id| graph.nodes()[id].name.clone()).collect();
-    let (quantity, relation, scope) = (Quantity::SumDeviation, Relation::AtMost, nodes.join(", "));
-    (last.op == Op::Add).then_some(Claim { quantity, nodes, scope, relation, bound: 1e-4 })
-}
-
-/// How far a logit may be from what pixels contribute to it, by rounding.
-const CONTRIBUTION_GAP: f64 = 1e-4;
-
-/// What is so of every network of B-cos convolutions.
-fn contributions_claim(graph: &Graph) -> Option<Claim> {
-    let has = graph.nodes().iter().any(|node| matches!(node.op, Op::BCosConv2d { .. }));
-    let nodes = vec![graph.nodes()[graph.output()].name.clone()];
-    let (quantity, relation, bound) = (Quantity::ContributionGap, Relation::AtMost, CONTRIBUTION_GAP);
-    has.then(|| Claim { quantity, nodes, scope: "the network".into(), relation, bound })
-}
-
-/// Refuses weights of the labels where nothing else teaches.
-fn check_label_weights(train: &Train, teaches: bool, origin: &Origin) -> Result<()> {
-    let of_phases = train.phase.iter().enumerate();
-    let of_phases = of_phases.map(|(i, phase)| (format!("train.phase.{i}.label_weight"), phase.label_weight));
-    let mut all = std::iter::once(("train.label_weight".to_owned(), Some(train.label_weight))).chain(of_phases);
-    match all.find(|(_, weight)| !teaches && weight.is_some_and(|weight| weight != 1.0)) {
-        Some((key, _)) => {
-            let problem = format!(
-                "`{key}` weighs labels against teachers and losses of inserted layers, of which there are none"
-            );
-            Err(origin.at_key(&key, problem))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Patterns and names that are used only later in training are checked now.
-fn check_patterns(
-    common: &Common,
-    [graph, twin]: [&Graph; 2],
-    gone: &dyn Fn(&str) -> bool,
-    priors: &[Steering],
-    origin: &Origin,
-) -> Result<()> {
-    let select = |patterns: &[String], key: &str| {
-        graph.select(patterns, "node", |_| true).map_err(|e| origin.blame(key, e))?;
-        let patterns: Vec<String> = patterns.iter().filter(|pattern| !gone(pattern)).cloned().collect();
-        let of_twin =
-            |problem| origin.at_key(key, format!("`{key}` of the twin: {problem}; `twin = false` leaves it out"));
-        twin.select(&patterns, "node", |_| true).map(|_| ()).map_err(of_twin)
-    };
-    for (i, group) in common.train.group.iter().enumerate() {
-        select(&group.nodes, &format!("train.group.{i}.nodes"))?;
-    }
-    for (i, phase) in common.train.phase.iter().enumerate() {
-        select(&phase.freeze, &format!("train.phase.{i}.freeze"))?;
-        select(&phase.thaw, &format!("train.phase.{i}.thaw"))?;
-        let (key, is_norm) = (format!("train.phase.{i}.freeze_statistics"), |node: &Node| {
-            matches!(node.op, Op::BatchNorm { .. } | Op::UncenteredNorm { .. })
-        });
-        if phase.push && !priors.iter().any(|p| p.prior.pushes()) {
-            let key = format!("train.phase.{i}.push");
-            let problem = "there is nothing to push: [[insert]] with kind = \"prototypes\" puts in what takes its values from pictures";
-            return Err(origin.at_key(&key, format!("`{key}`: {problem}")));
-        }
-        select(&phase.freeze_statistics, &key)?;
-        let norms = graph.select(&phase.freeze_statistics, "norm with statistics", is_norm);
-        norms.map_err(|e| origin.blame(&key, e))?;
-        for (j, name) in phase.priors.iter().flatten().enumerate() {
-            if priors.iter().all(|p| p.name != *name) {
-                let near = nearest(name, priors.iter().map(|p| p.name.as_str()));
-                let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-                let key = format!("train.phase.{i}.priors.{j}");
-                return Err(origin.at_key(&key, format!("`{key}`: no prior is called `{name}`{hint}")));
-            }
-        }
-    }
-    for (i, prior) in priors.iter().enumerate() {
-        // Those of inserted layers come last.
-        let key = if origin.has(&format!("prior.{i}")) { format!("prior.{i}") } else { "insert".into() };
-        let steers = common.train.steers(&prior.name, &prior.scope, graph).map_err(|e| origin.blame(&key, e))?;
-        if !steers.contains(&true) {
-            let message = format!(
-                "prior `{}` steers in no phase: each leaves it out of its `priors`, or freezes all its layers, or has a \
-                 learning rate of 0 for them",
-                prior.name
-            );
-            return Err(origin.at_key(&key, message));
-        }
-    }
-    Ok(())
 }
 
 /// What the pictures to train with show of the concepts that the section `key` asks for, if it does.

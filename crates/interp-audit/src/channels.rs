@@ -171,7 +171,7 @@ mod tests {
         gauge.value().unwrap()
     }
 
-    // adhoc b.9: (1, 1) and (-1, -1) are correlated to the full; scale and shift do not matter.
+    // (1, 1) and (-1, -1) are correlated to the full; scale and shift do not matter.
     #[test]
     fn correlation_by_hand() {
         assert_eq!(mean(&[vec![1.0, -1.0], vec![1.0, -1.0]]), 1.0);

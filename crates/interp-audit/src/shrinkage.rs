@@ -341,7 +341,7 @@ mod tests {
         Planes { height: 16, width: 24, channels: values.chunks(16 * 24).map(<[f64]>::to_vec).collect() }
     }
 
-    // adhoc b.1: with sigma 1 and t 1, of -3, -1, 0.5, 2: 4 - 2 * 2 + (1 + 1 + 0.25 + 1) = 3.25.
+    // With sigma 1 and t 1, of -3, -1, 0.5, 2: 4 - 2 * 2 + (1 + 1 + 0.25 + 1) = 3.25.
     #[test]
     fn stein_by_hand() {
         let values = [-3.0, -1.0, 0.5, 2.0];

@@ -295,7 +295,7 @@ fn zeros_go_through_every_kind_of_activation() {
     assert!(net.compact().unwrap().cuts.is_empty()); // They are constants, but not zero.
 }
 
-// adhoc b.4: with half of the channels on both sides a convolution has a quarter of the multiply-adds.
+// With half of the channels on both sides a convolution has a quarter of the multiply-adds.
 #[test]
 fn half_of_the_channels_on_both_sides_are_a_quarter_of_the_multiply_adds() {
     let [wide, narrow] = [1.0, 0.5].map(|width| {

@@ -60,7 +60,7 @@ mod tests {
     fn logits_of_zero_take_all_classes_for_alike() {
         let loss = binary_cross_entropy(&tensor64(&[0.0; 20], &[2, 10]), &[3, 9]).unwrap().loss;
         assert!((loss + 0.1f64.ln() + 9.0 * 0.9f64.ln()).abs() < 1e-12, "{loss}");
-        // adhoc b.14: as without a shift at logits of ln(0.1 / 0.9).
+        // As without a shift at logits of ln(0.1 / 0.9).
         let plain = |logit: f64| (1.0 + logit.exp()).ln() * 10.0 - logit;
         assert!((loss - plain(-2.197_225)).abs() < 1e-6, "{loss}");
     }

@@ -75,7 +75,7 @@ mod tests {
         list(&k_winners(&tensor64(x, &[1, x.len()]), count).unwrap())
     }
 
-    // adhoc b.13: the two largest of 3, 1, 2.
+    // The two largest of 3, 1, 2.
     #[test]
     fn by_hand() {
         assert_eq!(winners(&[3.0, 1.0, 2.0], 2), [3.0, 0.0, 2.0]);

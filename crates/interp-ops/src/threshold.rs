@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(list(&grads.theta), [2.0 * (2.0 - 5.0 - 6.0)]);
     }
 
-    // adhoc b.13, JumpReLU: threshold 0.1 and x = 0.1 give -2; further away than half of the band 0 and, beyond, 1.
+    // Threshold 0.1 and x = 0.1 give -2; further away than half of the band 0 and, beyond, 1.
     #[test]
     fn a_hard_threshold_is_moved_by_what_is_near_it() {
         let at = |x: f64| {

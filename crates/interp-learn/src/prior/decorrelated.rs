@@ -202,7 +202,7 @@ mod tests {
         (0..count).map(|i| ((i as f32 + 1.0) * 12.9898).sin() + 0.4 * (i as f32 * 0.1).cos()).collect()
     }
 
-    // adhoc b.9: of (1, 1) and (-1, -1) half the sum of squares off the diagonal of the covariances [[1, 1], [1, 1]], which are
+    // Of (1, 1) and (-1, -1) half the sum of squares off the diagonal of the covariances [[1, 1], [1, 1]], which are
     // the correlations too, is 1: one pair of which the squared correlation is 1.
     #[test]
     fn closed_form() {

@@ -375,7 +375,7 @@ mod tests {
         assert!(inputs.check(&net, &scope).unwrap_err().to_string().contains("`flat`"));
     }
 
-    // adhoc b.3: the length of what is left is max(length - tau, 0), and its direction that of before.
+    // The length of what is left is max(length - tau, 0), and its direction that of before.
     #[test]
     fn the_proximal_map_shortens_by_tau() {
         let before: Vec<f32> = (0..24).map(|i| (i as f32 * 1.7).sin()).collect();
@@ -391,7 +391,7 @@ mod tests {
         }
     }
 
-    // adhoc b.3, with the weights of a group and tau = threshold * sqrt(2); a second filter survives.
+    // Lengths shrink by tau, with the weights of a group and tau = threshold * sqrt(2); a second filter survives.
     #[test]
     fn proximal_map() {
         for (tau, expected) in [(1.0f32, [2.4f32, 3.2]), (5.0, [0.0, 0.0]), (6.0, [0.0, 0.0])] {

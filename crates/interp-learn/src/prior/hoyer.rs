@@ -133,7 +133,7 @@ mod tests {
         (found.value(), w.iter().map(|&w| found.slope(w)).collect())
     }
 
-    // adhoc b.2.
+    // (|3| + |4|)^2 / (9 + 16) = 1.96.
     #[test]
     fn closed_form() {
         let (value, gradient) = hoyer_square(&[3.0, 4.0]);

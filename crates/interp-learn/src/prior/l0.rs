@@ -324,7 +324,7 @@ mod tests {
 
     use super::*;
 
-    // adhoc b.5.
+    // P(z > 0) = sigmoid(log alpha - 2/3 ln(0.1 / 1.1)), and the gate is min(1, max(0, 1.2 sigmoid(log alpha) - 0.1)) (Louizos, Welling and Kingma 2018, eqs. 12 and 13).
     #[test]
     fn closed_forms() {
         for (log_alpha, likely, gate) in [(0.0, 0.831822, 0.5), (2.0, 0.973367, 0.956956), (-2.0, 0.400975, 0.043044)] {

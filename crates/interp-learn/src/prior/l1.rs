@@ -111,7 +111,7 @@ fn soft_threshold(w: &mut [f32], threshold: f32) {
 mod tests {
     use super::*;
 
-    // adhoc b.2: rate * strength = 0.1.
+    // rate * strength = 0.1.
     #[test]
     fn proximal_map() {
         let mut w = [0.05, -0.3, 0.0];

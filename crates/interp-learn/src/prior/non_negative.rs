@@ -161,7 +161,7 @@ mod tests {
     use super::super::L1;
     use super::*;
 
-    // adhoc b.1 and b.6: softplus^-1(w) = ln(e^w - 1), and dw/drho = 1 - e^-w, which is 0.00995 at w = 0.01.
+    // softplus^-1(w) = ln(e^w - 1), and dw/drho = 1 - e^-w, which is 0.00995 at w = 0.01.
     #[test]
     fn softplus_there_and_back() {
         for (w, expected) in [(0.01f32, -4.600_166f32), (0.1, -2.252_168), (0.5, -0.432_752), (1.0, 0.541_325)] {
@@ -202,7 +202,7 @@ mod tests {
         (net, scope)
     }
 
-    // adhoc b.6: non-negative L1, max(w - rate strength, 0), is L1 and the projection on the same layers.
+    // Non-negative L1, max(w - rate strength, 0), is L1 and the projection on the same layers.
     #[test]
     fn with_l1_it_is_non_negative_l1() {
         let (signs, few) = (NonNegative::default(), L1 { strength: 1e-2, ..L1::default() });
@@ -217,7 +217,7 @@ mod tests {
         assert!((found[1] - 0.049).abs() < 1e-7);
     }
 
-    // adhoc b.6: after 1000 random steps.
+    // After 1000 random steps.
     #[test]
     fn no_step_leads_below_zero() {
         for by in [By::Projection, By::Softplus] {

@@ -218,7 +218,7 @@ mod tests {
         (0..count).map(|i| ((i as f32 + 1.0) * 12.9898).sin()).collect()
     }
 
-    // adhoc b.9: [[1, 0], [1, 0]] has ||U U^T - I||^2 = 2, one pair of which the squared cosine is 1.
+    // [[1, 0], [1, 0]] has ||U U^T - I||^2 = 2, one pair of which the squared cosine is 1.
     #[test]
     fn equal_filters_have_similarity_one_and_orthogonal_ones_zero() {
         let (unit, lengths) = unit_filters(&[3.0, 0.0, 2.0, 0.0], 2);

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!((cuts.len(), cuts[0].before, cuts[0].after), (1, 4, 1));
     }
 
-    // adhoc b.4: at 50 % the second and the fourth are kept.
+    // At 50 % the second and the fourth are kept.
     #[test]
     fn the_smallest_gains_go() {
         assert_eq!(kept(0.5, &[spare(vec![0.01, 0.5, 0.02, 0.9], 1)]), [[0, 1, 0, 1]]);

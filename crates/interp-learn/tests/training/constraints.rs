@@ -76,7 +76,7 @@ fn step_from_projected(settings: &Train) -> (Network, Vec<f32>) {
     (net, path[1][conv].clone())
 }
 
-// adhoc b.3: "non-negative variant: first max(w, 0), then shrink".
+// The non-negative variant: first max(w, 0), then lengths shrink.
 #[test]
 fn what_is_projected_is_so_before_it_is_shrunk() {
     let (net, free) = step_from_projected(&two_steps());

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::testing::list;
 
-    // adhoc b.8: cos psi at the origin; psi = 0 is even, psi = pi/2 odd.
+    // cos psi at the origin; psi = 0 is even, psi = pi/2 odd.
     #[test]
     fn closed_forms() {
         for (theta, psi) in [(0.0, 0.0), (0.4, 1.1), (2.0, PI / 2.0), (1.0, PI)] {
@@ -64,7 +64,7 @@ mod tests {
         }
     }
 
-    // adhoc b.8: the direction that answers most to a grating is the grating's; whatever its phase, by the sum of squares of
+    // The direction that answers most to a grating is the grating's; whatever its phase, by the sum of squares of
     // the even and the odd filter, and in the phase of the even filter by that alone.
     #[test]
     fn a_grating_is_answered_by_its_own_direction() {

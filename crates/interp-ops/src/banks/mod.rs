@@ -62,7 +62,7 @@ mod tests {
         [gabor(channels, side).unwrap(), gaussian_derivatives(channels, side).unwrap()]
     }
 
-    // adhoc b.8: a constant picture gives 0.
+    // A constant picture gives 0.
     #[test]
     fn filters_have_unit_length_and_say_nothing_of_a_constant_picture() {
         for (channels, side) in [(1, 3), (3, 3), (3, 5), (1, 8)] {

@@ -15,7 +15,7 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
-    // adhoc b.8: M M^T = I, and gray v has (0, 0, sqrt(3) v).
+    // M M^T = I, and gray v has (0, 0, sqrt(3) v).
     #[test]
     fn closed_forms() {
         let axes = opponent_axes();

@@ -100,7 +100,7 @@ mod tests {
         }
     }
 
-    // adhoc b.1: of a patch of c everywhere the low part is 2c, the others are 0.
+    // Of a patch of c everywhere the low part is 2c, the others are 0.
     #[test]
     fn a_constant_patch_is_low_alone() {
         for wavelet in BOTH {

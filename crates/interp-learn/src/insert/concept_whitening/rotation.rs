@@ -72,7 +72,7 @@ mod tests {
         DMatrix::from_fn(rows, columns, |row, column| ((row * columns + column) as f64 * step + 0.3).sin())
     }
 
-    // adhoc b.12: of diag(4, 1) five steps give diag(0.5, 0.999983), ten diag(0.5, 1).
+    // Of diag(4, 1) five steps give diag(0.5, 0.999983), ten diag(0.5, 1).
     #[test]
     fn newtons_iteration() {
         for (steps, expected, within) in [(5, 0.999_983, 1e-6), (10, 1.0, 1e-9)] {
@@ -93,7 +93,7 @@ mod tests {
         assert!((white - DMatrix::<f64>::identity(6, 6)).abs().max() < 1e-2);
     }
 
-    // adhoc b.12: R R^T = I within 1e-5 after 50 turns.
+    // R R^T = I within 1e-5 after 50 turns.
     #[test]
     fn axes_are_brought_to_directions_and_stay_at_right_angles() {
         let mut rotation = DMatrix::<f64>::identity(5, 5);

@@ -108,7 +108,7 @@ mod tests {
         Views { labels: &[0], prototypes, positions, views: shares.map(view) }
     }
 
-    // adhoc b.11: of equal one-hot shares 0; of even shares of four, -ln(4 / 16) = ln 4.
+    // Of equal one-hot shares 0; of even shares of four, -ln(4 / 16) = ln 4.
     #[test]
     fn views_that_agree() {
         let of = |shares: Vec<f64>| {

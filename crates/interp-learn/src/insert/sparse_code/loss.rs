@@ -237,7 +237,7 @@ mod tests {
         assert!((mean.loss(&rows, relu, &[]).unwrap().unwrap().unexplained - 1.0).abs() < 1e-12);
     }
 
-    // adhoc b.13: of 3, 1, 2 the two largest; over two rows the four largest, which may be three of one.
+    // Of 3, 1, 2 the two largest; over two rows the four largest, which may be three of one.
     #[test]
     fn winners_of_a_row_and_of_a_batch() {
         let one = Code {
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(found(Kind::BatchTopK), [3.0, 1.0, 2.0, 0.0, 0.0, 0.75]);
     }
 
-    // adhoc b.13: with a threshold of 0.1, a bandwidth of 0.05 and 0.1 coming in, the threshold's gradient is -0.1 / 0.05; further above than half the
+    // With a threshold of 0.1, a bandwidth of 0.05 and 0.1 coming in, the threshold's gradient is -0.1 / 0.05; further above than half the
     // bandwidth it is 0.
     #[test]
     fn thresholds_learn_near_themselves_alone() {

@@ -531,7 +531,7 @@ mod tests {
         (directions.iter().map(best).sum::<f64>() / 32.0, active)
     }
 
-    // adhoc b.13: a planted dictionary of 32 directions in 16 channels, 2 at a time, is found by 64 latents with a mean cosine above 0.95; and as saved, about 2
+    // A planted dictionary of 32 directions in 16 channels, 2 at a time, is found by 64 latents with a mean cosine above 0.95; and as saved, about 2
     // are active.
     #[test]
     fn planted_directions_are_found() {
