@@ -77,7 +77,9 @@ fn codes_are_learned_gone_on_with_and_measured() {
     let summary = json("run/summary.json");
     assert_eq!(summary["codes"], serde_json::json!(["category 1", "continuous 1"]));
     let known = |of: &str| summary[of]["losses"]["information"][1].as_f64().unwrap();
-    assert!(known("network") > known("twin"), "{summary}");
+    // Who always says 0 knows -1.51 nats of a number in [-1, 1] at a deviation of 1/4: ln 2 + ln 4 - ln(2 pi) / 2 - 8 / 3.
+    let nothing = 2f64.ln() + 4f64.ln() - (2.0 * std::f64::consts::PI).ln() / 2.0 - 8.0 / 3.0;
+    assert!(known("network") > nothing && known("network") > known("twin"), "{summary}");
     let page = String::from_utf8(read("run/report.html")).unwrap();
     for part in ["What is known of codes", "continuous 1, this network", "continuous 1, the twin without information"] {
         assert!(page.contains(part), "{part}");
@@ -113,8 +115,7 @@ fn codes_are_learned_gone_on_with_and_measured() {
                 (code["first"]["share"].as_f64(), code["second"]["share"].as_f64()),
                 (Some(sorted[0]), Some(sorted[1]))
             );
-            let is_clear = sorted[0] >= 0.5 && sorted[0] >= 2.0 * sorted[1];
-            assert_eq!(code["controls"].is_string(), is_clear, "{code}");
+            assert!(!code["controls"].is_string() || sorted[0] >= 0.5, "{code}");
         }
     }
     assert!(told["network"]["codes"][0]["code"] == "category 1" && told["data"] == "mnist");

@@ -116,6 +116,10 @@ fn axes_stand_for_concepts() {
     // So few steps leave claims that do not hold: status 1.
     let (status, _, stderr) = run(program("interp-train", root).args(["recipe.toml", "--out", "run", "--quiet"]));
     assert!(status < 2, "{stderr}");
+    // Threads change no bit.
+    let alone = ["recipe.toml", "--out", "alone", "--quiet", "--threads", "1", "--set", "twin=false"];
+    assert!(run(program("interp-train", root).args(alone)).0 < 2);
+    assert!(weights(root, "alone") == weights(root, "run"));
     let file = Checkpoint::read(&root.join("run/model.safetensors")).unwrap();
     let graph = &file.meta.as_ref().unwrap().graph;
     let node = &graph.nodes()[graph.id("axes").unwrap()];

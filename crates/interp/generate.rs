@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use candle_core::Tensor;
 use interp_learn::gan::{Game, Gan, GanSnapshot, Losses, Played, Turn, play};
 use interp_learn::{Flow, Generate, LearnError, Objective};
 use interp_net::zoo::{Generator, Latent};
@@ -106,7 +105,7 @@ pub fn run(
     sitting.finish().map(|summary| Outcome::Finished(Box::new(summary)))
 }
 
-type Saved = (State<GanSnapshot>, BTreeMap<String, Tensor>);
+type Saved = folder::Saved<GanSnapshot>;
 
 /// A run from start or resumption to its end or the next stop.
 struct Sitting<'a> {

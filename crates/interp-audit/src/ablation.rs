@@ -3,9 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 use interp_net::{Keep, Network, NodeId, Tape};
 
-use crate::contributions::largest;
 use crate::pass::{Pass, Sample, finite_rows};
 use crate::{Pictures, Result};
+use interp_net::ops::scalars::largest;
 
 /// How often a network is right, as it is and without what a node tells.
 #[derive(Clone, Copy, Debug, PartialEq)]

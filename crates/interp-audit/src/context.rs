@@ -5,9 +5,9 @@ use interp_net::ops::scalars::log_softmax;
 use interp_net::{Keep, Mode, Network};
 use rayon::prelude::*;
 
-use crate::contributions::largest;
 use crate::pass::{Pass, finite_rows, images};
 use crate::{Pictures, Result};
+use interp_net::ops::scalars::largest;
 
 /// What a network makes of one part of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! What pixels contribute to a decision.
 
 use candle_core::{DType, Device, Tensor};
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Mode, Network, NodeId, Op};
 
 use crate::Result;
@@ -60,11 +61,6 @@ pub fn explain(net: &Network, x: &Tensor, at: NodeId) -> Result<Vec<Explained>> 
 /// Where the network's linear part begins: at what adds to a picture what is missing to 1, or else at the picture.
 fn start(net: &Network) -> NodeId {
     net.graph.nodes().iter().position(|node| node.op == Op::Complement).unwrap_or(0)
-}
-
-/// The first of the largest.
-pub(crate) fn largest(row: &[f64]) -> usize {
-    (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0)
 }
 
 /// 1 at the class of each row of a tensor like `outputs`, else 0.

@@ -4,7 +4,7 @@ use interp_net::finding::or_nan;
 use serde::{Deserialize, Serialize};
 
 use crate::Answers;
-use crate::contributions::largest;
+use interp_net::ops::scalars::largest;
 
 /// Bins of confidence that [`Calibration::ece`] is taken over (Guo et al. 2017).
 const BINS: usize = 15;

@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 use interp_net::{Graph, Keep, Network, NodeId, Op};
 
-use crate::contributions::largest;
 use crate::pass::{Observer, Pass, Sample, numbers, rows};
 use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
+use interp_net::ops::scalars::largest;
 
 /// Sums over positions of pictures of what a node gives, and of what another leaves of it.
 pub(crate) struct Rest {

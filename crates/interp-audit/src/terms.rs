@@ -4,9 +4,9 @@ use candle_core::Tensor;
 use interp_net::{Keep, Network, NodeId, Op, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::contributions::largest;
 use crate::pass::{Pass, numbers, rows};
 use crate::{Pictures, Result};
+use interp_net::ops::scalars::largest;
 
 /// What a decision is the sum of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -160,7 +160,7 @@ pub fn fit(
             return Err(LearnError::Diverged { epoch: trainer.clock.epoch + 1, step: steps, loss: found.loss });
         }
         let meets = (task.meets)(&candidate)?;
-        trainer.consider(&candidate, &found, meets && frame.settled);
+        trainer.consider(&task.objective, &candidate, &found, meets && frame.settled);
         let event = epoch_event(task, trainer, phase, rate(steps.saturating_sub(1)), found, meets);
         trainer.turn();
         if observe(&event, trainer)? == Flow::Stop {

@@ -13,7 +13,7 @@ use crate::buffers::Buffers;
 use crate::distill::{Side, Taught};
 use crate::objective::{Loss, Pass};
 use crate::prior::{Now, Scope, State, Step, values};
-use crate::{Evaluation, LearnError, Phase, Result, Score, Task, Train};
+use crate::{Evaluation, LearnError, Objective, Phase, Result, Score, Task, Train};
 
 /// Where training stands. Sums are over the present epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -392,8 +392,12 @@ impl Trainer {
     }
 
     /// Keeps a candidate if it may be chosen and is better than the best so far.
-    pub(crate) fn consider(&mut self, candidate: &Network, found: &Evaluation, eligible: bool) {
-        let better = |best: &Best| (found.score, -found.loss) > (best.score, -best.loss);
+    pub(crate) fn consider(&mut self, objective: &Objective, candidate: &Network, found: &Evaluation, eligible: bool) {
+        // Pictures made of the means of codes may be the sharpest where codes tell the most: the bound is what is learned.
+        let better = |best: &Best| match objective {
+            Objective::Reconstruct(_) => found.loss < best.loss,
+            _ => (found.score, -found.loss) > (best.score, -best.loss),
+        };
         if eligible && self.best.as_ref().is_none_or(better) {
             let (score, loss) = (found.score, found.loss);
             self.best = Some(Best { params: candidate.params.clone(), epoch: self.clock.epoch + 1, score, loss });
@@ -430,7 +434,9 @@ impl Frame {
         let list = net.params.list();
         let factor = |p: &Param| if p.role.is_trained() && !frozen[p.node] { own[p.node].rate } else { 0.0 };
         let is_weight = |p: &Param| p.role == Role::Weight;
-        let decay = |p: &Param| if is_weight(p) && own[p.node].stay == 0.0 { own[p.node].decay } else { 0.0 };
+        // Prototypes are places among embeddings, and none is near 0 for being simple.
+        let shrinks = |p: &Param| is_weight(p) && !matches!(net.graph.nodes()[p.node].op, Op::Prototypes { .. });
+        let decay = |p: &Param| if shrinks(p) && own[p.node].stay == 0.0 { own[p.node].decay } else { 0.0 };
         let stay = |p: &Param| if is_weight(p) { own[p.node].stay } else { 0.0 };
         let factors = list.iter().map(factor).collect();
         let (decays, stays) = (list.iter().map(decay).collect(), list.iter().map(stay).collect());

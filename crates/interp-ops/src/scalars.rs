@@ -18,9 +18,19 @@ pub fn log_softmax(logits: impl Iterator<Item = f64> + Clone, temperature: f64) 
     scaled.map(|z| z - sum.ln()).collect()
 }
 
+/// The position of the largest number, of equal ones the first; 0 where there is none.
+pub fn largest<T: PartialOrd>(numbers: &[T]) -> usize {
+    (0..numbers.len()).fold(0, |best, at| if numbers[at] > numbers[best] { at } else { best })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_equal_ones_the_first_is_the_largest() {
+        assert_eq!((largest(&[0.1, 0.7, 0.7]), largest(&[-1.0f32]), largest::<f64>(&[])), (1, 0, 0));
+    }
 
     #[test]
     fn far_from_zero_too() {

@@ -38,7 +38,7 @@ pub(super) struct Codes {
     #[arg(long, value_name = "CHECKPOINT")]
     reader: Option<PathBuf>,
     /// Pictures to make
-    #[arg(long, default_value_t = 5000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    #[arg(long, default_value_t = 5000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000))]
     count: u32,
     /// Decides which codes are drawn
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -71,12 +71,15 @@ struct Control {
     /// The factor's place, and the share of its entropy.
     first: (usize, f64),
     second: Option<(usize, f64)>,
+    /// What it tells of both beyond chance, as shares.
+    beyond: [f64; 2],
 }
 
 impl Control {
     /// Whether it is one factor that the code controls.
     fn is_clear(&self) -> bool {
-        self.first.1 >= LEAST && self.second.is_none_or(|(_, second)| self.first.1 >= TIMES * second)
+        let [first, second] = self.beyond;
+        first >= LEAST && first >= TIMES * second
     }
 }
 
@@ -90,7 +93,10 @@ impl Measured {
     fn control(&self, code: usize) -> Option<Control> {
         let mut shares: Vec<(usize, f64)> = self.shares(&self.found, code).into_iter().enumerate().collect();
         shares.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Some(Control { first: *shares.first()?, second: shares.get(1).copied() })
+        let by_chance = self.shares(&self.chance, code);
+        let beyond = |(factor, share): (usize, f64)| (share - by_chance[factor]).max(0.0);
+        let (first, second) = (*shares.first()?, shares.get(1).copied());
+        Some(Control { first, second, beyond: [beyond(first), second.map_or(0.0, beyond)] })
     }
 }
 
@@ -202,4 +208,16 @@ fn tensors(own: &Measured, twin: Option<&Measured>) -> Result<BTreeMap<String, T
         tensors.insert(format!("{name}.entropies"), Tensor::from_slice(&found.entropies, columns, &Device::Cpu)?);
     }
     Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_controls_what_it_tells_half_of_and_twice_as_much_as_of_any_other() {
+        let is_clear = |beyond: [f64; 2]| Control { first: (0, 1.0), second: Some((1, 1.0)), beyond }.is_clear();
+        let cases = [[0.5, 0.25], [0.49, 0.0], [0.6, 0.31], [0.9, 0.0]];
+        assert_eq!(cases.map(is_clear), [true, false, false, true]);
+    }
 }

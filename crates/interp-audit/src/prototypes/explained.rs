@@ -4,9 +4,9 @@ use interp_data::{Augment, Loader};
 use interp_net::{Keep, Mode, Network, Region};
 
 use super::{Centers, Layer, finite, region};
-use crate::contributions::largest;
 use crate::pass::{finite_rows, images};
 use crate::{AuditError, Pictures, Result};
+use interp_net::ops::scalars::largest;
 
 /// What a prototype adds to a logit.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,8 +4,10 @@ mod explained;
 mod parts;
 mod places;
 
+use std::collections::BTreeSet;
+
 use candle_core::DType;
-use interp_net::finding::random::{shuffle, stream};
+use interp_net::finding::random::{below, stream};
 use interp_net::ops::{Likeness, Over};
 use interp_net::{Graph, Network, NodeId, Op, Region, Role};
 
@@ -92,7 +94,7 @@ pub struct Purity {
     pub share: f64,
     /// What: `hue/red`.
     pub value: String,
-    /// The share that the most frequent value of the best factor has among as many pictures drawn at random.
+    /// The share that the most frequent value of the best factor has among as many pictures of the same classes, drawn at random.
     pub chance: f64,
 }
 
@@ -136,8 +138,6 @@ pub struct Found {
     pub stability: Option<f64>,
     /// The mean cosine of two prototypes, and of two of one class; `None` where they are no vectors.
     pub cosines: Option<[f64; 2]>,
-    /// Different places of training pictures that prototypes are found at.
-    pub distinct: usize,
     /// Weights of the last layer that are not zero.
     pub weights: usize,
     /// The mean over pictures of how many prototypes the class that is told owes something to.
@@ -147,34 +147,44 @@ pub struct Found {
 }
 
 impl Found {
+    /// The prototypes that count: those that weigh something for a class. A layer may have more than it needs, and what no class looks for stands for nothing.
+    pub fn used(&self) -> impl Iterator<Item = &Prototype> {
+        self.prototypes.iter().filter(|p| p.weight > 0.0)
+    }
+
+    /// Different places of training pictures that they are found at.
+    pub fn places(&self) -> usize {
+        let places = self.used().filter_map(|p| p.source.as_ref()).map(|peak| (peak.picture, peak.cell));
+        places.collect::<BTreeSet<_>>().len()
+    }
+
     /// The share of the nearest places that lie in the object.
     pub fn hits(&self) -> Option<[usize; 2]> {
-        let known: Vec<[usize; 2]> = self.prototypes.iter().filter_map(|p| p.hits).collect();
+        let known: Vec<[usize; 2]> = self.used().filter_map(|p| p.hits).collect();
         (!known.is_empty()).then(|| known.iter().fold([0; 2], |sum, one| [sum[0] + one[0], sum[1] + one[1]]))
     }
 
     /// The mean over prototypes of the share of patches that show some of the object, and what is expected by chance.
     pub fn patches(&self) -> Option<[f64; 2]> {
-        let known: Vec<[f64; 2]> = self.prototypes.iter().filter_map(|p| p.patches).collect();
+        let known: Vec<[f64; 2]> = self.used().filter_map(|p| p.patches).collect();
         (!known.is_empty()).then(|| [0, 1].map(|of| known.iter().map(|p| p[of]).sum::<f64>() / known.len() as f64))
     }
 
     /// Of all nearest places those of pictures of the prototype's class, and all.
     pub fn own(&self) -> [usize; 2] {
-        let all = self.prototypes.iter();
-        all.fold([0; 2], |[own, all], one| [own + one.own, all + one.nearest.len()])
+        self.used().fold([0; 2], |[own, all], one| [own + one.own, all + one.nearest.len()])
     }
 
     /// The mean purity, and what is expected by chance.
     pub fn purity(&self) -> Option<[f64; 2]> {
-        let known: Vec<&Purity> = self.prototypes.iter().filter_map(|p| p.purity.as_ref()).collect();
+        let known: Vec<&Purity> = self.used().filter_map(|p| p.purity.as_ref()).collect();
         let mean = |of: fn(&Purity) -> f64| known.iter().map(|p| of(p)).sum::<f64>() / known.len() as f64;
         (!known.is_empty()).then(|| [mean(|p| p.share), mean(|p| p.chance)])
     }
 
     /// The share of prototypes whose nearest places lie in one part.
     pub fn consistency(&self) -> Option<f64> {
-        let known: Vec<f64> = self.prototypes.iter().filter_map(|p| Some(p.part.as_ref()?.1)).collect();
+        let known: Vec<f64> = self.used().filter_map(|p| Some(p.part.as_ref()?.1)).collect();
         let consistent = known.iter().filter(|share| **share >= CONSISTENT).count();
         (!known.is_empty()).then(|| consistent as f64 / known.len() as f64)
     }
@@ -194,7 +204,7 @@ pub fn prototypes(net: &Network, train: &Pictures, pictures: &Pictures, looked: 
     let Searched { best, right, terms, .. } = Searched::over(net, layer, pictures, looked.nearest, None)?;
     let mut truths = Truths::new(pictures);
     let cells = Centers::of(net, layer.map)?.all(&net.graph.shape(layer.map)[1..]);
-    let chance = chance(pictures, looked.nearest)?;
+    let classes_of = by_class(pictures);
     let mut prototypes = vec![];
     for (at, (name, nearest)) in names.into_iter().zip(best).enumerate() {
         let known = nearest.iter().map(|peak| truths.of(peak.picture)).collect::<Result<Vec<_>>>()?;
@@ -202,6 +212,7 @@ pub fn prototypes(net: &Network, train: &Pictures, pictures: &Pictures, looked: 
         let inside = |known: &Known, peak: &Peak| known.object(peak.pixel);
         let hits: Vec<bool> = pairs().filter_map(|(known, peak)| inside(known, peak)).collect();
         let purity = parts::purest(known.iter().map(|known| known.factors.as_slice()));
+        let chance = chance(at, &nearest, &classes_of, &mut truths)?;
         prototypes.push(Prototype {
             name,
             class: classes[at],
@@ -215,13 +226,10 @@ pub fn prototypes(net: &Network, train: &Pictures, pictures: &Pictures, looked: 
             nearest,
         });
     }
-    let places: std::collections::BTreeSet<_> =
-        prototypes.iter().filter_map(|p| p.source.as_ref()).map(|peak| (peak.picture, peak.cell)).collect();
     Ok(Found {
         layer,
         stability: stability(net, layer, pictures, looked.pictures, &mut truths)?,
         cosines: cosines(net, layer, &classes)?,
-        distinct: places.len(),
         weights: weights.iter().flatten().filter(|w| **w != 0.0).count(),
         terms: terms as f64 / right[1].max(1) as f64,
         right,
@@ -245,21 +253,28 @@ fn strongest(weights: &[Vec<f64>], prototype: usize) -> usize {
     (0..weights.len()).rev().max_by(|&a, &b| weights[a][prototype].total_cmp(&weights[b][prototype])).unwrap_or(0)
 }
 
-/// Draws of pictures that chance is told from.
-const DRAWS: u64 = 100;
+/// Draws of pictures that chance is told from, for each prototype.
+const DRAWS: u64 = 20;
 
-/// The mean purity of `count` pictures drawn at random.
-fn chance(pictures: &Pictures, count: usize) -> Result<f64> {
-    let all = pictures.data.len(pictures.split);
+/// The pictures of each class, by their positions in the split.
+fn by_class(pictures: &Pictures) -> Vec<Vec<usize>> {
+    let mut all = vec![vec![]; pictures.data.info().classes.len()];
+    for at in 0..pictures.data.len(pictures.split) {
+        let label = pictures.data.label(pictures.split, at) as usize;
+        all.get_mut(label).into_iter().for_each(|own: &mut Vec<usize>| own.push(at));
+    }
+    all
+}
+
+/// The mean purity of pictures drawn at random in the place of `nearest`, each of the same class: a prototype that goes by the class alone has as much.
+fn chance(prototype: usize, nearest: &[Peak], classes: &[Vec<usize>], truths: &mut Truths<'_>) -> Result<f64> {
     let (mut sum, mut known) = (0.0, 0);
     for draw in 0..DRAWS {
-        let mut drawn: Vec<usize> = (0..all).collect();
-        shuffle(&mut stream(0, "prototypes/chance", 0, draw), &mut drawn);
-        let factors = drawn
-            .into_iter()
-            .take(count)
-            .map(|at| parts::names(&pictures.data.factors(pictures.split, at)?))
-            .collect::<Result<Vec<_>>>()?;
+        let mut random = stream(0, "prototypes/chance", prototype as u64, draw);
+        let mut factors = vec![];
+        for own in nearest.iter().filter_map(|peak| classes.get(peak.label)).filter(|own| !own.is_empty()) {
+            factors.push(truths.of(own[below(&mut random, own.len())])?.factors);
+        }
         if let Some((_, share)) = parts::purest(factors.iter().map(Vec::as_slice)) {
             (sum, known) = (sum + share, known + 1);
         }

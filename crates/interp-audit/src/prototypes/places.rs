@@ -7,9 +7,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::parts::Truths;
 use super::{Centers, Layer, finite, region};
-use crate::contributions::largest;
 use crate::pass::{BATCH, Pass, finite_rows, images};
 use crate::{Pictures, Result};
+use interp_net::ops::scalars::largest;
 
 /// The place of a picture that has most of a prototype.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,8 +91,8 @@ const NOISE: [f64; 2] = [0.2, 0.25];
 /// How much of a prototype there must be for its place to count, where prototypes are channels.
 const THERE: f64 = 0.1;
 
-/// The share of places with most of a prototype that lie in the same parts with noise on the picture (Huang et al. 2023, arXiv 2212.05946, section 3.2): of `limit` pictures at even
-/// distances, the places of the prototypes of their class; of channels, of those that are there. `None` where no parts are known.
+/// The share of places with most of a prototype which lie in some part that lie in the same ones with noise on the picture (Huang et al. 2023, arXiv 2212.05946, section 3.2): of `limit` pictures at even
+/// distances, the places of the prototypes of their class; of channels, of those that are there and weigh something. `None` where no parts are known.
 pub(super) fn stability(
     net: &Network,
     layer: Layer,
@@ -106,7 +106,7 @@ pub(super) fn stability(
     let cells = (shape[1] * width).max(1);
     let counts = |prototype: usize, label: usize, most: f64| match layer.by {
         Some(_) => super::strongest(&weights, prototype) == label,
-        None => most > THERE,
+        None => most > THERE && weights.iter().any(|row| row[prototype] > 0.0),
     };
     let (mut same, mut all) = (0usize, 0usize);
     let keep = Keep::nodes([net.graph.nodes()[layer.map].name.as_str()]);
@@ -125,8 +125,11 @@ pub(super) fn stability(
                 let first = (picture * count + prototype) * cells;
                 let [before, after] = [&plain, &noisy].map(|maps| largest(&maps[first..first + cells]));
                 if known.has_parts() && counts(prototype, label, plain[first + before]) {
-                    let of = |at: usize| known.parts(centers.pixel([at / width, at % width]));
-                    (same, all) = (same + usize::from(of(before) == of(after)), all + 1);
+                    let of = |at: usize| known.parts(centers.pixel([at / width, at % width])).unwrap_or_default();
+                    let parts = of(before);
+                    // What lies in no part is the same wherever else it goes to.
+                    let counts = usize::from(!parts.is_empty());
+                    (same, all) = (same + counts * usize::from(parts == of(after)), all + counts);
                 }
             }
         }

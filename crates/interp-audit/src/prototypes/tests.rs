@@ -77,9 +77,9 @@ fn prototypes_are_found_where_they_are() {
     assert_eq!(odd.patches, Some([1.0, 1.0 / 8.0]));
     let purity = odd.purity.as_ref().unwrap();
     assert_eq!((purity.share, purity.value.as_str()), (1.0, "size/large"));
-    // Of two of eight pictures, four of each size, three times in seven both are of one size: 5/7.
-    assert!((purity.chance - 5.0 / 7.0).abs() < 0.07, "{}", purity.chance);
-    assert_eq!((found.cosines, found.distinct, found.weights), (Some([1.0, 0.0]), 2, 4));
+    // An odd and an even picture are of one size every second time: 3/4.
+    assert!((purity.chance - 0.75).abs() < 0.15, "{}", purity.chance);
+    assert_eq!((found.cosines, found.places(), found.weights), (Some([1.0, 0.0]), 2, 4));
     assert_eq!(found.hits(), Some([2 + even.hits.unwrap()[0], 4]));
     assert!(found.consistency().is_some_and(|share| share >= 0.5));
     assert!(found.stability.is_some_and(|share| share < 1.0), "noise of 0.2 moves what is at 0.1");
@@ -142,6 +142,12 @@ fn channels_are_prototypes_too() {
     let all = pictures(true);
     let found = prototypes(&net, &all, &all, Looked { nearest: 3, pictures: 8 }).unwrap();
     assert_eq!((found.cosines, found.prototypes[0].class, found.prototypes[1].weight), (None, 0, 2.0));
+    assert_eq!((found.used().count(), found.own()[1], found.places()), (2, 6, 2));
+    // What no class looks for does not count.
+    let mut without = net.clone();
+    without.params.set(at, Tensor::from_vec(vec![1f32, 0.0, 0.0, 0.0], (2, 2), &Device::Cpu).unwrap()).unwrap();
+    let found = prototypes(&without, &all, &all, Looked { nearest: 3, pictures: 8 }).unwrap();
+    assert_eq!((found.prototypes.len(), found.used().count(), found.own()[1], found.places()), (2, 1, 3, 1));
     let explained = explain(&net, &all, 7).unwrap();
     // exp(0.8) / (exp(0.8) + exp(-0.8)) is there; the other channel has 1/2 at most, and is not.
     let share = 1.0 / (1.0 + (-1.6f64).exp());

@@ -1,7 +1,7 @@
 //! Labels that may be wrong.
 
 use crate::Answers;
-use crate::contributions::largest;
+use interp_net::ops::scalars::largest;
 
 /// A picture with what networks think of its label.
 #[derive(Clone, Debug, PartialEq)]

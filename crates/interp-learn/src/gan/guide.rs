@@ -91,11 +91,11 @@ fn places(values: &[&Factor], count: usize) -> std::result::Result<Vec<usize>, S
     }
 }
 
-/// The rank of each quantity, from -1 to 1; equal ones have the mean of theirs. `None` where one is a name.
+/// The rank of each quantity, from -1 to 1; equal ones have the mean of theirs. `None` where one is a name, or no number.
 fn ranks(values: &[&Factor]) -> Option<Vec<f32>> {
     let number = |value: &&Factor| match value {
         Factor::Name(_) => None,
-        Factor::Value(value) => Some(*value),
+        Factor::Value(value) => value.is_finite().then_some(*value),
     };
     let numbers = values.iter().map(number).collect::<Option<Vec<f64>>>()?;
     let mut sorted = numbers.clone();
@@ -120,6 +120,7 @@ mod tests {
         let names = ["b", "a", "c", "a"].map(|name| Factor::Name(name.into()));
         let names: Vec<&Factor> = names.iter().collect();
         assert_eq!((places(&names, 3), ranks(&names)), (Ok(vec![1, 0, 2, 0]), None));
+        assert_eq!(ranks(&[&Factor::Value(f64::NAN), &Factor::Value(1.0)]), None);
         assert!(places(&names, 2).unwrap_err().contains("of 3 values, for a code of 2 categories"));
     }
 }

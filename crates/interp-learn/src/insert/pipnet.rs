@@ -26,7 +26,7 @@ use crate::{LearnError, Result};
 ///
 /// Each batch is seen a second time, with other brightness, contrast and colors and with noise. To the loss come: `align` times how far the shares of both views are apart at the same position, the
 /// mean of `-ln <p, q>`; `tanh` times the mean over prototypes of `-ln tanh` of what the batch has of it, so that each is used; `classes` times the cross-entropy of `ln(1 + s^2)` of the
-/// sums s. Give labels a weight of 0: the loss of classes is this one. In the first share `pretrain` of training the weight of `align` grows from 0 to 1, that of `tanh` is 5, and classes are not
+/// sums s. Give labels a weight of 0: the loss of classes is this one, and labels with a weight teach beside it from the first step. In the first share `pretrain` of training the weight of `align` grows from 0 to 1, that of `tanh` is 5, and classes are not
 /// learned.
 ///
 /// Claimed is that no weight of `NAME.classes` is negative.

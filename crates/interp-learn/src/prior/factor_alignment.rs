@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use interp_data::Annotations;
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::ops::scalars::largest;
 use interp_net::{Network, NodeId};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -90,8 +91,7 @@ impl FactorAlignment {
         let concepts = concepts_of(rows, groups.len());
         let of = |channel: usize| {
             let map = |picture: usize| &values[(picture * channels + channel) * cells..][..cells];
-            let peak = |map: &[f64]| (0..cells).rev().max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap_or_default();
-            let peaks: Vec<usize> = (0..pictures).map(|picture| peak(map(picture))).collect();
+            let peaks: Vec<usize> = (0..pictures).map(|picture| largest(map(picture))).collect();
             let numbers: Vec<f64> = peaks.iter().enumerate().map(|(picture, &cell)| map(picture)[cell]).collect();
             let (value, gradient) = loss(&numbers, channel, &concepts, &groups);
             (value, peaks.into_iter().zip(gradient).collect::<Vec<_>>())
@@ -134,16 +134,16 @@ impl Prior for FactorAlignment {
         few.map_or(Ok(()), |(&id, name)| {
             let problem = format!("are {count}, and `{name}` has {} channels", net.graph.shape(id)[0]);
             Err(Unfit::new("concepts", problem))
-        })
+        })?;
+        let named = scope.nodes.iter().map(|&id| &net.graph.nodes()[id]).find(|node| !node.units.is_empty());
+        let problem = |name: &str| format!("must not match `{name}`, whose channels stand for something already");
+        named.map_or(Ok(()), |node| Err(Unfit::new("nodes", problem(&node.name))))
     }
 
     /// The channels get their names.
     fn prepare(&self, net: &mut Network, scope: &Scope) -> Result<State> {
         let names = scope.known.as_ref().map(|known| known.names().to_vec()).unwrap_or_default();
         for &id in &scope.nodes {
-            let node = &net.graph.nodes()[id];
-            let problem = || format!("must not match `{}`, whose channels stand for something already", node.name);
-            Unfit::unless(node.units.is_empty(), "nodes", problem())?;
             let rest = (names.len()..net.graph.shape(id)[0]).map(|channel| format!("channel {channel}"));
             net.graph.name_units(id, names.iter().cloned().chain(rest).collect())?;
         }

@@ -66,7 +66,7 @@ fn before(net: &Network, scope: &Scope, id: NodeId) -> Option<NodeId> {
 fn why_signs(op: &Op) -> Option<&'static str> {
     match op {
         Op::Threshold { .. } => Some(
-            "a soft threshold, which passes on numbers below zero: what weights from zero on add up, these take away again; use \
+            "a threshold, which passes on numbers below zero: what weights from zero on add up, these take away again; use \
              activation = \"relu\"",
         ),
         Op::Sample => Some("which draws codes: log-variances that only add up are soon more than numbers can hold"),

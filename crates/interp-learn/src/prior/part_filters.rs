@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::ops::scalars::largest;
 use interp_net::{Network, NodeId, Op, Role};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -210,11 +211,6 @@ fn remember(means: &mut [f64], maps: &[f64], labels: &[u32]) {
         let kept = if *mean == 0.0 { 0.0 } else { MEMORY };
         *mean = kept * *mean + (1.0 - kept) * sum / count;
     }
-}
-
-/// The class of the largest mean; of equal ones the first.
-fn largest(means: &[f64]) -> usize {
-    (0..means.len()).rev().max_by(|&a, &b| means[a].total_cmp(&means[b])).unwrap_or_default()
 }
 
 /// The gradients of the filters that have their turn, `scale` times as large, as one by all maps (N, C, H, W).

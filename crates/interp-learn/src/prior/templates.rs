@@ -1,5 +1,7 @@
 //! Templates of maps with one part in one place, and the information between maps and templates.
 
+use interp_net::ops::scalars::largest;
+
 /// The largest value of a template, in nats: how much likelier a template makes a map of mean size that lies all in its place.
 const TAU: f64 = 6.0;
 
@@ -17,7 +19,7 @@ pub(super) fn near_peak(maps: &[f64], size: [usize; 2]) -> Option<f64> {
     let cells = size[0] * size[1];
     let (mut near, mut all) = (0.0, 0.0);
     for map in maps.chunks_exact(cells) {
-        let peak = (0..cells).rev().max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap_or_default();
+        let peak = largest(map);
         let within = |cell: &usize| BETA * distance(size, peak, *cell) < 1.0;
         near += (0..cells).filter(within).map(|cell| map[cell]).sum::<f64>();
         all += map.iter().sum::<f64>();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use interp_net::ops::scalars::largest;
 use interp_net::{Checkpoint, Keep, Meta, Mode, Network};
 
 use crate::network_file::NetworkFile;
@@ -74,7 +75,7 @@ impl Reader {
 
 /// The largest of the logits, the first of equal ones, and its softmax.
 fn likeliest(logits: &[f64]) -> (usize, f64) {
-    let largest = (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
+    let largest = largest(logits);
     let sum: f64 = logits.iter().map(|logit| (logit - logits[largest]).exp()).sum();
     (largest, 1.0 / sum)
 }

@@ -34,6 +34,14 @@ fn share_of([some, all]: [usize; 2]) -> f64 {
     some as f64 / all.max(1) as f64
 }
 
+/// How many prototypes weigh something.
+fn used(found: &Found) -> String {
+    match (found.used().count(), found.prototypes.len()) {
+        (used, all) if used < all => format!("{used} of {all}"),
+        (_, all) => all.to_string(),
+    }
+}
+
 /// The table that is printed.
 pub(super) fn totals(found: &Found) -> (Vec<String>, Vec<Vec<String>>) {
     let head = [
@@ -53,7 +61,7 @@ pub(super) fn totals(found: &Found) -> (Vec<String>, Vec<Vec<String>>) {
     ];
     let (patches, purity) = (found.patches(), found.purity());
     let row = vec![
-        found.prototypes.len().to_string(),
+        used(found),
         percent(share_of(found.right)),
         format!("{:.1}", found.terms),
         percent(share_of(found.own())),
@@ -65,7 +73,7 @@ pub(super) fn totals(found: &Found) -> (Vec<String>, Vec<Vec<String>>) {
         or_not(found.consistency()),
         or_not(found.stability),
         found.cosines.map_or("no vectors".into(), |[all, _]| format!("{all:.3}")),
-        found.distinct.to_string(),
+        found.places().to_string(),
     ];
     (head.map(str::to_owned).to_vec(), vec![row])
 }
@@ -78,17 +86,17 @@ pub(super) fn of(told: &Told<'_>) -> Result<Page> {
     });
     let alike = found.purity().map_or("nothing is known of the pictures".into(), |[share, chance]| {
         format!(
-            "pictures of the nearest places have one thing in common in {:.1} % ({:.1} % of pictures drawn at random)",
+            "pictures of the nearest places have one thing in common in {:.1} % ({:.1} % of pictures of the same classes drawn at random)",
             100.0 * share,
             100.0 * chance
         )
     });
     let statement = format!(
         "{} prototypes tell the classes; the network is right on {:.1} % of {} pictures. They are found at {} different places of training pictures; {inside}, and {alike}.",
-        found.prototypes.len(),
+        used(found),
         100.0 * share_of(found.right),
         found.right[1],
-        found.distinct
+        found.places()
     );
     let finding = Finding {
         name: "prototypes".into(),
@@ -138,9 +146,8 @@ fn numbers(found: &Found) -> Vec<(String, Number)> {
     all
 }
 
-const TOGETHER: &str = "Terms of a decision: prototypes that the class which is told owes something to, a mean over pictures. Of the class: of the nearest places of each prototype, one for each picture, those of pictures of its class. In the object: \
-    those whose middle lies in the object. Patches with it: squares of a third of the side around these middles that show some of the object, beside those around all places of the same pictures (anywhere). Purity: the share of these pictures that have the most frequent value of their best factor, beside that of pictures drawn at random; what all classes of a data set share is \
-    no merit. Consistent: prototypes of which four in five of the nearest places lie in one part. Stable: places with most of a prototype of the picture's class that lie in the same parts with noise of a deviation of \
+const TOGETHER: &str = "Prototypes that weigh nothing for any class do not count. Terms of a decision: prototypes that the class which is told owes something to, a mean over pictures. Of the class: of the nearest places of each prototype, one for each picture, those of pictures of its class. In the object: \
+    those whose middle lies in the object. Patches with it: squares of a third of the side around these middles that show some of the object, beside those around all places of the same pictures (anywhere). Purity: the share of these pictures that have the most frequent value of their best factor, beside that of pictures of the same classes drawn at random: what goes by the class alone has as much. Consistent: prototypes of which four in five of the nearest places lie in one part. Stable: places with most of a prototype of the picture's class that lie in the same parts with noise of a deviation of \
     0.2 on the picture. Mean cosine: of two prototypes; at 1 all are the same. Places: different places of training pictures that prototypes are found at.";
 
 /// The prototypes that are shown: those that weigh something, the heaviest first where there are too many, in their order.

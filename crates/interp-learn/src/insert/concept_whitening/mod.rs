@@ -7,6 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use interp_data::{Annotations, DataError};
 use interp_net::finding::{Claim, Entry, Quantity, Relation, Unfit, build};
+use interp_net::ops::scalars::largest;
 use interp_net::{Graph, Network, NodeId, Op, Params, Role};
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -134,6 +135,7 @@ const EPSILON: f64 = 1e-5;
 
 // Names in a state.
 const STEPS: &str = "steps";
+const LOOKED: &str = "step of the last look";
 const MEAN: &str = "mean";
 const COVARIANCE: &str = "covariance";
 const PULL: &str = "pull";
@@ -222,7 +224,7 @@ fn differences(x: &Tensor, y: &Tensor, rows: &[&[f32]], concepts: usize) -> Resu
                 continue;
             }
             let map = &y[(picture * channels + concept) * cells..][..cells];
-            let peak = (0..cells).rev().max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap_or_default();
+            let peak = largest(map);
             let side = usize::from(value == 0.0);
             counts[side] += 1.0;
             let all = x[picture * channels * cells..][..channels * cells].iter().skip(peak).step_by(cells);
@@ -298,7 +300,9 @@ impl Prior for Axes {
 
     fn penalty(&self, step: &Step<'_>, _scope: &Scope, state: &mut State) -> Result<Option<Term>> {
         let steps = state.numbers.get(STEPS).copied().unwrap_or_default();
-        if steps % EVERY == 0.0 {
+        // Once, where a step is of several batches.
+        if steps % EVERY == 0.0 && state.numbers.get(LOOKED) != Some(&steps) {
+            state.numbers.insert(LOOKED.into(), steps);
             let graph = &step.net.graph;
             let at =
                 |name: &str| -> Result<Tensor> { Ok(step.tape.at(graph, graph.id(name)?)?.to_device(&Device::Cpu)?) };

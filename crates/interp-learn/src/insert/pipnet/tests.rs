@@ -87,7 +87,17 @@ fn prototypes_are_learned_first() {
 /// Gradients of the pass that was given and of the second together are those of the loss, held against differences by a weight.
 #[test]
 fn gradients_are_central_differences() {
-    let prior = prior("pretrain = 0\nalign = 0\nprototypes = 5");
+    held_against_differences("pretrain = 0\nalign = 0\nprototypes = 5", 1.0);
+}
+
+/// Each view is to come to what the other is held at, so that of equal views the gradient is half of the derivative of both together.
+#[test]
+fn gradients_of_agreement_are_half_of_central_differences() {
+    held_against_differences("pretrain = 0\nchange = 0\nalign = 5\ntanh = 0\nclasses = 0\nprototypes = 5", 0.5);
+}
+
+fn held_against_differences(settings: &str, share: f64) {
+    let prior = prior(settings);
     let mut net = network(&prior.settings, "features.10").unwrap().to_dtype(DType::F64).unwrap();
     let x = pictures().to_dtype(DType::F64).unwrap();
     let scope = Scope::of_prior(&net, &["parts.map".into()], &prior).unwrap();
@@ -113,7 +123,7 @@ fn gradients_are_central_differences() {
             net.params.set(position, Tensor::from_vec(moved, value.dims(), &Device::Cpu).unwrap()).unwrap();
             term(&net).0.value
         };
-        let slope = (moved(1e-4) - moved(-1e-4)) / 2e-4;
+        let slope = share * (moved(1e-4) - moved(-1e-4)) / 2e-4;
         assert!((gradient[at] - slope).abs() < 1e-5 * (1.0 + slope.abs()), "{at}: {}, not {slope}", gradient[at]);
     }
 }

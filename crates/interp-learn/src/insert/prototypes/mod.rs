@@ -108,6 +108,9 @@ pub(super) const ENTRY: Entry<dyn Insertion> = Entry {
 /// Most prototypes and channels: more are for larger machines.
 const MOST: usize = 4096;
 
+/// Most numbers that a push keeps: a GiB.
+const KEPT: usize = 1 << 28;
+
 /// First weights of a prototype's own class and of the others.
 const OWN: f32 = 1.0;
 const OTHER: f32 = -0.5;
@@ -131,6 +134,11 @@ impl Insertion for Prototypes {
         let &[_, height, width] = graph.shape(after) else { return Err(no_maps(site)) };
         let count = classes * self.per_class;
         Unfit::unless(count <= MOST, "per_class", format!("makes {count} prototypes; {MOST} are the most"))?;
+        // A push keeps the vectors of so many places until each prototype has one.
+        let kept = count * self.per_class * self.channels;
+        let problem =
+            || format!("times channels are too many: a push would keep {kept} numbers, and {KEPT} are the most");
+        Unfit::unless(kept <= KEPT, "per_class", problem())?;
         let by = self.similarity.likeness();
         let part = |part: &str| format!("{name}.{part}");
         let names = (0..count).map(|at| self.name_of(at, class_names)).collect();

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use interp_data::{Batch, Batches};
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Mode, Network, NodeId};
 
 use crate::{LearnError, Result};
@@ -39,7 +40,7 @@ pub(super) fn nearest(net: &Network, map: NodeId, pictures: Batches, per_class: 
             let class = batch.labels[picture] as usize;
             let own = (class * per_class).min(count)..((class + 1) * per_class).min(count);
             for prototype in own {
-                let at = first_largest(&maps[prototype]);
+                let at = largest(&maps[prototype]);
                 let likeness = maps[prototype][at];
                 let vector = || vectors.iter().map(|channel| channel[at]).collect();
                 keep_best(&mut best[prototype], batch.indices[picture], likeness, vector, per_class);
@@ -54,11 +55,6 @@ fn pictures_of(net: &Network, batch: &Batch) -> Result<Tensor> {
     let shape = net.graph.shape(0); // (C, H, W)
     let shape = (batch.labels.len(), shape[1], shape[2], shape[0]);
     Ok(Tensor::from_vec(batch.images.clone(), shape, &Device::Cpu)?.permute((0, 3, 1, 2))?)
-}
-
-/// The position of the largest number; of equal ones the first.
-fn first_largest(numbers: &[f32]) -> usize {
-    (0..numbers.len()).rev().max_by(|&a, &b| numbers[a].total_cmp(&numbers[b])).unwrap_or(0)
 }
 
 /// Puts a place among the best, of which there are at most `most`, the best first.
@@ -103,7 +99,6 @@ mod tests {
             keep_best(&mut best, picture, likeness, || vec![likeness], 3);
         }
         assert_eq!(best, [place(1, 0.9), place(2, 0.9), place(4, 0.5)]);
-        assert_eq!(first_largest(&[0.1, 0.7, 0.7]), 1);
     }
 
     // Both prototypes of a class are nearest to picture 4: the second takes picture 1. The other class has one picture alone.
