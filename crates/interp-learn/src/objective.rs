@@ -219,6 +219,15 @@ impl Objective {
         }
     }
 
+    /// Whether a network of one score and loss is better than one of another: by its score, of equal ones by its loss. Where pictures are made again of codes, by the
+    /// loss, the bound that is learned: they may be the sharpest where codes tell too much.
+    pub(crate) fn is_better(&self, (score, loss): (Score, f64), (other, of_other): (Score, f64)) -> bool {
+        match self {
+            Self::Reconstruct(_) => loss < of_other,
+            Self::Classify | Self::Denoise(_) | Self::Generate(_) => (score, -loss) > (other, -of_other),
+        }
+    }
+
     /// The mean of the scores of pictures as what it is.
     pub fn score(&self, mean: f64) -> Score {
         match self {
@@ -332,6 +341,16 @@ mod tests {
     fn info() -> Info {
         let (mean, std) = (vec![0.5; 2], vec![0.5, 0.25]);
         Info { name: "two".into(), classes: vec!["a".into(); 2], channels: 2, height: 2, width: 3, mean, std }
+    }
+
+    #[test]
+    fn which_network_is_better() {
+        let (right, sharp) = (Score::Accuracy, Score::Psnr);
+        assert!(Objective::Classify.is_better((right(0.5), 1.0), (right(0.5), 2.0)));
+        assert!(!Objective::Classify.is_better((right(0.4), 1.0), (right(0.5), 2.0)));
+        assert!(Objective::Denoise(DENOISE).is_better((sharp(12.0), 6.0), (sharp(10.0), 5.0)));
+        let again = Objective::Reconstruct(crate::Reconstruct::default());
+        assert!(again.is_better((sharp(10.0), 5.0), (sharp(12.0), 6.0)), "by the bound");
     }
 
     /// Two pictures, channels together.

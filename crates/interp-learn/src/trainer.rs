@@ -393,11 +393,7 @@ impl Trainer {
 
     /// Keeps a candidate if it may be chosen and is better than the best so far.
     pub(crate) fn consider(&mut self, objective: &Objective, candidate: &Network, found: &Evaluation, eligible: bool) {
-        // Pictures made of the means of codes may be the sharpest where codes tell the most: the bound is what is learned.
-        let better = |best: &Best| match objective {
-            Objective::Reconstruct(_) => found.loss < best.loss,
-            _ => (found.score, -found.loss) > (best.score, -best.loss),
-        };
+        let better = |best: &Best| objective.is_better((found.score, found.loss), (best.score, best.loss));
         if eligible && self.best.as_ref().is_none_or(better) {
             let (score, loss) = (found.score, found.loss);
             self.best = Some(Best { params: candidate.params.clone(), epoch: self.clock.epoch + 1, score, loss });

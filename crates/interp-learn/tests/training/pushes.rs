@@ -64,6 +64,22 @@ fn a_phase_ends_with_a_push() {
     assert!(best.iter().all(|most| (f64::from(*most) - 1e4f64.ln()).abs() < 1e-3), "{best:?}");
 }
 
+/// Prototypes are places: what decays is the embedding, and not where they are.
+#[test]
+fn prototypes_do_not_decay() {
+    let after_a_step = |weight_decay: f64| {
+        let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay });
+        let settings =
+            Train { batch: 10, label_weight: 1.0, optimizer, phase: vec![phase(1, 0.02)], ..Train::default() };
+        let (net, priors) = inserted(&prototypes());
+        let at = ["layer.map", "layer.embed.0"].map(|node| position(&net, node, Role::Weight));
+        let (path, _) = train(&settings, net, &priors);
+        at.map(|at| path[1][at].clone())
+    };
+    let ([free, embedded], [decayed, shrunk]) = (after_a_step(0.0), after_a_step(0.3));
+    assert!(free == decayed && embedded != shrunk);
+}
+
 /// Stopped after any step, the one before the push too, training ends the same.
 #[test]
 fn pushes_and_views_do_not_depend_on_stops() {

@@ -403,8 +403,16 @@ mod tests {
         let batch = Batch { images: vec![], labels: vec![0; PICTURES], indices: (0..PICTURES).collect(), masks };
         for _ in 0..looks {
             let tape = run(&net);
-            let step = Step { net: &net, tape: &tape, batch: &batch, now: Now { rates: &[], progress: 0.5 } };
+            let now = Now { rates: &[], progress: 0.5 };
+            let step = Step { net: &net, tape: &tape, batch: &batch, now };
             axes.penalty(&step, &scope, &mut state).unwrap();
+            // A step of several batches looks once, and not at every one.
+            for _ in 0..EVERY as usize {
+                let looked = kept(&state, ROTATION).unwrap();
+                axes.penalty(&step, &scope, &mut state).unwrap();
+                assert!(kept(&state, ROTATION).unwrap() == looked);
+                axes.after_step(&mut net.params.clone(), &scope, &mut state, now).unwrap();
+            }
             axes.enforce(&mut net.params, &scope, &state).unwrap();
         }
         let y = run(&net).output(&net.graph).unwrap().to_dtype(DType::F64).unwrap();
