@@ -192,6 +192,6 @@ fn what_is_out_of_range_is_named() {
     let refused = network(&Prototypes { per_class: 2000, ..settings("") }, &[]).unwrap_err().to_string();
     assert!(refused.contains("6000 prototypes"), "{refused}");
     // 3 x 1000 x 1000 x 128 numbers.
-    let refused = network(&Prototypes { per_class: 1000, ..settings("") }, &[]).unwrap_err().to_string();
+    let refused = network(&Prototypes { per_class: 1000, channels: 128, ..settings("") }, &[]).unwrap_err().to_string();
     assert!(refused.contains("384000000 numbers"), "{refused}");
 }
