@@ -89,7 +89,7 @@ impl Screen {
         let epochs = task.settings.epochs();
         match event {
             Event::Step { of, rate } => self.step(stage, *of, *rate, trainer, task),
-            Event::Epoch { epoch, train, validation, meets, .. } => {
+            Event::Epoch { epoch, train, penalty, validation, meets, .. } => {
                 self.epoch.take().into_iter().for_each(|bar| bar.finish_and_clear());
                 let best = trainer.best.as_ref().is_some_and(|best| best.epoch == *epoch);
                 let called = validation.score.name();
@@ -98,9 +98,11 @@ impl Screen {
                     (false, true) => "",
                     (false, false) => "  claims not met yet",
                 };
+                // Where labels weigh nothing what is learned is in the losses of layers.
+                let (what, loss) = if train.0 == 0.0 { ("penalty", *penalty) } else { ("loss", train.0) };
                 self.say(&format!(
-                    "{} epoch {epoch}/{epochs}  train loss {:.4} {called} {}  val loss {:.4} {called} {}  {seconds:.0} s{note}",
-                    name(stage), train.0, train.1, validation.loss, validation.score,
+                    "{} epoch {epoch}/{epochs}  train {what} {loss:.4} {called} {}  val loss {:.4} {called} {}  {seconds:.0} s{note}",
+                    name(stage), train.1, validation.loss, validation.score,
                 ));
             }
         }

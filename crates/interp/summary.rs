@@ -57,7 +57,7 @@ pub struct Scores {
     /// Under its own key: `accuracy`, the share of pictures classified rightly, or `psnr`, its mean over pictures in dB.
     #[serde(flatten)]
     pub score: Score,
-    /// Mean cross-entropy in nats, or the share of the noise that is left. JSON has nothing for what is not a number.
+    /// Mean cross-entropy in nats, the share of the noise that is left, or the negative evidence lower bound in nats. JSON has nothing for what is not a number.
     #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
     /// Pictures.

@@ -249,7 +249,7 @@ fn what_has_no_line_is_refused() {
         (linear_for_each_picture(), "head"),
         (mixed(), "vector"),
         (attentive(), "weighed"),
-        (prototypical(), "along"),
+        (prototypical(), "parts.along"),
     ] {
         let tape = pass(&net, &waves(&[1, 2, 9, 8], 0.7));
         let seed = tape.output(&net.graph).unwrap().ones_like().unwrap();

@@ -117,6 +117,20 @@ fn variables_are_told_apart() {
 }
 
 #[test]
+fn layers_lie_under_the_names_of_layers() {
+    for names in [["a", "a.c", "a.class"], ["a.c", "a.class", "a"]] {
+        let mut graph = Graph::new(1, 4, 4).unwrap();
+        names.iter().for_each(|name| graph.then(*name, Op::Relu).map(|_| ()).unwrap());
+        let code = export::pytorch(&graph, None).unwrap();
+        let parts =
+            ["self.a = holding(", "\"c\": nn.ReLU()", "self.a.c(", "self.a.get_submodule(\"class\")(", "= self.a("];
+        for part in parts.iter().filter(|part| **part != "= self.a(" || names[0] == "a") {
+            assert!(code.contains(part), "{part} {code}");
+        }
+    }
+}
+
+#[test]
 fn names_that_modules_cannot_have_are_refused() {
     let refused = |names: &[&str]| {
         let mut graph = Graph::new(1, 4, 4).unwrap();
@@ -132,8 +146,8 @@ fn names_that_modules_cannot_have_are_refused() {
         let (node, problem) = refused(&[name]);
         assert!(node == name && problem.contains("rename the node"), "{problem}");
     }
-    assert!(refused(&["a", "a.b"]).1.contains("a layer cannot lie within another"));
-    assert!(refused(&["a.b", "a"]).1.contains("a layer cannot lie within another"));
+    assert!(refused(&["a", "a.inplace"]).1.contains("a layer of PyTorch has a `inplace` itself"));
+    assert!(refused(&["a.inplace", "a"]).1.contains("rename the node"));
     assert!(refused(&[&"a.".repeat(100_000)]).1.contains("more than 16 parts"));
 }
 
@@ -196,8 +210,8 @@ fn prototypes_are_exported() {
         let steps = model.nodes.iter().filter(|node| node.outputs[0].split('/').next() == Some(name));
         steps.map(|node| node.operator.as_str()).collect()
     };
-    assert_eq!(of_node("near"), ["Unsqueeze", "Sub", "Mul", "ReduceSum", "Squeeze", "Add", "Add", "Div", "Log"]);
-    assert_eq!(of_node("along"), ["Mul", "ReduceSum", "Sqrt", "Max", "Conv", "Div", "Relu", "Div"]);
+    assert_eq!(of_node("parts.near"), ["Unsqueeze", "Sub", "Mul", "ReduceSum", "Squeeze", "Add", "Add", "Div", "Log"]);
+    assert_eq!(of_node("parts.along"), ["Mul", "ReduceSum", "Sqrt", "Max", "Conv", "Div", "Relu", "Div"]);
     let module = export::pytorch(&network.graph, None).unwrap();
     for part in ["class Prototypes(nn.Module)", "Prototypes(3, 4)", "Prototypes(2, 4, cosine=True)"] {
         assert!(module.contains(part), "{module}");

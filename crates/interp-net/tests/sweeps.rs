@@ -375,7 +375,7 @@ fn bcos_networks_keep_what_backward_reads() {
 fn mixtures_keep_what_backward_reads() {
     backward_reads_what_is_kept(&mixed(), "choice", Some("map0"));
     backward_reads_what_is_kept(&attentive(), "where", Some("places"));
-    backward_reads_what_is_kept(&prototypical(), "latent", Some("both"));
+    backward_reads_what_is_kept(&prototypical(), "latent", Some("parts.both"));
 }
 
 /// Also `kept`, and not `dropped`.

@@ -87,7 +87,7 @@ impl PrototypesOf {
         json!({
             "version": 1, "checkpoint": opened.path.display().to_string(), "data": opened.info.name, "split": self.on.split,
             "map": name(found.layer.map), "node": name(found.layer.values), "count": found.prototypes.len(), "used": found.used().count(), "pictures": found.right[1],
-            "accuracy": found.right[0] as f64 / found.right[1].max(1) as f64, "distinct": found.places(), "weights": found.weights, "terms": found.terms,
+            "accuracy": found.right[0] as f64 / found.right[1].max(1) as f64, "distinct": found.places(), "equal": found.equal(), "weights": found.weights, "terms": found.terms,
             "purity": found.purity().map(|[share, _]| share), "chance": found.purity().map(|[_, chance]| chance), "own": found.own(), "hits": found.hits(),
             "patches": found.patches().map(of_chance),
             "consistency": found.consistency(), "consistent_from": CONSISTENT, "stability": found.stability,

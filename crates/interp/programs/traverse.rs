@@ -65,6 +65,8 @@ struct Found {
     factors: Vec<Known>,
     /// Where factors are known.
     tells: Option<Decomposition>,
+    /// The same of codes of other pictures: what counting finds where nothing is.
+    chance: Option<Decomposition>,
     sheets: Vec<Sheet>,
 }
 
@@ -74,12 +76,13 @@ impl Traverse {
         let codes = coded(&opened.network, &opened.pictures, self.memory)?;
         let factors = factors(&opened.pictures)?;
         let tells = (!factors.is_empty()).then(|| Decomposition::of(&codes.means, &factors));
+        let chance = (!factors.is_empty()).then(|| Decomposition::by_chance(&codes.means, &factors, 0));
         let mut order: Vec<usize> = (0..codes.lies.len()).collect();
         order.sort_by(|&a, &b| codes.lies[b].divergence.total_cmp(&codes.lies[a].divergence));
         let all = codes.means.first().map_or(0, Vec::len);
         let count = all.min(self.limit.into());
         let sheets = (0..count).map(|at| self.sheet(&opened, &codes, at * all / count)).collect::<Result<_>>()?;
-        let found = Found { codes, order, factors, tells, sheets };
+        let found = Found { codes, order, factors, tells, chance, sheets };
         let outcome = Outcome {
             tensors: self.tensors(&opened.info, &found)?,
             summary: self.summary(&opened, &found),
@@ -150,11 +153,12 @@ impl Traverse {
 }
 
 impl Found {
-    /// What a code tells of factors; nothing where none is known.
+    /// What a code tells of factors beyond chance; nothing where none is known.
     fn told(&self, code: usize) -> Told<'_> {
-        let Some(tells) = &self.tells else { return vec![] };
-        let share = |told: f64, entropy: f64| if entropy > 0.0 { told / entropy } else { 0.0 };
-        let shares = tells.information[code].iter().zip(&tells.entropies).map(|(&told, &entropy)| share(told, entropy));
+        let (Some(tells), Some(chance)) = (&self.tells, &self.chance) else { return vec![] };
+        let share = |told: f64, entropy: f64| if entropy > 0.0 { told.max(0.0) / entropy } else { 0.0 };
+        let beyond = tells.information[code].iter().zip(&chance.information[code]).map(|(told, chance)| told - chance);
+        let shares = beyond.zip(&tells.entropies).map(|(told, &entropy)| share(told, entropy));
         let mut told: Told<'_> = self.factors.iter().map(|factor| factor.name.as_str()).zip(shares).collect();
         told.sort_by(|a, b| b.1.total_cmp(&a.1));
         told

@@ -56,10 +56,11 @@ fn unbroken(text: &str) -> String {
 }
 
 /// What a score is called at the beginning of a line, and the unit of the loss beside it.
-fn words(score: Score) -> (&'static str, &'static str) {
-    match score {
-        Score::Accuracy(_) => ("Accuracy", "cross-entropy, nats"),
-        Score::Psnr(_) => ("PSNR", "share of the noise that is left"),
+fn words(score: Score, objective: Objective) -> (&'static str, &'static str) {
+    match (score, objective) {
+        (Score::Accuracy(_), _) => ("Accuracy", "cross-entropy, nats"),
+        (Score::Psnr(_), Objective::Reconstruct(_)) => ("PSNR", "negative evidence lower bound, nats"),
+        (Score::Psnr(_), _) => ("PSNR", "share of the noise that is left"),
     }
 }
 
@@ -134,6 +135,7 @@ fn facts(plan: &Plan, folder: &Folder, summary: &Summary) -> Vec<(String, String
         fact("Program", format!("interp-train {}", env!("CARGO_PKG_VERSION"))),
         fact("To repeat it", format!("interp-train {} --out DIR", file_name(&folder.recipe()))),
     ];
+    facts.extend(plan.common.init.as_ref().map(|init| fact("Begins with", init.path.display().to_string())));
     facts.extend((left_out > 0).then(|| fact("Left out of training", format!("{left_out} pictures"))));
     facts
 }
@@ -152,7 +154,8 @@ fn against_twin(plan: &Plan, summary: &Summary) -> Finding {
             other.map(|(test, size, epoch)| show(test, size, epoch)),
         )
     };
-    let (name, unit) = words(summary.test.score);
+    let (name, unit) = words(summary.test.score, plan.common.objective);
+    let best = if matches!(plan.common.objective, Objective::Reconstruct(_)) { "bound" } else { "score" };
     let on_test = format!("{name} on test");
     let rows = vec![
         both(&on_test, &|test, _, _| test.score.to_string()),
@@ -172,15 +175,16 @@ fn against_twin(plan: &Plan, summary: &Summary) -> Finding {
             "How well the network does",
             "No twin was trained to compare with.".to_owned(),
             "This network",
-            "The network of the epoch with the best validation score among those that meet the claims, or the last where none \
-             does."
-                .to_owned(),
+            format!(
+                "The network of the epoch with the best validation {best} among those that meet the claims, or the last where none \
+                 does."
+            ),
         ),
         Some(_) => {
             let (title, what, heading, without) = words_of(plan.common.twin_lacks);
             let caption = format!(
                 "Both were trained on the same pictures, in the same order, for as long, with the same learning rate, batch and \
-                 schedule; {without} Each is the network of the epoch with the best validation score among those that meet the \
+                 schedule; {without} Each is the network of the epoch with the best validation {best} among those that meet the \
                  claims, or the last where none does. One seed: the interval is over test pictures, not over trainings."
             );
             (title, format!("{name} of the network, and of {what}"), heading, caption)
@@ -231,7 +235,10 @@ fn curves(plan: &Plan, summary: &Summary, events: &[Value]) -> Finding {
         for (stage, name) in stages {
             for (split, words) in [("train", "train"), ("validation", "validation")] {
                 let of_stage = events.iter().filter(|e| e["stage"] == serde_json::json!(stage));
-                let point = |e: &Value| Some([e["epoch"].as_f64()?, scale * e[split][key].as_f64()?]);
+                // Labels that weigh nothing have no loss.
+                let nothing = |value: f64| (split, key) == ("train", "loss") && value == 0.0;
+                let value = |e: &Value| e[split][key].as_f64().filter(|value| !nothing(*value));
+                let point = |e: &Value| Some([e["epoch"].as_f64()?, scale * value(e)?]);
                 let points: Vec<[f64; 2]> = of_stage.filter_map(point).collect();
                 if !points.is_empty() {
                     all.push(Series { name: format!("{name}, {words}"), points });
@@ -255,7 +262,7 @@ fn curves(plan: &Plan, summary: &Summary, events: &[Value]) -> Finding {
         series: series(key, scale),
     };
     let score = summary.test.score;
-    let (name, unit) = words(score);
+    let (name, unit) = words(score, plan.common.objective);
     Finding {
         name: "training".into(),
         title: "Training".into(),

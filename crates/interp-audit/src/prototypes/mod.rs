@@ -127,6 +127,9 @@ pub struct Prototype {
 /// The share of the nearest places that must lie in one part for a prototype to be consistent.
 pub const CONSISTENT: f64 = 0.8;
 
+/// So much of the largest likeness says that two vectors are the same but for rounding.
+const EQUAL: f64 = 0.9999;
+
 /// What prototypes of a network are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -156,6 +159,16 @@ impl Found {
     pub fn places(&self) -> usize {
         let places = self.used().filter_map(|p| p.source.as_ref()).map(|peak| (peak.picture, peak.cell));
         places.collect::<BTreeSet<_>>().len()
+    }
+
+    /// How many of them are equal to a place of a training picture, as a push leaves them; `None` where they are no vectors.
+    pub fn equal(&self) -> Option<usize> {
+        let most = self.layer.by.map(|by| match by {
+            Likeness::L2 => 1e4f64.ln(),
+            Likeness::Cosine => 1.0 / 1.01,
+        })?;
+        let is_equal = |p: &&Prototype| p.source.as_ref().is_some_and(|peak| peak.value >= EQUAL * most);
+        Some(self.used().filter(is_equal).count())
     }
 
     /// The share of the nearest places that lie in the object.

@@ -79,7 +79,8 @@ fn prototypes_are_found_where_they_are() {
     assert_eq!((purity.share, purity.value.as_str()), (1.0, "size/large"));
     // An odd and an even picture are of one size every second time: 3/4.
     assert!((purity.chance - 0.75).abs() < 0.15, "{}", purity.chance);
-    assert_eq!((found.cosines, found.places(), found.weights), (Some([1.0, 0.0]), 2, 4));
+    assert_eq!((found.equal(), found.places(), found.weights), (Some(2), 2, 4));
+    assert_eq!(found.cosines, Some([1.0, 0.0]));
     assert_eq!(found.hits(), Some([2 + even.hits.unwrap()[0], 4]));
     assert!(found.consistency().is_some_and(|share| share >= 0.5));
     assert!(found.stability.is_some_and(|share| share < 1.0), "noise of 0.2 moves what is at 0.1");
@@ -142,7 +143,7 @@ fn channels_are_prototypes_too() {
     let all = pictures(true);
     let found = prototypes(&net, &all, &all, Looked { nearest: 3, pictures: 8 }).unwrap();
     assert_eq!((found.cosines, found.prototypes[0].class, found.prototypes[1].weight), (None, 0, 2.0));
-    assert_eq!((found.used().count(), found.own()[1], found.places()), (2, 6, 2));
+    assert_eq!((found.used().count(), found.own()[1], found.places(), found.equal()), (2, 6, 2, None));
     // What no class looks for does not count.
     let mut without = net.clone();
     without.params.set(at, Tensor::from_vec(vec![1f32, 0.0, 0.0, 0.0], (2, 2), &Device::Cpu).unwrap()).unwrap();

@@ -119,11 +119,11 @@ pub(crate) fn prototypical() -> Network {
     let mut graph = Graph::new(2, 9, 8).unwrap();
     graph.then("conv1", Op::conv(4, 3, 1, 1, true)).unwrap();
     let latent = graph.then("latent", Op::Sigmoid).unwrap();
-    let near = graph.then("near", Op::Prototypes { count: 3, by: Likeness::L2 }).unwrap();
-    let along = graph.add("along", Op::Prototypes { count: 2, by: Likeness::Cosine }, &[latent]).unwrap();
-    graph.add("both", Op::Concat, &[near, along]).unwrap();
-    graph.then("most", Op::MaxPool { kernel: [9, 8], stride: [9, 8], padding: [0; 2], ceil_mode: false }).unwrap();
-    graph.then("head", Op::Linear { out_features: 3, bias: false }).unwrap();
+    let near = graph.then("parts.near", Op::Prototypes { count: 3, by: Likeness::L2 }).unwrap();
+    let along = graph.add("parts.along", Op::Prototypes { count: 2, by: Likeness::Cosine }, &[latent]).unwrap();
+    graph.add("parts.both", Op::Concat, &[near, along]).unwrap();
+    graph.then("parts", Op::MaxPool { kernel: [9, 8], stride: [9, 8], padding: [0; 2], ceil_mode: false }).unwrap();
+    graph.then("parts.head", Op::Linear { out_features: 3, bias: false }).unwrap();
     Network::new(graph, 3).unwrap().to_dtype(DType::F64).unwrap()
 }
 

@@ -91,8 +91,9 @@ pub(super) fn of(told: &Told<'_>) -> Result<Page> {
             100.0 * chance
         )
     });
+    let same = found.equal().map_or(String::new(), |equal| format!(", and {equal} are equal to what is there"));
     let statement = format!(
-        "{} prototypes tell the classes; the network is right on {:.1} % of {} pictures. They are found at {} different places of training pictures; {inside}, and {alike}.",
+        "{} prototypes tell the classes; the network is right on {:.1} % of {} pictures. They are found at {} different places of training pictures{same}; {inside}, and {alike}.",
         used(found),
         100.0 * share_of(found.right),
         found.right[1],
@@ -218,6 +219,7 @@ fn each(told: &Told<'_>) -> Figure {
         "class",
         "weight",
         "training picture",
+        "likeness",
         "rows and columns seen",
         "of its class",
         "purity, %",
@@ -233,6 +235,7 @@ fn each(told: &Told<'_>) -> Figure {
     };
     let row = |p: &Prototype| {
         let (picture, seen) = p.source.as_ref().map_or(("-".into(), "-".into()), place);
+        let likeness = p.source.as_ref().map_or("-".into(), |peak| format!("{:.3}", peak.value));
         let (purity, value) =
             p.purity.as_ref().map_or(("-".into(), "-".into()), |found| (percent(found.share), found.value.clone()));
         let (part, share) =
@@ -242,11 +245,11 @@ fn each(told: &Told<'_>) -> Figure {
         let class = class_name(told, p.class).to_owned();
         let own = format!("{} of {}", p.own, p.nearest.len());
         let weight = format!("{:.2}", p.weight);
-        vec![p.name.clone(), class, weight, picture, seen, own, purity, value, hits, patches, part, share]
+        vec![p.name.clone(), class, weight, picture, likeness, seen, own, purity, value, hits, patches, part, share]
     };
     Figure::Table {
         title: "Each prototype".into(),
-        caption: "Training picture: its position in train, with the rows and columns that the place sees. A purity of 100 % says that the nearest pictures have a thing in common, and not that the prototype looks at it.".into(),
+        caption: "Training picture: its position in train, how much it has of the prototype (of distances 9.210, of angles 0.990 and of channels 1 at most: then the prototype is that place), and the rows and columns that the place sees. A purity of 100 % says that the nearest pictures have a thing in common, and not that the prototype looks at it.".into(),
         columns: head.map(str::to_owned).to_vec(),
         rows: told.found.prototypes.iter().map(row).collect(),
     }

@@ -32,8 +32,8 @@ pub(super) fn of(opened: &Opened, found: &Found, values: usize) -> Page {
     let table = Figure::Table {
         title: "Codes".into(),
         caption: "Divergence: what a code can tell of pictures at most, in nats: the mean over pictures of its Kullback-Leibler divergence from the standard normal \
-                  distribution. Dead: the variance of its mean over pictures is below 0.01. Share: mutual information of its mean and a factor, as a share of the factor's \
-                  entropy, counted in 20 bins; the second factor beside the first says whether it keeps to one."
+                  distribution. Dead: the variance of its mean over pictures is below 0.01; what little is left of it may still tell something. Share: mutual information of its mean and a factor, as a share of the factor's \
+                  entropy, counted in 20 bins, less what codes of other pictures tell of it; the second factor beside the first says whether it keeps to one."
             .into(),
         columns,
         rows,
@@ -61,7 +61,8 @@ pub(super) fn of(opened: &Opened, found: &Found, values: usize) -> Page {
 
 fn statement(found: &Found) -> String {
     let dead = found.codes.lies.iter().filter(|lie| lie.is_dead()).count();
-    let alive = format!("{} of {} codes tell of pictures.", found.codes.lies.len() - dead, found.codes.lies.len());
+    let alive =
+        format!("{} of {} codes vary from picture to picture.", found.codes.lies.len() - dead, found.codes.lies.len());
     let firsts = found.order.iter().filter_map(|&code| {
         let told = found.told(code);
         told.first().map(|(name, share)| (code, (*name).to_owned(), *share))

@@ -17,6 +17,7 @@ pub fn pytorch(graph: &Graph, normalization: Option<&Normalization>) -> Result<S
     let layers = Layers::of(graph)?;
     let mut parts: Vec<String> = constants(normalization).into_iter().collect();
     parts.extend(helpers(graph).into_iter().map(str::to_owned));
+    parts.extend(layers.hold().then(|| include_str!("python/holding.py").trim_end().to_owned()));
     parts.push(format!("class Network(nn.Module):\n{}\n{}", constructor(&layers), forward(graph, &layers)));
     let code = parts.join("\n\n\n");
     Ok(format!("{}\n{}\n{code}", head(graph, normalization), imports(&code)))

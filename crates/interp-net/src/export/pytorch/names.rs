@@ -78,6 +78,34 @@ const KEYWORDS: &[&str] = &[
     "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
+/// What layers of PyTorch and those written out have themselves, so that no layer under their name can be called so.
+const OWN: &[&str] = &[
+    "b",
+    "bias",
+    "ceil_mode",
+    "cosine",
+    "dilation",
+    "eps",
+    "groups",
+    "in_channels",
+    "in_features",
+    "inplace",
+    "kernel_size",
+    "momentum",
+    "num_batches_tracked",
+    "num_features",
+    "out_channels",
+    "out_features",
+    "output_padding",
+    "padding",
+    "return_indices",
+    "running_mean",
+    "running_var",
+    "stride",
+    "theta",
+    "weight",
+];
+
 /// Parts of a dotted name, at most.
 const DEEPEST: usize = 16;
 
@@ -89,6 +117,8 @@ pub(super) struct Layers {
 enum Part {
     Layer(String),
     Of(Group),
+    /// A layer with others under its name.
+    Holding(String, Group),
 }
 
 /// Parts by their names, in order.
@@ -118,6 +148,11 @@ impl Layers {
         Ok(Self { root })
     }
 
+    /// Whether a layer has others under its name.
+    pub(super) fn hold(&self) -> bool {
+        self.root.holds()
+    }
+
     /// The lines of a constructor.
     pub(super) fn assignments(&self) -> String {
         let line = |(name, part): &(String, Part)| match is_identifier(name) {
@@ -136,8 +171,14 @@ impl Layers {
         };
         let mut part = self.root.find(first);
         for name in rest.split('.').filter(|name| !name.is_empty()) {
-            let Some(Part::Of(group)) = part else { break };
+            let (group, is_layer) = match part {
+                Some(Part::Of(group)) => (group, false),
+                Some(Part::Holding(_, group)) => (group, true),
+                _ => break,
+            };
             path = match name {
+                _ if is_layer && !is_identifier(name) => format!("{path}.get_submodule({})", quoted(name)),
+                _ if is_layer => format!("{path}.{name}"),
                 _ if !group.has_names => format!("{path}[{name}]"),
                 _ if is_identifier(name) => format!("{path}.{name}"),
                 _ => format!("{path}[{}]", quoted(name)),
@@ -154,21 +195,43 @@ impl Part {
         match self {
             Self::Layer(call) => call.clone(),
             Self::Of(group) => group.made_by(indent),
+            Self::Holding(call, group) => {
+                format!(
+                    "holding(\n{0:1$}{call},\n{0:1$}{{\n{2}{0:1$}}},\n{0:3$})",
+                    "",
+                    indent + 4,
+                    group.lines(indent + 4, true),
+                    indent
+                )
+            }
         }
     }
 }
 
 impl Group {
     fn made_by(&self, indent: usize) -> String {
-        let line = |(name, part): &(String, Part)| {
-            let key = if self.has_names { format!("{}: ", quoted(name)) } else { String::new() };
-            format!("{:1$}{key}{2},\n", "", indent + 4, part.made_by(indent + 4))
-        };
-        let lines: String = self.parts.iter().map(line).collect();
+        let lines = self.lines(indent, self.has_names);
         match self.has_names {
             true => format!("nn.ModuleDict({{\n{lines}{:1$}}})", "", indent),
             false => format!("nn.ModuleList([\n{lines}{:1$}])", "", indent),
         }
+    }
+
+    /// A line for each part, with its name or without.
+    fn lines(&self, indent: usize, with_names: bool) -> String {
+        let line = |(name, part): &(String, Part)| {
+            let key = if with_names { format!("{}: ", quoted(name)) } else { String::new() };
+            format!("{:1$}{key}{2},\n", "", indent + 4, part.made_by(indent + 4))
+        };
+        self.parts.iter().map(line).collect()
+    }
+
+    fn holds(&self) -> bool {
+        self.parts.iter().any(|(_, part)| match part {
+            Part::Layer(_) => false,
+            Part::Of(group) => group.holds(),
+            Part::Holding(..) => true,
+        })
     }
 
     fn find(&self, name: &str) -> Option<&Part> {
@@ -177,23 +240,35 @@ impl Group {
 
     /// Adds the layer that the call makes, at the end of a path of names.
     fn add(&mut self, path: &[&str], call: String) -> std::result::Result<(), String> {
-        let within = || Err("in PyTorch a layer cannot lie within another: rename the node".into());
-        match *path {
-            [] => Ok(()),
-            [name] if self.places.contains_key(name) => within(),
-            [name] => {
-                self.push(name, Part::Layer(call));
-                Ok(())
+        let [name, ref rest @ ..] = *path else { return Ok(()) };
+        let Some(&place) = self.places.get(name) else {
+            let mut part = Part::Of(Self::default());
+            match &mut part {
+                Part::Of(group) if !rest.is_empty() => group.add(rest, call)?,
+                _ => part = Part::Layer(call),
             }
-            [name, ref rest @ ..] => {
-                if !self.places.contains_key(name) {
-                    self.push(name, Part::Of(Self::default()));
-                }
-                match self.places.get(name).map(|&place| &mut self.parts[place].1) {
-                    Some(Part::Of(group)) => group.add(rest, call),
-                    _ => within(),
-                }
-            }
+            self.push(name, part);
+            return Ok(());
+        };
+        let part = &mut self.parts[place].1;
+        let (own, mut group) = match std::mem::replace(part, Part::Of(Self::default())) {
+            Part::Layer(own) => (Some(own), Self::default()),
+            Part::Of(group) => (None, group),
+            Part::Holding(own, group) => (Some(own), group),
+        };
+        let own = if rest.is_empty() { Some(call) } else { group.add(rest, call).map(|()| own)? };
+        *part = match own {
+            None => Part::Of(group),
+            Some(own) => Part::Holding(own, group.under_a_layer()?),
+        };
+        Ok(())
+    }
+
+    /// Itself, if a layer can have it under its name.
+    fn under_a_layer(self) -> std::result::Result<Self, String> {
+        match self.parts.iter().find(|(name, _)| OWN.contains(&name.as_str())) {
+            Some((name, _)) => Err(format!("a layer of PyTorch has a `{name}` itself: rename the node")),
+            None => Ok(self),
         }
     }
 
