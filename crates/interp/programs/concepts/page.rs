@@ -41,7 +41,7 @@ pub(super) fn of(opened: &Opened, found: &Bottleneck) -> Page {
             "Whether more comes through than its concepts cannot be told: no other picture has the concepts of these."
         }
         (_, true) => "More comes through the layer than its concepts: it leaks.",
-        _ if told_by_concepts > ALL => "They say all of it, so that nothing can come through besides.",
+        _ if told_by_concepts > ALL => "Known concepts say all of it, so that what comes through besides would not show.",
         _ => "That no more comes through the layer than its concepts can say is not contradicted.",
     };
     let statement = format!(
@@ -53,7 +53,9 @@ pub(super) fn of(opened: &Opened, found: &Bottleneck) -> Page {
     let in_points = |value: f64, interval: [f64; 2], better| {
         Number::new(points(value), "points", better).with_interval(points(interval[0]), points(interval[1]))
     };
-    let (leak, (softness, of_softness)) = (in_points(leak, interval, Better::Lower), found.softness());
+    // Less than concepts can say is no merit.
+    let better = if interval[0] > 0.0 { Better::Lower } else { Better::Neither };
+    let (leak, (softness, of_softness)) = (in_points(leak, interval, better), found.softness());
     let softness = in_points(softness, of_softness, Better::Lower);
     let complete = Number::new(points(found.completeness()), "%", Better::Higher);
     let finding = Finding {
