@@ -41,7 +41,9 @@ pub(super) fn of(opened: &Opened, found: &Bottleneck) -> Page {
             "Whether more comes through than its concepts cannot be told: no other picture has the concepts of these."
         }
         (_, true) => "More comes through the layer than its concepts: it leaks.",
-        _ if told_by_concepts > ALL => "Known concepts say all of it, so that what comes through besides would not show.",
+        _ if told_by_concepts > ALL => {
+            "Known concepts say all of it, so that what comes through besides would not show."
+        }
         _ => "That no more comes through the layer than its concepts can say is not contradicted.",
     };
     let statement = format!(
