@@ -1,11 +1,11 @@
 //! What a network can do without a part of it.
 
 use candle_core::{DType, Device, Tensor};
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Network, NodeId, Tape};
 
 use crate::pass::{Pass, Sample, finite_rows};
 use crate::{Pictures, Result};
-use interp_net::ops::scalars::largest;
 
 /// How often a network is right, as it is and without what a node tells.
 #[derive(Clone, Copy, Debug, PartialEq)]

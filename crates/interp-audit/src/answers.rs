@@ -1,12 +1,12 @@
 //! What a network tells of pictures with labels.
 
 use candle_core::{Device, Tensor};
+use interp_net::ops::scalars::largest;
 use interp_net::ops::scalars::log_softmax;
 use interp_net::{Keep, Network};
 
 use crate::pass::{Pass, finite_rows};
 use crate::{AuditError, Pictures, Result};
-use interp_net::ops::scalars::largest;
 
 /// What a network tells of pictures with labels.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Tensor};
 use interp_data::Annotations;
 use interp_net::finding::mean_interval;
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Mode, Network, NodeId, Op, SURE};
 
 use crate::pass::{Observer, Pass, Sample, finite_rows, rows};
 use crate::pictures::{Gauge, Pictures};
 use crate::shapes::{Shapes, shapes};
 use crate::{AuditError, Result};
-use interp_net::ops::scalars::largest;
 
 /// Above what number a channel that stands for a concept says that it is there.
 fn limit(net: &Network, node: NodeId) -> f64 {

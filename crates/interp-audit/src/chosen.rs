@@ -1,11 +1,11 @@
 //! How often gates choose each of their experts.
 
+use interp_net::ops::scalars::largest;
 use interp_net::{Network, NodeId, Op};
 
 use crate::Result;
 use crate::pass::{Observer, Sample, rows};
 use crate::pictures::Gauge;
-use interp_net::ops::scalars::largest;
 
 /// For every gate that chooses, how many pictures each of its channels is the largest for; of equal ones the first.
 pub(crate) struct Chosen(Vec<Gate>);

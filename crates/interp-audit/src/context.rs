@@ -1,13 +1,13 @@
 //! Whether a network decides by the object of a picture, or by what is around it.
 
 use interp_data::Batch;
+use interp_net::ops::scalars::largest;
 use interp_net::ops::scalars::log_softmax;
 use interp_net::{Keep, Mode, Network};
 use rayon::prelude::*;
 
 use crate::pass::{Pass, finite_rows, images};
 use crate::{Pictures, Result};
-use interp_net::ops::scalars::largest;
 
 /// What a network makes of one part of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]

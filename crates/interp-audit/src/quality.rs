@@ -1,10 +1,10 @@
 //! How good a classifier's probabilities are: right classes, and right confidences.
 
 use interp_net::finding::or_nan;
+use interp_net::ops::scalars::largest;
 use serde::{Deserialize, Serialize};
 
 use crate::Answers;
-use interp_net::ops::scalars::largest;
 
 /// Bins of confidence that [`Calibration::ece`] is taken over (Guo et al. 2017).
 const BINS: usize = 15;

@@ -1,11 +1,11 @@
 //! What each module of a sum adds to decisions.
 
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Network, NodeId, Op, Tape};
 
 use crate::pass::{Observer, Pass, Sample, finite_rows, numbers};
 use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
-use interp_net::ops::scalars::largest;
 
 /// What modules add to the decisions of a network whose logits are their sum.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,12 +1,12 @@
 //! Sparse codes in the place of layers: how few latents are active, what they explain, and what the network loses by them.
 
 use candle_core::Tensor;
+use interp_net::ops::scalars::largest;
 use interp_net::{Graph, Keep, Network, NodeId, Op};
 
 use crate::pass::{Observer, Pass, Sample, numbers, rows};
 use crate::pictures::{Gauge, Pictures};
 use crate::{AuditError, Result};
-use interp_net::ops::scalars::largest;
 
 /// Sums over positions of pictures of what a node gives, and of what another leaves of it.
 pub(crate) struct Rest {

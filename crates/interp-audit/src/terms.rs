@@ -1,12 +1,12 @@
 //! How many things a decision is the sum of: a size of explanations.
 
 use candle_core::Tensor;
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Network, NodeId, Op, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::pass::{Pass, numbers, rows};
 use crate::{Pictures, Result};
-use interp_net::ops::scalars::largest;
 
 /// What a decision is the sum of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,12 @@
 //! One picture's classes, as sums over prototypes.
 
 use interp_data::{Augment, Loader};
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Mode, Network, Region};
 
 use super::{Centers, Layer, finite, region};
 use crate::pass::{finite_rows, images};
 use crate::{AuditError, Pictures, Result};
-use interp_net::ops::scalars::largest;
 
 /// What a prototype adds to a logit.
 #[derive(Clone, Debug, PartialEq)]

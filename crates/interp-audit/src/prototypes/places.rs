@@ -2,6 +2,7 @@
 
 use interp_data::{Augment, Batch, Loader};
 use interp_net::finding::random::stream;
+use interp_net::ops::scalars::largest;
 use interp_net::{Keep, Mode, Network, Region};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -9,7 +10,6 @@ use super::parts::Truths;
 use super::{Centers, Layer, finite, region};
 use crate::pass::{BATCH, Pass, finite_rows, images};
 use crate::{Pictures, Result};
-use interp_net::ops::scalars::largest;
 
 /// The place of a picture that has most of a prototype.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,8 +128,8 @@ pub(super) fn stability(
                     let of = |at: usize| known.parts(centers.pixel([at / width, at % width])).unwrap_or_default();
                     let parts = of(before);
                     // What lies in no part is the same wherever else it goes to.
-                    let counts = usize::from(!parts.is_empty());
-                    (same, all) = (same + counts * usize::from(parts == of(after)), all + counts);
+                    let lies = usize::from(!parts.is_empty());
+                    (same, all) = (same + lies * usize::from(parts == of(after)), all + lies);
                 }
             }
         }

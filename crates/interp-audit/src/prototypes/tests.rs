@@ -86,6 +86,17 @@ fn prototypes_are_found_where_they_are() {
     assert!(found.stability.is_some_and(|share| share < 1.0), "noise of 0.2 moves what is at 0.1");
 }
 
+/// Chance is told from pictures of the same classes: of these classes one has a small thing alone, the other a large one.
+#[test]
+fn chance_goes_by_the_class() {
+    let all = pictures(true);
+    let region = Region { rows: [0; 2], columns: [0; 2] };
+    let of = |label: usize| Peak { picture: 3, label, cell: [0; 2], pixel: [0; 2], region, value: 1.0 };
+    let found =
+        |labels: [usize; 2]| chance(0, &labels.map(of), &[vec![0, 2], vec![5, 7]], &mut Truths::new(&all)).unwrap();
+    assert_eq!((found([0, 0]), found([1, 1]), found([0, 1])), (1.0, 1.0, 0.5));
+}
+
 #[test]
 fn what_is_not_known_is_not_measured() {
     let all = pictures(false);

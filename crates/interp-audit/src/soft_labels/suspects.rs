@@ -1,7 +1,8 @@
 //! Labels that may be wrong.
 
-use crate::Answers;
 use interp_net::ops::scalars::largest;
+
+use crate::Answers;
 
 /// A picture with what networks think of its label.
 #[derive(Clone, Debug, PartialEq)]

@@ -242,12 +242,9 @@ impl Group {
     fn add(&mut self, path: &[&str], call: String) -> std::result::Result<(), String> {
         let [name, ref rest @ ..] = *path else { return Ok(()) };
         let Some(&place) = self.places.get(name) else {
-            let mut part = Part::Of(Self::default());
-            match &mut part {
-                Part::Of(group) if !rest.is_empty() => group.add(rest, call)?,
-                _ => part = Part::Layer(call),
-            }
-            self.push(name, part);
+            let mut group = Self::default();
+            let layer = if rest.is_empty() { Some(call) } else { group.add(rest, call).map(|()| None)? };
+            self.push(name, layer.map_or(Part::Of(group), Part::Layer));
             return Ok(());
         };
         let part = &mut self.parts[place].1;
