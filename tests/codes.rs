@@ -115,7 +115,10 @@ fn codes_are_learned_gone_on_with_and_measured() {
                 (code["first"]["share"].as_f64(), code["second"]["share"].as_f64()),
                 (Some(sorted[0]), Some(sorted[1]))
             );
-            assert!(!code["controls"].is_string() || sorted[0] >= 0.5, "{code}");
+            let beyond =
+                |share: f64| share - code["chance"][shares.iter().position(|s| *s == share).unwrap()].as_f64().unwrap();
+            let (first, second) = (beyond(sorted[0]), beyond(sorted[1]).max(0.0));
+            assert_eq!(code["controls"].is_string(), first >= 0.5 && first >= 2.0 * second, "{code}");
         }
     }
     assert!(told["network"]["codes"][0]["code"] == "category 1" && told["data"] == "mnist");
